@@ -29,6 +29,13 @@ VERDICT_COLORS = {"gain": "#0072B2", "no_loss": "#009E73", "loss": "#D55E00", "u
 """Colors of verdicts, safe for color blindness; a mark is always shown too."""
 
 
+def choose_ink(background: Sequence[float]) -> str:
+    """Return white for text on a dark color, else black; the color is red, green and blue in [0, 1]."""
+    red, green, blue = (float(channel) for channel in background[:3])
+    # Weights of the channels in perceived brightness (ITU-R BT.601).
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+
+
 def put_reference_first(groupings: Iterable[str], reference: str) -> list[str]:
     """Return the groupings in their order, with the reference first, so that it gets the first color: black."""
     return sorted(groupings, key=lambda name: name != reference)

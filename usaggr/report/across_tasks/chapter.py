@@ -11,7 +11,8 @@ from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 
 Row = FriedmanRow | PairRow | ImprovementRow
-Rows = tuple[tuple[str | Cell, ...], ...]
+Lines = tuple[tuple[str | Cell, ...], ...]
+"""Cells of a table in the report, line by line."""
 
 
 def write_across(material: Material) -> Section | None:
@@ -24,18 +25,25 @@ def write_across(material: Material) -> Section | None:
         "skill on the main metrics.",
         f"The groupings are {listed([explain_label(name) for name in material.study.groupings])}.",
     )
-    return make_section("Across tasks", intro, _improvement(material), *_friedman(material), _pairs(material))
+    return make_section(
+        "Across tasks",
+        intro,
+        _tabulate_improvement(material),
+        *_list_friedman_tests(material),
+        _tabulate_pairs(material),
+    )
 
 
-def _improvement(material: Material) -> Block:
+def _tabulate_improvement(material: Material) -> Block:
     names = ("scale", "tasks", "probability of improvement", "losses / verdicts", "negative-transfer rate")
-    lines: Rows = tuple(
+    lines: Lines = tuple(
         (
-            grouping_label(row.grouping), *_variant(material, row), _scale(row), table_cells.count(row.tasks),
-            table_cells.number(_shares(row.probability, row.low, row.high), row.probability),
+            grouping_label(row.grouping), *_variant_cells(material, row), _scale_cell(row),
+            table_cells.count(row.tasks),
+            table_cells.number(_format_share(row.probability, row.low, row.high), row.probability),
             f"{row.losses} / {row.judged}",
             table_cells.number(
-                _shares(row.negative_transfer, row.negative_low, row.negative_high), row.negative_transfer
+                _format_share(row.negative_transfer, row.negative_low, row.negative_high), row.negative_transfer
             ),
         )
         for row in material.tables.compute(make_across).improvement
@@ -45,19 +53,22 @@ def _improvement(material: Material) -> Block:
         f"{literal(material.reference)} on a task (ties count half; the interval covers seeds), and share of losses "
         "among verdicts (with Wilson's interval)."
     )
-    return TextTable(("grouping", *_variants(material), *names), lines, names, name="improvement", caption=caption)
+    return TextTable(
+        ("grouping", *_variant_columns(material), *names), lines, names, name="improvement", caption=caption
+    )
 
 
-def _friedman(material: Material) -> tuple[Block, ...]:
+def _list_friedman_tests(material: Material) -> tuple[Block, ...]:
     items = []
     for row in material.tables.compute(make_across).friedman:
         where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
+        # A scale with too few tasks is named too, so that its absence is no riddle.
         if isnan(row.p):
             items.append(f"{where}: no test ({literal(row.reason)}).")
             continue
         ranks = ", ".join(
             f"{literal(grouping_label(name))} {row.ranks[name]:.2f}"
-            for name in material.comparison.groupings
+            for name in material.comparison.groupings  # the reference first, as in all tables
             if not isnan(row.ranks[name])
         )
         items.append(
@@ -68,35 +79,36 @@ def _friedman(material: Material) -> tuple[Block, ...]:
     return (head, Items(tuple(items))) if items and head is not None else ()
 
 
-def _pairs(material: Material) -> Block | None:
+def _tabulate_pairs(material: Material) -> Block | None:
     names = ("scale", "tasks", "better", "worse", "ties", "median Δ skill", "p", "adjusted p")
-    lines: Rows = tuple(
+    lines: Lines = tuple(
         (
-            f"{grouping_label(row.second)} minus {grouping_label(row.first)}", *_variant(material, row),
-            _scale(row), *map(table_cells.count, (row.tasks, row.better, row.worse, row.ties)),
+            f"{grouping_label(row.second)} minus {grouping_label(row.first)}", *_variant_cells(material, row),
+            _scale_cell(row), *map(table_cells.count, (row.tasks, row.better, row.worse, row.ties)),
             table_cells.number(text.signed(row.median, "skill"), row.median),
             *map(table_cells.p_value, (row.p, row.p_adjusted)),
         )
         for row in material.tables.compute(make_across).pairwise
     )  # fmt: skip
     caption = "Wilcoxon's signed-rank test of pairs of groupings over tasks; p is adjusted by Holm within a scale."
-    columns = ("pair", *_variants(material), *names)
+    columns = ("pair", *_variant_columns(material), *names)
     return TextTable(columns, lines, names, name="pairs", caption=caption) if lines else None
 
 
-def _variants(material: Material) -> tuple[str, ...]:
+def _variant_columns(material: Material) -> tuple[str, ...]:
+    """Return the column of the variant; none if the study has only one, which every line would repeat."""
     return ("variant",) if len(material.study.variants) > 1 else ()
 
 
-def _variant(material: Material, row: Row) -> tuple[str, ...]:
+def _variant_cells(material: Material, row: Row) -> tuple[str, ...]:
     return (str(row.variant),) if len(material.study.variants) > 1 else ()
 
 
-def _scale(row: Row) -> Cell:
+def _scale_cell(row: Row) -> Cell:
     return Cell(f"{row.scale:g}", float(row.scale))
 
 
-def _shares(value: float, low: float, high: float) -> str:
+def _format_share(value: float, low: float, high: float) -> str:
     if isnan(value):
         return text.MISSING
     bounds = "" if isnan(low) or isnan(high) else f" [{100 * low:.0f}, {100 * high:.0f}]"

@@ -128,11 +128,11 @@ class AcrossTasks:
 
 
 def make_across(comparison: StudyComparison) -> AcrossTasks:
-    """Describe the groupings over all tasks, for each variant and scale (see `across_tasks`)."""
-    return across_tasks(comparison.observations, comparison.verdicts, comparison.study)
+    """Describe the groupings over all tasks, for each variant and scale (see `describe_across_tasks`)."""
+    return describe_across_tasks(comparison.observations, comparison.verdicts, comparison.study)
 
 
-def across_tasks(
+def describe_across_tasks(
     observations: Sequence[Observation], verdicts: Sequence[CellVerdict], study: StudyFacts
 ) -> AcrossTasks:
     """Describe the groupings over all tasks, for each variant and scale.
@@ -154,20 +154,23 @@ def across_tasks(
     for variant in study.variants:
         for scale in study.scales:
             skills = make_table(Observation, skills_by_setting.get((variant, scale), []), _SKILL_COLUMNS)
-            scores = _mean_skills(skills, study.groupings)
-            tests.append(_friedman(scale, variant, scores))
-            pairs += _pairs(scale, variant, scores)
-            gains += _improvements(scale, variant, skills, verdicts_by_setting.get((variant, scale), []), study)
+            scores = _average_skills(skills, study.groupings)
+            tests.append(_test_ranks(scale, variant, scores))
+            pairs += _test_pairs(scale, variant, scores)
+            gains += _describe_improvements(
+                scale, variant, skills, verdicts_by_setting.get((variant, scale), []), study
+            )
     return AcrossTasks(tuple(tests), tuple(pairs), tuple(gains))
 
 
-def _mean_skills(skills: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
+def _average_skills(skills: pd.DataFrame, groupings: tuple[str, ...]) -> pd.DataFrame:
     """Return skill as tasks x groupings, mean over the seeds that all groupings have."""
+    # A seed that a grouping lacks is NaN in its row, and dropped for all groupings.
     wide = skills.pivot(index=["task", "seed"], columns="grouping", values="skill").reindex(columns=list(groupings))
     return wide.dropna().groupby(level="task", sort=False).mean()
 
 
-def _friedman(scale: Scale, variant: str, scores: pd.DataFrame) -> FriedmanRow:
+def _test_ranks(scale: Scale, variant: str, scores: pd.DataFrame) -> FriedmanRow:
     test = friedman(scores.to_numpy(dtype=float))
     groupings = scores.shape[1]
     return FriedmanRow(
@@ -183,7 +186,7 @@ def _friedman(scale: Scale, variant: str, scores: pd.DataFrame) -> FriedmanRow:
     )
 
 
-def _pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow]:
+def _test_pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow]:
     for pair in wilcoxon_pairs(scores.to_numpy(dtype=float)):
         yield PairRow(
             scale=scale,
@@ -202,7 +205,7 @@ def _pairs(scale: Scale, variant: str, scores: pd.DataFrame) -> Iterator[PairRow
         )
 
 
-def _improvements(
+def _describe_improvements(
     scale: Scale, variant: str, skills: pd.DataFrame, verdicts: Sequence[CellVerdict], study: StudyFacts
 ) -> Iterator[ImprovementRow]:
     """Yield a row for each grouping except the reference.
@@ -218,8 +221,9 @@ def _improvements(
         if grouping == study.reference:
             continue
         cells = [row for row in verdicts if row.grouping == grouping]
+        # A task with the reference's own run can neither win nor lose.
         tasks = [row.task for row in cells if not row.same]
-        improvement = _improvement(skills, grouping, tasks, study) or _NO_IMPROVEMENT
+        improvement = _estimate_improvement(skills, grouping, tasks, study) or _NO_IMPROVEMENT
         names = [row.verdict for row in cells]
         rate = negative_transfer(names, study.confidence)
         yield ImprovementRow(
@@ -239,7 +243,7 @@ def _improvements(
         )
 
 
-def _improvement(
+def _estimate_improvement(
     skills: pd.DataFrame, grouping: str, tasks: list[str], study: StudyFacts
 ) -> Improvement | None:  # fmt: skip
     """Return the probability of improvement over the seeds that all tasks have under both groupings.
@@ -259,6 +263,7 @@ def _improvement(
         for name in (grouping, study.reference)
     )
     shared = by_seed.columns.intersection(reference.columns)
+    # One run may serve several tasks, so only seeds that all tasks have show how a seed's wins vary together.
     by_seed, reference = by_seed[shared].dropna(), reference[shared].dropna()
     seeds = by_seed.index.intersection(reference.index)
     if shared.empty or seeds.empty:

@@ -33,11 +33,11 @@ def write_affinity(material: Material) -> Section | None:
     if not tables.points:
         nothing = make_paragraph("Nothing to compare: no block of several tasks and its reference have finished yet.")
         return make_section(TITLE, intro, nothing)
-    results = Items(tuple(_sentence(row) for row in tables.ranks))
-    return make_section(TITLE, intro, results, _table(tables), *material.make_pictures("affinity"))
+    results = Items(tuple(_describe_correlation(row) for row in tables.ranks))
+    return make_section(TITLE, intro, results, _tabulate_correlations(tables), *material.make_pictures("affinity"))
 
 
-def _sentence(row: RankRow) -> str:
+def _describe_correlation(row: RankRow) -> str:
     title = f"**{LABELS[row.measure][0].upper()}{LABELS[row.measure][1:]}, {scale_label(row.scale)}.**"
     points = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
     if isnan(row.rho):
@@ -52,7 +52,7 @@ def _sentence(row: RankRow) -> str:
     return f"{title} Rank correlation {correlation} over {points}: {meaning}."
 
 
-def _table(tables: AffinityTables) -> Block:
+def _tabulate_correlations(tables: AffinityTables) -> Block:
     lines = tuple(
         (
             LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.count(row.points),

@@ -1,14 +1,14 @@
 """Figures of affinities: the matrix between tasks, and measured against predicted changes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from usaggr.document.display_names import grouping_label
 from usaggr.report.affinity.tables import AffinityPoint
-from usaggr.report.figure_style import make_style
+from usaggr.report.figure_style import choose_ink, make_style
 from usaggr.results.affinity import SIMILARITIES, Array, Measure
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-_CELL = 0.27
-_LETTER = 0.058
+_CELL, _LETTER = 0.27, 0.058
 """Size of a cell, and width of a letter, in inches."""
 _MOST_NUMBERED = 14
 """Largest number of tasks for which values are written into the cells."""
@@ -52,7 +51,7 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     figure = Figure(figsize=(side + text + 0.2, side + text + 0.75))
     width, height = figure.get_size_inches()
     panel = figure.add_axes((text / width, (text + 0.6) / height, side / width, side / height))
-    norm, colors, power = _colors(matrix, measure)
+    norm, colors, power = _choose_colors(matrix, measure)
     edges = np.arange(len(tasks) + 1) - 0.5
     shown = np.ma.masked_invalid(matrix)
     panel.pcolormesh(edges, edges, shown, cmap=colors, norm=norm, edgecolors="white", linewidth=0.4)
@@ -60,7 +59,7 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     for size in sizes:
         panel.add_patch(Rectangle((start - 0.5, start - 0.5), size, size, fill=False, linewidth=1.3, clip_on=False))
         start += size
-    panel.set_ylim(len(tasks) - 0.5, -0.5)
+    panel.set_ylim(len(tasks) - 0.5, -0.5)  # the first task on top
     panel.set_xticks(range(len(tasks)), tasks, rotation=90)
     panel.set_yticks(range(len(tasks)), tasks)
     panel.tick_params(length=0, pad=2)
@@ -75,7 +74,7 @@ def draw_affinity(matrix: Array, tasks: Sequence[str], sizes: Sequence[int], mea
     bar = figure.colorbar(ScalarMappable(norm, colors), cax=bar_axes, orientation="horizontal", extend="both")
     bar.ax.locator_params(nbins=5)
     bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value * 10.0**power:g}")
-    bar.set_label(LABELS[measure] + _unit(power))
+    bar.set_label(LABELS[measure] + _describe_unit(power))
     return figure
 
 
@@ -90,13 +89,14 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
         The figure; None without a point.
     """
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     measures = [measure for measure in LABELS if measure in {point.measure for point in points}]
     if not measures:
         return None
     figure = Figure(figsize=(0.5 + 2.3 * len(measures), 2.9), layout="constrained")
     panels = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
-    handles: Mapping[str, object] = {}
+    handles: dict[str, Line2D] = {}
     for panel, measure in zip(panels, measures, strict=True):
         panel.axhline(0, color="black", linewidth=0.8, zorder=1)
         for position, grouping in enumerate(groupings):
@@ -106,7 +106,8 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
                 (mark,) = panel.plot(
                     [point.predicted for point in marks], [100 * point.relative for point in marks], **style
                 )
-                handles = {**handles, grouping_label(grouping): mark}
+                # Several panels draw the same grouping, which has one entry in the legend.
+                handles[grouping_label(grouping)] = mark
         panel.set_title(LABELS[measure])
         panel.set_xlabel("predicted: mean affinity of the block's other tasks")
         panel.locator_params(axis="x", nbins=4)
@@ -117,7 +118,7 @@ def draw_predictions(points: Sequence[AffinityPoint], groupings: Sequence[str]) 
     return figure
 
 
-def _colors(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
+def _choose_colors(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
     """Return the range and map of colors, and the power of ten that makes values readable."""
     from matplotlib.colors import Normalize
 
@@ -126,12 +127,12 @@ def _colors(matrix: Array, measure: Measure) -> "tuple[Normalize, str, int]":
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         return Normalize(low, max(high, low + _SMALLEST_RANGE)), "YlGnBu", 0
     largest = float(np.quantile(np.abs(values), _QUANTILE)) if values.size else 0.0
-    largest = largest or 1.0
+    largest = largest or 1.0  # a range of 0 would give every value the same extreme color
     power = 0 if measure == "gradient" or largest >= 0.1 else -math.floor(math.log10(largest))
     return Normalize(-largest, largest), "RdBu", power
 
 
-def _unit(power: int) -> str:
+def _describe_unit(power: int) -> str:
     return f", in units of 1e-{power}" if power else ""
 
 
@@ -147,9 +148,8 @@ def _write_values(panel: "Axes", matrix: Array, colors: "ScalarMappable", power:
     for (y, x), value in np.ndenumerate(matrix):
         if x == y or not np.isfinite(value):
             continue
-        red, green, blue = colors.to_rgba(np.array([value]))[0][:3]
-        # Weights of the channels in perceived brightness (ITU-R BT.601).
-        ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+        ink = choose_ink(colors.to_rgba(np.array([value]))[0])
         # The axes write a minus sign too, where Python writes a hyphen.
         label = f"{value * 10.0**power:.{1 if power else 2}f}".replace("-", "−")
+        # Without the zero before the point, more digits fit into a small cell.
         panel.text(x, y, label.replace("0.", ".", 1), ha="center", va="center", color=ink, fontsize=5.5)

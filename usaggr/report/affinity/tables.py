@@ -81,7 +81,7 @@ class RankRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredChange:
     """Measured change of one task of a trained block of several tasks."""
 
     scale: Scale
@@ -132,10 +132,12 @@ def make_affinity(comparison: StudyComparison) -> AffinityTables:
         _check(head, folder, collection)
     except RunError as error:
         return AffinityTables(refused=str(error))
-    means = {measure: _mean(by_seed) for measure, by_seed in values.items()}
-    measured = _measured(collection, head.variant)
-    points = tuple(point for measure, mean in means.items() for point in _points(measure, mean, measured, head.variant))
-    return AffinityTables(head, "", points, _ranked(points, collection.study.confidence))
+    means = {measure: _average_seeds(by_seed) for measure, by_seed in values.items()}
+    measured = _measure_changes(collection, head.variant)
+    points = tuple(
+        point for measure, mean in means.items() for point in _predict_changes(measure, mean, measured, head.variant)
+    )
+    return AffinityTables(head, "", points, _correlate_ranks(points, collection.study.confidence))
 
 
 def make_affinity_table(points: Sequence[AffinityPoint]) -> pd.DataFrame:
@@ -143,7 +145,7 @@ def make_affinity_table(points: Sequence[AffinityPoint]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=list(AFFINITY_COLUMNS))
 
 
-def _ranked(points: Sequence[AffinityPoint], confidence: float) -> tuple[RankRow, ...]:
+def _correlate_ranks(points: Sequence[AffinityPoint], confidence: float) -> tuple[RankRow, ...]:
     """Return the rank correlation of the points of each measure and scale."""
     families: dict[tuple[Measure, Scale], list[AffinityPoint]] = {}
     for point in points:
@@ -174,14 +176,14 @@ def rank_correlation(
         rho and the ends of its interval; NaN with fewer than 4 tasks, or if predicted or measured do not vary.
     """
     x, y = np.asarray(predicted, dtype=float), np.asarray(measured, dtype=float)
-    names, task_of = np.unique(np.asarray(tasks, dtype=str), return_inverse=True)
+    names, task_indices = np.unique(np.asarray(tasks, dtype=str), return_inverse=True)
     rho = _spearman(x, y, np.ones((1, len(x))))[0]
     if len(names) < _FEWEST_TASKS or np.isnan(rho):
         return np.nan, np.nan, np.nan
     rng = make_generator("affinity bootstrap", len(names))
     # (D, T) how many times each task is in each bootstrap sample
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
-    correlations = _spearman(x, y, times[:, task_of].astype(float))
+    correlations = _spearman(x, y, times[:, task_indices].astype(float))
     low, high = np.nanquantile(correlations, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(rho), float(low), float(high)
 
@@ -208,9 +210,10 @@ def _spearman(x: Array, y: Array, times: Array) -> Array:
 
 def _ranks(values: Array, times: Array) -> Array:
     """Return the (D, n) ranks of points in each sample; equal values have their mean rank."""
-    levels, level_of = np.unique(values, return_inverse=True)
-    counts = times @ (level_of[:, None] == np.arange(len(levels))).astype(float)
-    ranks: Array = (np.cumsum(counts, axis=1) - counts / 2)[:, level_of]
+    levels, level_indices = np.unique(values, return_inverse=True)
+    counts = times @ (level_indices[:, None] == np.arange(len(levels))).astype(float)
+    # Ranks start at 1/2 instead of 1, which no correlation depends on.
+    ranks: Array = (np.cumsum(counts, axis=1) - counts / 2)[:, level_indices]
     return ranks
 
 
@@ -240,7 +243,7 @@ def _check(head: Head, folder: Path, collection: Collection) -> None:
         raise RunError(f"{path} lacks the tasks {', '.join(missing)}; {remedy}")
 
 
-def _mean(by_seed: Mapping[int, Values]) -> dict[tuple[str, str], float]:
+def _average_seeds(by_seed: Mapping[int, Values]) -> dict[tuple[str, str], float]:
     by_pair: dict[tuple[str, str], list[float]] = {}
     for values in by_seed.values():
         for pair, value in values.items():
@@ -248,13 +251,13 @@ def _mean(by_seed: Mapping[int, Values]) -> dict[tuple[str, str], float]:
     return {pair: float(np.mean(values)) for pair, values in by_pair.items()}
 
 
-def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
+def _measure_changes(collection: Collection, variant: str) -> tuple[_MeasuredChange, ...]:
     """Return the measured change of each task of each trained block of several tasks.
 
     Changes are relative, over the seeds that block and reference both have. A block that several groupings have counts
     once, and only blocks that were trained in one stage count.
     """
-    measured: dict[tuple[Scale, str, tuple[str, ...]], _Measured] = {}
+    measured: dict[tuple[Scale, str, tuple[str, ...]], _MeasuredChange] = {}
     for runs in (collection, collection.controls):
         if runs is None:
             continue
@@ -272,7 +275,7 @@ def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
             block = members[first.fingerprint]
             size = abs(float(np.mean([pair.reference_value for pair in seeds])))
             if len(block) > 1 and size > 0:
-                change = _Measured(
+                change = _MeasuredChange(
                     scale=first.scale,
                     grouping=first.grouping,
                     block=first.block,
@@ -286,7 +289,9 @@ def _measured(collection: Collection, variant: str) -> tuple[_Measured, ...]:
     return tuple(measured.values())
 
 
-def _points(measure: Measure, values: Values, measured: Sequence[_Measured], variant: str) -> Iterator[AffinityPoint]:
+def _predict_changes(
+    measure: Measure, values: Values, measured: Sequence[_MeasuredChange], variant: str
+) -> Iterator[AffinityPoint]:
     """Yield the prediction of a measure for each measured change, if it has an estimate.
 
     Args:
@@ -296,7 +301,7 @@ def _points(measure: Measure, values: Values, measured: Sequence[_Measured], var
         variant: Variant that affinities and changes belong to.
     """
     for row in measured:
-        predicted = _predicted(values, row.task, row.tasks) - _predicted(values, row.task, row.reference)
+        predicted = _predict_change(values, row.task, row.tasks) - _predict_change(values, row.task, row.reference)
         if not np.isnan(predicted):
             yield AffinityPoint(
                 measure=measure,
@@ -312,7 +317,7 @@ def _points(measure: Measure, values: Values, measured: Sequence[_Measured], var
             )
 
 
-def _predicted(values: Values, task: str, block: Sequence[str]) -> float:
+def _predict_change(values: Values, task: str, block: Sequence[str]) -> float:
     """Return the mean affinity of a block's other tasks to a task; 0 without others, NaN without an estimate."""
     sources = [source for source in block if source != task]
     estimates = [values[source, task] for source in sources if (source, task) in values]

@@ -17,7 +17,7 @@ from usaggr.report.answer.missing_verdicts import explain_missing_verdict
 from usaggr.report.answer.opening import write_answer_sentences
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
-from usaggr.report.what_was_run.exposure_section import say_unequal
+from usaggr.report.what_was_run.exposure_section import warn_of_unequal_exposure
 
 
 def write_answer(material: Material) -> Section | None:
@@ -46,7 +46,7 @@ def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     return make_section(
         capitalize(where),
         make_paragraph(
-            say_unequal(material, variant),
+            warn_of_unequal_exposure(material, variant),
             write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
             _overall(material, variant, scale),
         ),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
 from usaggr.document.numbers import signed
-from usaggr.report.figure_style import format_scale
+from usaggr.report.figure_style import choose_ink, format_scale
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts
 
@@ -134,8 +134,7 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: 
         return
     skill = cell.delta_skill
     face = _NO_SKILL if math.isnan(skill) else tuple(colors.to_rgba(np.array([skill]))[0])
-    # Rec. 601 luma weights of red, green and blue: dark cells get white text.
-    ink = "white" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] < 0.5 else "black"
+    ink = choose_ink(face)
     # Without clipping: each clip path gets a new name in an SVG, so the same figure would differ between builds.
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
     number = signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")

@@ -118,6 +118,7 @@ def _insert_terms(general: Sequence[Entry], topic_terms: Sequence[Term]) -> list
     following: dict[str, list[Entry]] = {}
     for term in topic_terms:
         following.setdefault(term.after, []).append(term.entry)
+    # Terms that name no general term come last.
     last = following.pop("", [])
     entries: list[Entry] = []
     for entry in general:

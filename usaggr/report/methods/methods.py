@@ -25,16 +25,16 @@ def write_methods(material: Material, design: Sequence[Entry], topic_methods: Se
         return None
     steps = (
         *design,
-        ("Scores", _scores(material)),
-        ("Intervals", _intervals(material)),
-        ("Verdicts", _verdicts(material)),
-        ("Averages over tasks", _averages(material)),
+        ("Scores", _describe_scores(material)),
+        ("Intervals", _describe_intervals(material)),
+        ("Verdicts", _describe_verdicts(material)),
+        ("Averages over tasks", _describe_averages(material)),
         *topic_methods,
     )
     return make_section("Methods", *(Paragraph(f"**{title}.** {content}") for title, content in steps if content))
 
 
-def _scores(material: Material) -> str:
+def _describe_scores(material: Material) -> str:
     data = material.collection.data
     types = sorted({data.tasks[task].task.type for task in material.collection.tasks})
     mains = listed([f"{metric_label(main_metric(kind).name)} for {kind}" for kind in types])
@@ -46,7 +46,7 @@ def _scores(material: Material) -> str:
     )
 
 
-def _intervals(material: Material) -> str:
+def _describe_intervals(material: Material) -> str:
     confidence = text.share(material.study.confidence)
     types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
     set_metrics = "metrics of the whole test set (AUC, F1, MCC)"
@@ -70,8 +70,9 @@ def _intervals(material: Material) -> str:
     )
 
 
-def _verdicts(material: Material) -> str:
+def _describe_verdicts(material: Material) -> str:
     study = material.study
+    # The order of these sentences is that of the rules in statistics/verdicts.py.
     return (
         "Differences are positive where the grouping is better. For each cell (task × grouping × scale × variant), two "
         "null hypotheses were tested: no difference (two-sided, p), and a loss of at least the margin (one-sided, "
@@ -88,7 +89,7 @@ def _verdicts(material: Material) -> str:
     )
 
 
-def _averages(material: Material) -> str:
+def _describe_averages(material: Material) -> str:
     return (
         "delta_m is the mean over tasks of the relative change of the main metric from the reference (Maninis, "
         "Radosavovic and Kokkinos 2019); delta_skill is the mean over tasks of the difference in skill. Their "

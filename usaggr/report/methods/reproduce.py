@@ -28,15 +28,16 @@ def write_reproduction(material: Material) -> Section | None:
             "of this report in LaTeX.",
         )
     )
-    return make_section("How to reproduce", make_paragraph(f"Study {name}."), steps, *_versions(material))
+    return make_section("How to reproduce", make_paragraph(f"Study {name}."), steps, *_tabulate_versions(material))
 
 
-def _versions(material: Material) -> tuple[Block, ...]:
+def _tabulate_versions(material: Material) -> tuple[Block, ...]:
     """Return the versions of packages and settings that the run.yaml of finished runs records."""
     versions: dict[str, Counter[str]] = {}
     runs = 0
-    for path in _finished(material):
+    for path in _find_finished(material):
         provenance = read_provenance(path)
+        # Runs of older versions recorded no versions, and must not count as different ones.
         runs += bool(provenance)
         for name, version in provenance.items():
             versions.setdefault(name, Counter())[version] += 1
@@ -59,7 +60,7 @@ def _list_versions(counts: "Counter[str]", runs: int) -> str:
     return ", ".join(f"{version} ({plural(number, 'run')})" for version, number in sorted(counts.items()))
 
 
-def _finished(material: Material) -> Iterator[Path]:
+def _find_finished(material: Material) -> Iterator[Path]:
     for run in material.collection.runs:
         if run.state == "done" and run.path is not None:
             yield run.path

@@ -25,7 +25,9 @@ from usaggr.report.routing.tables import RunRouting, make_routing, mean_similari
 from usaggr.statistics.routing_similarity import nearest_tasks, normalized_entropy
 
 _MOST_ROWS = 30
+"""Largest number of runs in the table of dead experts."""
 _MOST_ERRORS = 10
+"""Largest number of unreadable runs that are named."""
 
 
 def write_routing(material: Material) -> Section | None:
@@ -37,21 +39,25 @@ def write_routing(material: Material) -> Section | None:
     blocks: tuple[Block | None, ...] = ()
     if len(routing.variants()) > 1:
         sections = tuple(
-            make_section(f"Experts of variant {variant}", *_of_variant(material, variant))
-            for variant in routing.drawn()
+            make_section(f"Experts of variant {variant}", *_describe_variant(material, variant))
+            for variant in routing.drawn_variants()
         )
     else:
-        blocks = tuple(block for variant in routing.drawn() for block in _of_variant(material, variant))
-    dead = make_section("Dead experts", *_dead(routing.runs))
-    unreadable = make_section("Runs without routing", *_errors(material))
+        blocks = tuple(block for variant in routing.drawn_variants() for block in _describe_variant(material, variant))
+    dead = make_section("Dead experts", *_tabulate_dead_experts(routing.runs))
+    unreadable = make_section("Runs without routing", *_list_unreadable_runs(material))
     return make_section(
-        "Use of experts", _caveat(material), *blocks, *_overview(material), sections=(*sections, dead, unreadable)
+        "Use of experts",
+        _write_caveat(material),
+        *blocks,
+        *_tabulate_groupings(material),
+        sections=(*sections, dead, unreadable),
     )
 
 
-def _caveat(material: Material) -> Paragraph | None:
+def _write_caveat(material: Material) -> Paragraph | None:
     routing = material.tables.compute(make_routing)
-    left_out = routing.variants()[len(routing.drawn()) :]
+    left_out = routing.variants()[len(routing.drawn_variants()) :]
     return make_paragraph(
         "Routing was measured on the test set, with the scored weights. Numbers of experts are arbitrary: expert 1 of "
         "one run is not expert 1 of another, so nothing is averaged over runs by an expert's number. Tasks with "
@@ -63,9 +69,9 @@ def _caveat(material: Material) -> Paragraph | None:
     )
 
 
-def _of_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
+def _describe_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
     """Return sentences, figures and a table of the block with the most tasks, at its largest scale."""
-    runs = material.tables.compute(make_routing).shown(variant)
+    runs = material.tables.compute(make_routing).select_runs(variant)
     row = runs[0].run.row
     tasks = {task: material.collection.data.tasks[task].task for task in row.tasks}
     seeds = f"seed{'s' * (len(runs) > 1)} {listed([str(routed.run.row.seed) for routed in runs])}"
@@ -76,13 +82,14 @@ def _of_variant(material: Material, variant: str) -> tuple[Block | None, ...]:
         make_paragraph(where),
         Items((describe_similarity(runs, tasks), describe_entropy(runs), describe_dead(runs))),
         *material.make_pictures(f"routing:{variant}"),
-        _by_task(material, runs, variant),
+        _tabulate_tasks(material, runs, variant),
     )
 
 
-def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> Block:
+def _tabulate_tasks(material: Material, runs: tuple[RunRouting, ...], variant: str) -> Block:
     """Return a table with a row per task, of means over seeds that do not depend on the experts' numbers."""
     names = runs[0].tasks
+    # Each is a mean over blocks of one run first: the experts of two runs have no common numbers.
     entropy = np.mean([routed.entropy.mean(axis=1) for routed in runs], axis=0)
     evenness = np.mean([normalized_entropy(routed.share).mean(axis=1) for routed in runs], axis=0)
     largest = np.mean([routed.share.max(axis=2).mean(axis=1) for routed in runs], axis=0)
@@ -111,7 +118,7 @@ def _by_task(material: Material, runs: tuple[RunRouting, ...], variant: str) -> 
     return TextTable(named, tuple(lines), columns, name=f"routing{several}", caption=caption)
 
 
-def _overview(material: Material) -> Iterator[Block]:
+def _tabulate_groupings(material: Material) -> Iterator[Block]:
     """Yield a table with a row for each variant, scale and grouping that has runs with experts."""
     routing = material.tables.compute(make_routing)
     by_setting: dict[tuple[str, Scale, str], list[RunRouting]] = {}
@@ -154,7 +161,7 @@ def _overview(material: Material) -> Iterator[Block]:
         yield TextTable(columns, tuple(lines), names, name="experts", caption=caption)
 
 
-def _dead(runs: tuple[RunRouting, ...]) -> tuple[Block | None, ...]:
+def _tabulate_dead_experts(runs: tuple[RunRouting, ...]) -> tuple[Block | None, ...]:
     """Return a table of dead experts by run, those of models of many tasks first."""
     lines = []
     for routed in sorted((routed for routed in runs if routed.dead.any()), key=lambda routed: -len(routed.tasks)):
@@ -182,7 +189,7 @@ def _dead(runs: tuple[RunRouting, ...]) -> tuple[Block | None, ...]:
     return table, make_paragraph(more)
 
 
-def _errors(material: Material) -> tuple[Block | None, ...]:
+def _list_unreadable_runs(material: Material) -> tuple[Block | None, ...]:
     """Return a list of finished runs with experts whose routing is missing or unreadable."""
     errors = material.tables.compute(make_routing).errors
     if not errors:

@@ -11,6 +11,7 @@ from usaggr.document.numbers import MISSING
 from usaggr.report.routing.tables import Array, RunRouting, mean_similarity
 from usaggr.tasks import Task
 
+# Meaning of values from each lower limit up, the largest limit first.
 _ENTROPIES = (
     (0.9, "the router uses all experts almost equally"),
     (0.5, "the router prefers some experts but also uses others"),
@@ -21,8 +22,8 @@ _SIMILARITIES = (
     (0.6, "tasks share some of their experts"),
     (0.0, "tasks use mostly different experts"),
 )
-"""Meaning of values from each lower limit up, the largest limit first; for entropies likewise."""
-_PAIRS = 3
+_MOST_PAIRS = 3
+"""Number of most similar pairs that are named."""
 
 
 def two_decimals(value: float | None) -> str:
@@ -55,22 +56,23 @@ def describe_similarity(runs: Sequence[RunRouting], tasks: Mapping[str, Task]) -
     mean = float(values.mean())
     if len(pairs) == 1:
         tasks_named = f"{literal(names[0])} and {literal(names[1])}"
-        return (
-            f"The similarity of the routing of {tasks_named} is {two_decimals(mean)}: {_meaning(mean, _SIMILARITIES)}."
-        )
+        meaning = _find_meaning(mean, _SIMILARITIES)
+        return f"The similarity of the routing of {tasks_named} is {two_decimals(mean)}: {meaning}."
     bounds = f"from {two_decimals(values.min())} to {two_decimals(values.max())}"
-    # Rounding lets pairs that differ only by rounding errors keep their order.
+    # Rounded, so that pairs of equal similarity keep the order of the tasks on every machine.
     order = sorted(range(len(pairs)), key=lambda index: -round(float(values[index]), 9))
-    most = [_pair(names, pairs[index], float(values[index])) for index in order[:_PAIRS]]
-    least = _pair(names, pairs[order[-1]], float(values[order[-1]]))
+    most = [_describe_pair(names, pairs[index], float(values[index])) for index in order[:_MOST_PAIRS]]
+    least = _describe_pair(names, pairs[order[-1]], float(values[order[-1]]))
     return " ".join(
         sentence
         for sentence in (
             f"The similarity of the routing of two tasks in one model is {two_decimals(mean)} on average over "
-            f"{plural(len(pairs), 'pair')}, {bounds}: {_meaning(mean, _SIMILARITIES)}.",
+            f"{plural(len(pairs), 'pair')}, {bounds}: {_find_meaning(mean, _SIMILARITIES)}.",
             f"Most similar are {listed(most)}; least similar are {least}.",
-            _within(names, pairs, values, {name: tasks[name].clinical_group for name in names}, "clinical group"),
-            _within(names, pairs, values, {name: tasks[name].type for name in names}, "task type"),
+            _compare_kinds(
+                names, pairs, values, {name: tasks[name].clinical_group for name in names}, "clinical group"
+            ),
+            _compare_kinds(names, pairs, values, {name: tasks[name].type for name in names}, "task type"),
         )
         if sentence
     )
@@ -80,7 +82,9 @@ def describe_entropy(runs: Sequence[RunRouting]) -> str:
     """Return a sentence on the entropy of the router, on average and in the blocks with the lowest and highest."""
     by_block = np.mean([routed.entropy.mean(axis=0) for routed in runs], axis=0)
     mean = float(by_block.mean())
-    sentence = f"The entropy of the router's softmax is {two_decimals(mean)} on average: {_meaning(mean, _ENTROPIES)}"
+    sentence = (
+        f"The entropy of the router's softmax is {two_decimals(mean)} on average: {_find_meaning(mean, _ENTROPIES)}"
+    )
     if len(by_block) > 1 and by_block.max() - by_block.min() >= 0.01:
         low, high = int(by_block.argmin()), int(by_block.argmax())
         blocks = runs[0].blocks
@@ -97,15 +101,15 @@ def describe_dead(runs: Sequence[RunRouting]) -> str:
     return f"Of the {experts:,} experts of these models, {dead:,} {'is' if dead == 1 else 'are'} dead."
 
 
-def _meaning(value: float, meanings: Sequence[tuple[float, str]]) -> str:
+def _find_meaning(value: float, meanings: Sequence[tuple[float, str]]) -> str:
     return next(meaning for least, meaning in meanings if value >= least)
 
 
-def _pair(names: Sequence[str], pair: tuple[int, int], value: float) -> str:
+def _describe_pair(names: Sequence[str], pair: tuple[int, int], value: float) -> str:
     return f"{literal(names[pair[0]])} with {literal(names[pair[1]])} ({two_decimals(value)})"
 
 
-def _within(
+def _compare_kinds(
     names: Sequence[str], pairs: Sequence[tuple[int, int]], values: Array, kinds: Mapping[str, str], kind_name: str
 ) -> str:
     """Return a sentence that compares pairs within one kind of task and across kinds; empty without both.

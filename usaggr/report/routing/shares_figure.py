@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 _COLOR_MAP = "PuOr"
 """ColorBrewer map, distinguishable with common color blindness; unlike RdBu it suggests neither better nor worse."""
 _ROW = 0.19
+"""Height in inches of a task's row."""
 _COLUMNS_WIDTH = 6.2
 """Width in inches of all columns of experts, unless a column becomes too narrow or too wide."""
 _NARROW, _WIDE = 0.07, 0.24
+"""Smallest and largest width in inches of a column."""
 _LEGIBLE = 0.115
 """Width in inches of a column that has room for a digit of its number."""
 _PANEL = 1.0
-_SHARP = 0.2
-"""Smallest range of the axis of entropies."""
+"""Width in inches of a panel of entropies."""
+_SMALLEST_RANGE = 0.2
+"""Smallest range of the axis of entropies, so that tiny differences look small."""
 _DOT = "#0072B2"
 
 
@@ -61,7 +64,7 @@ def draw_shares(routed: RunRouting, tasks: Sequence[str], groups: Mapping[str, s
         sharey=True,
         width_ratios=[GROUP_BAR_WIDTH, *[panel_width] * len(routed.blocks)],
     ).flatten()
-    norm = _colors(shares)
+    norm = _choose_colors(shares)
     for panel, block, block_shares, dead in zip(
         axes[1:], routed.blocks, shares.swapaxes(0, 1), routed.dead, strict=True
     ):
@@ -131,12 +134,13 @@ def _draw_panel(panel: "Axes", shares: Array, dead: NDArray[np.bool_], norm: "No
         panel.text(float(expert), -0.55, "×", ha="center", va="bottom", fontsize=8, fontweight="bold", clip_on=False)
 
 
-def _colors(shares: Array) -> "Normalize":
+def _choose_colors(shares: Array) -> "Normalize":
     """Return colors that are white at an even share, and full at twice that or more, so that noise looks small."""
     from matplotlib.colors import TwoSlopeNorm
 
     even = 1 / shares.shape[-1]
     top = min(1.0, max(2 * even, float(shares.max())))
+    # With one expert an even share is 1, and the norm needs a larger end.
     return TwoSlopeNorm(even, 0.0, max(top, even + 1e-6))
 
 
@@ -182,7 +186,7 @@ def draw_entropy(runs: Sequence[RunRouting], tasks: Sequence[str], groups: Mappi
         sharey=True,
         width_ratios=[GROUP_BAR_WIDTH, *[_PANEL] * len(first.blocks)],
     ).flatten()
-    low = max(0.0, min(float(np.floor(10 * entropy.min() - 0.2)) / 10, 1 - _SHARP))
+    low = max(0.0, min(float(np.floor(10 * entropy.min() - 0.2)) / 10, 1 - _SMALLEST_RANGE))
     y = np.arange(len(names))
     for index, (panel, block) in enumerate(zip(axes[1:], first.blocks, strict=True)):
         panel.set_ylim(len(names) - 0.5, -0.5)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from usaggr.report.figure_style import choose_ink
 from usaggr.report.routing.tables import Array, RunRouting, mean_similarity
 from usaggr.statistics.routing_similarity import TaskTree, task_tree
 from usaggr.tasks import Task
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
 _COLOR_MAP = "YlGnBu"
 """ColorBrewer map; darker is more similar, also in gray prints."""
-_CELL = 0.2
-_LETTER = 0.058
-_TREE = 1.0
+_CELL, _LETTER, _TREE = 0.2, 0.058, 1.0
 """Width of a cell, of a letter and of the dendrogram, in inches."""
 _MOST_NUMBERED = 14
 """Largest number of tasks for which similarities are written into the cells."""
@@ -57,7 +56,7 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
     bottom, height = bottom_room / figure_height, side / figure_height
     branches = figure.add_axes((0.06 / figure_width, bottom, (_TREE - 0.06) / figure_width, height))
     panel = figure.add_axes(((_TREE + 0.04) / figure_width, bottom, side / figure_width, height))
-    norm = _colors(matrix)
+    norm = _choose_colors(matrix)
     _draw_matrix(panel, matrix, norm)
     panel.set_xticks(range(len(names)), names, rotation=90)
     panel.set_yticks(range(len(names)), labels)
@@ -73,6 +72,7 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
 def describe_similarity(runs: Sequence[RunRouting]) -> str:
     """Return a caption of the figure of at least one run of at least two tasks."""
     tasks, matrix = runs[0].tasks, mean_similarity(runs)
+    # Similarities are at most 1: less 2 on the diagonal, no task is the extreme partner of itself.
     itself = 2 * np.eye(len(tasks))
     ends = []
     for extreme, values in (("most", matrix - itself), ("least", -matrix - itself)):
@@ -104,9 +104,7 @@ def _draw_matrix(panel: "Axes", matrix: Array, norm: "Normalize") -> None:
         return
     for (y, x), value in np.ndenumerate(matrix):
         if x != y:
-            red, green, blue = colors.to_rgba(np.array([value]))[0][:3]
-            # Weights of the channels in perceived brightness (ITU-R BT.601).
-            ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+            ink = choose_ink(colors.to_rgba(np.array([value]))[0])
             label = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
             panel.text(x, y, label, ha="center", va="center", color=ink, fontsize=6.5)
 
@@ -120,6 +118,7 @@ def _draw_tree(branches: "Axes", tree: TaskTree) -> None:
     for ends, joints in zip(drawn["icoord"], drawn["dcoord"], strict=True):
         branches.plot(joints, (np.asarray(ends) - 5) / 10, color="black", linewidth=0.8, clip_on=False)
     highest = float(tree.merges[:, 2].max())
+    # Reversed, so that the leaves are next to the matrix; a tree of equal tasks has no height.
     branches.set_xlim(max(1.03 * highest, 1e-3), 0)
     branches.set_ylim(len(tree.order) - 0.5, -0.5)
     branches.set_yticks([])
@@ -131,7 +130,7 @@ def _draw_tree(branches: "Axes", tree: TaskTree) -> None:
         branches.spines[name].set_visible(False)
 
 
-def _colors(matrix: Array) -> "Normalize":
+def _choose_colors(matrix: Array) -> "Normalize":
     from matplotlib.colors import Normalize
 
     least = float(matrix.min())

@@ -129,6 +129,7 @@ class RunRouting:
     @property
     def top_k(self) -> int:
         """Number of experts that each token uses."""
+        # Each token chooses k experts, so that the fractions sum to k up to rounding in the file.
         return round(float(self.chosen.sum(axis=-1).mean()))
 
     @property
@@ -154,21 +155,21 @@ class RoutingTables:
             sorted(dict.fromkeys(routed.run.row.variant for routed in self.runs), key=lambda name: name != "base")
         )
 
-    def drawn(self) -> tuple[str, ...]:
+    def drawn_variants(self) -> tuple[str, ...]:
         """Return the variants with figures and separate tables."""
         return self.variants()[:MOST_DRAWN]
 
-    def shown(self, variant: str) -> tuple[RunRouting, ...]:
+    def select_runs(self, variant: str) -> tuple[RunRouting, ...]:
         """Return the runs that represent a variant: of the block with the most tasks at the largest scale, by seed."""
         runs = [routed for routed in self.runs if routed.run.row.variant == variant]
         if not runs:
             return ()
         first = min(runs, key=lambda routed: (-len(routed.tasks), -routed.run.row.scale))
-        same = [routed for routed in runs if _setting(routed) == _setting(first)]
+        same = [routed for routed in runs if _model_and_scale(routed) == _model_and_scale(first)]
         return tuple(sorted(same, key=lambda routed: routed.run.row.seed))
 
 
-def _setting(routed: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
+def _model_and_scale(routed: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
     """Return the properties that runs have in common if they differ only by seed."""
     return routed.tasks, routed.run.row.scale, routed.blocks, routed.experts
 
@@ -178,11 +179,12 @@ def make_routing(comparison: StudyComparison) -> RoutingTables:
     collection = comparison.collection
     runs: list[RunRouting] = []
     errors: list[tuple[CollectedRun, str]] = []
-    expected = _expected(collection)
+    expected = _expect_routing(collection)
     for run in collection.runs:
         if run.result is None or run.path is None:
             continue
         path = run.path / contract.ROUTING
+        # Networks without experts have no routing.csv; only where one should exist, its absence is reported.
         if not path.exists() and not expected.get(run.row.variant, False):
             continue
         try:
@@ -191,7 +193,7 @@ def make_routing(comparison: StudyComparison) -> RoutingTables:
             errors.append((run, f"has no {contract.ROUTING}"))
         except RunError as error:
             errors.append((run, f"its {contract.ROUTING} cannot be used ({error})"))
-    return RoutingTables(tuple(runs), tuple(errors), _similarities(runs))
+    return RoutingTables(tuple(runs), tuple(errors), _compare_tasks(runs))
 
 
 def make_routing_table(runs: Iterable[RunRouting]) -> pd.DataFrame:
@@ -227,7 +229,7 @@ def make_similarity_table(similarities: Sequence[SimilarityRow]) -> pd.DataFrame
     return pd.DataFrame(similarities, columns=list(SIMILARITY_COLUMNS))
 
 
-def _similarities(runs: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
+def _compare_tasks(runs: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
     """Return the similarity of each pair of tasks of a run over the seeds of its block, in the study's order."""
     by_pair: dict[tuple[str, str, Scale, str, str], list[float]] = {}
     for routed in runs:
@@ -236,14 +238,16 @@ def _similarities(runs: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
             continue
         matrix = routing_similarity(routed.share)
         for grouping, (a, b) in product(row.groupings, combinations(range(len(routed.tasks)), 2)):
+            # Seeds differ in nothing else, so that each contributes one value to the pair.
             pair = (grouping, row.variant, row.scale, routed.tasks[a], routed.tasks[b])
             by_pair.setdefault(pair, []).append(float(matrix[a, b]))
     return tuple(
-        SimilarityRow(*pair, float(np.mean(seeds)), _deviation(seeds), len(seeds)) for pair, seeds in by_pair.items()
+        SimilarityRow(*pair, float(np.mean(seeds)), _standard_deviation(seeds), len(seeds))
+        for pair, seeds in by_pair.items()
     )
 
 
-def _deviation(values: Sequence[float]) -> float:
+def _standard_deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
@@ -252,18 +256,18 @@ def mean_similarity(runs: Sequence[RunRouting]) -> Array:
     return np.asarray(np.mean([routing_similarity(routed.share) for routed in runs], axis=0))
 
 
-def _expected(collection: Collection) -> Mapping[str, bool]:
+def _expect_routing(collection: Collection) -> Mapping[str, bool]:
     """Return for each variant whether its runs should have routing, as far as a run records its network."""
     expected: dict[str, bool] = {}
     for run in collection.runs:
         if run.result is not None and run.path is not None and run.row.variant not in expected:
             model = read_model(run.path)
             if model:
-                expected[run.row.variant] = _routes(model)
+                expected[run.row.variant] = _has_router(model)
     return expected
 
 
-def _routes(model: Mapping[str, object]) -> bool:
+def _has_router(model: Mapping[str, object]) -> bool:
     experts = model.get("experts")
     router = experts.get("router") if isinstance(experts, dict) else None
     return (model.get("name"), model.get("conditioning")) == ("m2dino", "experts") and router != "uniform"

@@ -65,12 +65,13 @@ _COLUMNS = (
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     collection = tables.comparison.collection
     routing = tables.compute(make_routing)
-    runs = routing.shown(variant) if variant in routing.drawn() else ()
+    runs = routing.select_runs(variant) if variant in routing.drawn_variants() else ()
     if not runs:
         return
     facts = [collection.data.tasks[task].task for task in collection.tasks]
     groups = {task.id: task.clinical_group for task in facts}
     chapter = f"routing:{variant}"
+    # Runs of one selection differ only in their seed, so that the first one names them all.
     row = runs[0].run.row
     where = f"{', '.join(map(grouping_label, row.groupings))}, {scale_label(row.scale)}"
     if len(row.tasks) > 1:

@@ -17,6 +17,7 @@ from usaggr.report.variants.tables import VariantRow
 def describe_sizes(capacities: Mapping[str, Capacity]) -> str:
     """Return sentences on the active parameters of each variant, relative to those of the first one."""
     first, *_ = (literal(name) for name in capacities)
+    # A variant without runs equals an earlier one, whose size is described already.
     sizes = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
     same = [name for name, size in sizes.items() if size.is_matched]
     different = [f"{name} ({size.ratio:.2f} times)" for name, size in sizes.items() if size.is_matched is False]

@@ -32,13 +32,13 @@ def write_variants(material: Material) -> Section | None:
         "With one seed, all results are provisional: intervals cover only test subjects."
         if len(material.study.seeds) == 1
         else "",
-        _without_runs(material),
+        _name_variants_without_runs(material),
     )
-    inner = (_sharing(material), _same_grouping(material), write_tables(material))
+    inner = (_write_sharing(material), _write_same_grouping(material), write_tables(material))
     return make_section("Variants compared", intro, sections=inner)
 
 
-def _without_runs(material: Material) -> str:
+def _name_variants_without_runs(material: Material) -> str:
     """Name variants without planned runs, because all their settings equal those of an earlier variant."""
     none = [literal(name) for name, size in material.tables.compute(make_variants).capacities.items() if not size.runs]
     if not none:
@@ -48,7 +48,7 @@ def _without_runs(material: Material) -> str:
     return f"{listed(none)} have no runs, because all their settings equal those of an earlier variant."
 
 
-def _sharing(material: Material) -> Section | None:
+def _write_sharing(material: Material) -> Section | None:
     """Write the section on the effect of sharing under each variant, and on the role of size."""
     blocks: list[Block] = []
     for scale in list_scales(material):
@@ -90,10 +90,10 @@ def _describe_sharing(material: Material, effects: list[VariantRow]) -> str:
     for direction, sign in (("worse", -1), ("better", 1)):
         detectable = [row for row in estimated if is_detectable(row) and sign * row.delta_skill > 0]
         if detectable:
-            under = listed([f"under {literal(row.variant)}, by {_size(row)}" for row in detectable])
+            under = listed([f"under {literal(row.variant)}, by {_format_change(row)}" for row in detectable])
             sentences.append(f"Sharing does detectably {direction} {under}.")
     if unclear := [row for row in estimated if not is_detectable(row)]:
-        names = listed([f"{literal(row.variant)} ({_difference(row)})" for row in unclear])
+        names = listed([f"{literal(row.variant)} ({_format_unclear_change(row)})" for row in unclear])
         sentences.append(f"No detectable change under {names}.")
     missing = [literal(row.variant) for row in effects if isnan(row.delta_skill)]
     if missing:
@@ -112,7 +112,7 @@ def _warn_of_invalid(variants: list[str]) -> str:
     return f"For {names}, some of the models are collapsed or have not converged."
 
 
-def _size(row: VariantRow) -> str:
+def _format_change(row: VariantRow) -> str:
     """Return the size of a detectable change without its sign, with its interval reversed to match."""
     sign = -1.0 if row.delta_skill < 0 else 1.0
     bounds = [text.score(end, "skill") for end in sorted((sign * row.low, sign * row.high))]
@@ -120,7 +120,7 @@ def _size(row: VariantRow) -> str:
     return f"{size} [{', '.join(bounds)}] (adjusted p {text.p_value(row.p_adjusted)})"
 
 
-def _difference(row: VariantRow) -> str:
+def _format_unclear_change(row: VariantRow) -> str:
     """Return a change that is not detectable, with the reason if it is not tested."""
     difference = text.difference(row.delta_skill, row.low, row.high, "skill")
     if not isnan(row.p):
@@ -128,7 +128,7 @@ def _difference(row: VariantRow) -> str:
     return f"{difference}, {literal(str(row.note).split('; ')[0] or 'without an interval')}"
 
 
-def _same_grouping(material: Material) -> Section | None:
+def _write_same_grouping(material: Material) -> Section | None:
     """Write the section on variants that do better or worse than the first one under the same grouping."""
     items = []
     for scale in list_scales(material):
@@ -140,7 +140,7 @@ def _same_grouping(material: Material) -> Section | None:
         sentences = [f"**{where}.**"]
         for direction, sign in (("worse", -1), ("better", 1)):
             names = [
-                f"{literal(row.variant)} with {literal(grouping_label(row.grouping))}, by {_size(row)}"
+                f"{literal(row.variant)} with {literal(grouping_label(row.grouping))}, by {_format_change(row)}"
                 for row in detectable
                 if sign * row.delta_skill > 0
             ]

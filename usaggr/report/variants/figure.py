@@ -36,7 +36,7 @@ DETECTABLE = "*"
 
 
 @dataclass(frozen=True)
-class _Side:
+class _Column:
     """A column of panels."""
 
     level: str
@@ -66,7 +66,7 @@ def draw_variants(
     first = shown[0].against
     variants = [name for name in study.variants if name in {row.variant for row in shown}]
     scales = [scale for scale in sorted(study.scales, reverse=True) if scale in {row.scale for row in shown}]
-    sides = _sides(shown, study, first)
+    sides = _make_columns(shown, study, first)
     names = [f"{name} {SAME_SIZE}" if _is_matched(capacities, name) else name for name in variants]
     lines = [_LINE * len(variants) * max(len(side.groupings) for side in sides) + _ROOM * len(variants)] * len(scales)
     # Panels share one width: that of the longest title, with room for six more letters.
@@ -94,7 +94,7 @@ def draw_variants(
     return figure
 
 
-def _sides(shown: Sequence[VariantRow], study: StudyFacts, first: str) -> list[_Side]:
+def _make_columns(shown: Sequence[VariantRow], study: StudyFacts, first: str) -> list[_Column]:
     reference = grouping_label(study.reference)
     columns = (
         ("all", f"Difference from {first}", "mean difference in skill"),
@@ -104,12 +104,12 @@ def _sides(shown: Sequence[VariantRow], study: StudyFacts, first: str) -> list[_
     for level, title, axis in columns:
         present = {row.grouping for row in shown if row.level == level}
         groupings = tuple(name for name in put_reference_first(study.groupings, study.reference) if name in present)
-        sides += [_Side(level, title, axis, groupings)] if groupings else []
+        sides += [_Column(level, title, axis, groupings)] if groupings else []
     return sides
 
 
 def _draw_panel(
-    panel: "Axes", effects: Sequence[VariantRow], side: _Side, variants: Sequence[str], study: StudyFacts
+    panel: "Axes", effects: Sequence[VariantRow], side: _Column, variants: Sequence[str], study: StudyFacts
 ) -> None:
     """Draw a line for each grouping within each variant's row, in the order of the legend.
 
@@ -133,7 +133,7 @@ def _draw_panel(
             panel.text(1.015, height, DETECTABLE, transform=right_of_panel, ha="left", va="center", fontsize=7.5)
 
 
-def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Side], marks: str) -> None:
+def _add_legend(figure: "Figure", study: StudyFacts, sides: Sequence[_Column], marks: str) -> None:
     ordered = put_reference_first(study.groupings, study.reference)
     handles = make_grouping_handles(ordered, study.reference, lines=False)
     present = {name for side in sides for name in side.groupings}

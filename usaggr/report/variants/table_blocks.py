@@ -49,20 +49,24 @@ def short(level: float) -> str:
 
 def write_tables(material: Material) -> Section | None:
     """Write the section of the figure and all tables; None if only the first variant has planned runs."""
-    overall = _overall(material)
+    overall = _tabulate_means(material)
     if overall is None:
         return None
     details = [
-        _by_task(material, variant, scale)
+        _tabulate_tasks(material, variant, scale)
         for variant in material.study.variants
         for scale in list_scales(material)
     ]  # fmt: skip
     return make_section(
-        "All variants and groupings", *material.make_pictures("variants"), _changes(material), overall, *details
+        "All variants and groupings",
+        *material.make_pictures("variants"),
+        _tabulate_changes(material),
+        overall,
+        *details,
     )
 
 
-def _changes(material: Material) -> Block:
+def _tabulate_changes(material: Material) -> Block:
     """Return a table of the variants' changes and sizes."""
     capacities = material.tables.compute(make_variants).capacities
     lines = []
@@ -81,19 +85,20 @@ def _changes(material: Material) -> Block:
     return TextTable(("variant", "changes", *names), tuple(lines), names, name="variant-sizes", caption=caption)
 
 
-def _overall(material: Material) -> Block | None:
+def _tabulate_means(material: Material) -> Block | None:
     """Return a table of means over tasks, with a row per scale, grouping and variant."""
     several = len(material.study.scales) > 1
     lines = []
     for scale in list_scales(material):
         sharing = {(row.grouping, row.variant): row for row in select_effects(material, "interaction", scale)}
         for row in select_effects(material, "all", scale):
+            # The reference has no change of sharing, because sharing is measured against it.
             other = sharing.get((row.grouping, row.variant))
             cells = [*([Cell(f"{scale:g}", float(scale))] if several else []), Cell(_label(row)), Cell(row.variant)]
-            difference = (_mark(row), table_cells.p_value(row.p_adjusted))
-            changed = (_mark(other), table_cells.p_value(None if other is None else other.p_adjusted))
+            difference = (_format_difference(row), table_cells.p_value(row.p_adjusted))
+            changed = (_format_difference(other), table_cells.p_value(None if other is None else other.p_adjusted))
             counts = (table_cells.count(row.tasks), table_cells.count(row.seeds))
-            lines.append((*cells, *difference, *changed, *counts, Cell(_remark(row, other))))
+            lines.append((*cells, *difference, *changed, *counts, Cell(_join_remarks(row, other))))
     if not lines:
         return None
     first, reference = next(iter(material.study.variants)), material.reference
@@ -108,7 +113,7 @@ def _overall(material: Material) -> Block | None:
     return _fill_remarks(TextTable(columns, tuple(lines), numbers, name="variants", caption=caption))
 
 
-def _remark(row: VariantRow, other: VariantRow | None) -> str:
+def _join_remarks(row: VariantRow, other: VariantRow | None) -> str:
     """Return the remarks on both differences of a row, only once if they are the same."""
     if other is None:
         return row.note
@@ -118,7 +123,7 @@ def _remark(row: VariantRow, other: VariantRow | None) -> str:
     return "; ".join(remark for remark in (row.note, f"sharing: {sharing}" if sharing else "") if remark)
 
 
-def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
+def _tabulate_tasks(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of a variant's differences, with a row per task and a column per grouping."""
     effects = {(r.task, r.grouping): r for r in select_effects(material, "task", scale) if r.variant == variant}
     if not any(not isnan(row.delta_skill) for row in effects.values()):
@@ -132,7 +137,7 @@ def _by_task(material: Material, variant: str, scale: Scale) -> Block | None:
             notes = [note for row in task_effects if row is not None for note in row.note.split("; ")]
             remarks = "; ".join(dict.fromkeys(filter(None, notes)))
             kind = material.collection.data.tasks[task].task.type
-            lines.append((Cell(task), Cell(kind), *map(_mark, task_effects), Cell(remarks)))
+            lines.append((Cell(task), Cell(kind), *map(_format_difference, task_effects), Cell(remarks)))
     first, where = next(iter(material.study.variants)), scale_label(scale)
     caption = (
         f"Difference in skill of {literal(variant)} from {literal(first)} on each task, {literal(where)}. "
@@ -156,7 +161,7 @@ def _fill_remarks(table: TextTable) -> TextTable:
     return replace(table, rows=tuple(row if remark else (*row[:-1], Cell(text.MISSING)) for row, remark in pairs))
 
 
-def _mark(row: VariantRow | None) -> Cell:
+def _format_difference(row: VariantRow | None) -> Cell:
     if row is None or isnan(row.delta_skill):
         return Cell(text.MISSING)
     difference = text.difference(row.delta_skill, row.low, row.high, "skill")

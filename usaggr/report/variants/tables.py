@@ -151,13 +151,13 @@ def make_variants(comparison: StudyComparison) -> Variants:
     study = comparison.study
     if len(study.variants) < 2:
         return Variants((), {})
-    facts = _facts(comparison)
-    sums = list(_sums(facts))
-    differences = _estimates(sums)
+    facts = _gather_facts(comparison)
+    sums = list(_list_sums(facts))
+    differences = _estimate_rows(sums)
     bounds = make_quantities([difference.estimate for difference in differences.values()], study.confidence)
     estimates = dict.fromkeys((row.key for row in sums), NOT_ESTIMATED) | dict(zip(differences, bounds, strict=True))
-    tests = _tests(sums, differences, estimates, facts)
-    effects = tuple(_row(row, estimates[row.key], tests[row.key], facts) for row in sums)
+    tests = _test_rows(sums, differences, estimates, facts)
+    effects = tuple(_make_row(row, estimates[row.key], tests[row.key], facts) for row in sums)
     return Variants(effects, measure_capacities(comparison.collection))
 
 
@@ -166,7 +166,7 @@ def make_variant_table(effects: Sequence[VariantRow]) -> pd.DataFrame:
     return pd.DataFrame(effects, columns=list(VariantRow._fields))
 
 
-def _tests(
+def _test_rows(
     sums: Sequence[_Sum], differences: Mapping[Key, Difference], estimates: Mapping[Key, Quantity], facts: _Facts
 ) -> dict[Key, _Test]:
     """Test every row, and adjust the p values of each family.
@@ -177,7 +177,7 @@ def _tests(
         estimates: Estimates of all rows.
         facts: Data of the study.
     """
-    scarce = {row.key: _scarce(row, differences.get(row.key), facts) for row in sums}
+    scarce = {row.key: _explain_no_test(row, differences.get(row.key), facts) for row in sums}
     families: dict[tuple[str | float, ...], list[Key]] = {}
     for row in sums:
         family = (row.level, row.scale, row.grouping, row.variant if row.level == "task" else "")
@@ -190,7 +190,7 @@ def _tests(
     return tests
 
 
-def _facts(comparison: StudyComparison) -> _Facts:
+def _gather_facts(comparison: StudyComparison) -> _Facts:
     collection, convergence = comparison.collection, comparison.convergence
     planned: dict[tuple[str, float | int, str], list[str]] = {}
     runs: dict[Cell, set[str]] = {}
@@ -201,6 +201,7 @@ def _facts(comparison: StudyComparison) -> _Facts:
             planned.setdefault((row.variant, row.scale, row.grouping), []).append(row.task)
         runs.setdefault(row.cell, set()).add(row.fingerprint)
     reference = collection.study.reference
+    # Equal fingerprints of all seeds: the block is the same in the grouping and in the reference.
     same = {cell for cell, fingerprints in runs.items() if fingerprints == runs.get((cell[0], reference, *cell[2:]))}
     invalid = convergence[convergence["collapsed"].fillna(False) | convergence["unconverged"].fillna(False)]
     return _Facts(
@@ -210,12 +211,13 @@ def _facts(comparison: StudyComparison) -> _Facts:
         next(iter(collection.study.variants)),
         planned,
         same,
+        # Reversed, so that the first cell of each task stays.
         {cell.task: cell for cell in reversed(comparison.cells) if cell.main},
         {str(task): set(runs_of_task["fingerprint"]) for task, runs_of_task in invalid.groupby("task")},
     )
 
 
-def _sums(facts: _Facts) -> Iterator[_Sum]:
+def _list_sums(facts: _Facts) -> Iterator[_Sum]:
     """Yield all rows in order; a variant without runs has no rows."""
     study = facts.collection.study
     variants = [name for name in study.variants if name != facts.against]
@@ -224,10 +226,10 @@ def _sums(facts: _Facts) -> Iterator[_Sum]:
         if not tasks or (level == "interaction" and grouping == study.reference):
             continue
         for averaged in [[task] for task in tasks] if level == "task" else [tasks]:
-            yield _sum(facts, level, grouping, scale, variant, averaged)
+            yield _make_sum(facts, level, grouping, scale, variant, averaged)
 
 
-def _sum(
+def _make_sum(
     facts: _Facts, level: Level, grouping: str, scale: float | int, variant: str, tasks: list[str]
 ) -> _Sum:  # fmt: skip
     """Return a row that is not estimated yet.
@@ -252,13 +254,14 @@ def _sum(
             task_weights |= {(task, reference, scale, cell[3]): -weight for cell, weight in task_weights.items()}
         if facts.sums.seeds(task_weights):
             weights[task] = task_weights
+    # Every cell belongs to one task, so that no weight of a task overwrites another's.
     mean = {cell: weight / len(weights) for by_cell in weights.values() for cell, weight in by_cell.items()}
     task = tasks[0] if level == "task" else ""
     contrast = facts.sums.sum_skill(mean) if mean else None
     return _Sum(level, grouping, scale, variant, task, weights, len(tasks), contrast)
 
 
-def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
+def _estimate_rows(sums: list[_Sum]) -> dict[Key, Difference]:
     """Return the differences by row, with the variance between seeds pooled over groupings and scales.
 
     It is pooled within a variant, task and level.
@@ -272,7 +275,7 @@ def _estimates(sums: list[_Sum]) -> dict[Key, Difference]:
     return differences
 
 
-def _row(row: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRow:
+def _make_row(row: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRow:
     seeds = () if row.contrast is None else row.contrast.seeds
     invalid = sum(_is_invalid(facts, task, weights) for task, weights in row.weights.items())
     return VariantRow(
@@ -282,22 +285,22 @@ def _row(row: _Sum, estimate: Quantity, test: _Test, facts: _Facts) -> VariantRo
         variant=row.variant,
         against=facts.against,
         task=row.task,
-        delta_skill=estimate.value if seeds else _mean_of_own_seeds(row, facts),
+        delta_skill=estimate.value if seeds else _average_over_own_seeds(row, facts),
         low=estimate.low,
         high=estimate.high,
         p=test.p,
         p_adjusted=test.p_adjusted,
         seeds=len(seeds),
         tasks=len(row.weights),
-        note="; ".join(_notes(row, facts, test.scarce, invalid)),
+        note="; ".join(_write_notes(row, facts, test.scarce, invalid)),
         planned=len(facts.collection.study.seeds),
-        sharing=_sharing(row, facts, row.variant, 1.0),
-        sharing_against=_sharing(row, facts, facts.against, -1.0),
+        sharing=_measure_sharing(row, facts, row.variant, 1.0),
+        sharing_against=_measure_sharing(row, facts, facts.against, -1.0),
         invalid=invalid,
     )
 
 
-def _scarce(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
+def _explain_no_test(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
     """Return the reason why a difference is not tested; empty if it is tested, or if there is none.
 
     Args:
@@ -318,13 +321,13 @@ def _scarce(row: _Sum, difference: Difference | None, facts: _Facts) -> str:
     return explain_scarcity(cell, difference, facts.pseudovalues)
 
 
-def _mean_of_own_seeds(row: _Sum, facts: _Facts) -> float:
+def _average_over_own_seeds(row: _Sum, facts: _Facts) -> float:
     """Return the mean over tasks that have no seed in common, each over its own seeds."""
     means = [facts.sums.mean_skill(weights, facts.sums.seeds(weights)) for weights in row.weights.values()]
     return float(np.mean(means)) if means else np.nan
 
 
-def _sharing(row: _Sum, facts: _Facts, variant: str, sign: float) -> float:
+def _measure_sharing(row: _Sum, facts: _Facts, variant: str, sign: float) -> float:
     """Return the grouping's mean difference from the reference under a variant; NaN if the row is not an interaction.
 
     Args:
@@ -353,7 +356,7 @@ def _is_invalid(facts: _Facts, task: str, weights: Mapping[Cell, float]) -> bool
     return False
 
 
-def _notes(row: _Sum, facts: _Facts, scarce: str, invalid: int) -> list[str]:
+def _write_notes(row: _Sum, facts: _Facts, scarce: str, invalid: int) -> list[str]:
     seeds = 0 if row.contrast is None else len(row.contrast.seeds)
     planned, tasks = len(facts.collection.study.seeds), len(row.weights)
     if not row.planned:

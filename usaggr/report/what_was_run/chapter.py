@@ -15,12 +15,14 @@ from usaggr.report.what_was_run.networks_section import describe_network, write_
 from usaggr.results.run_result import State
 
 _STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "pending")
+"""States in the order of columns and sentences."""
 _MOST_FAILURES = 30
+"""Largest number of runs that a table or sentence names."""
 
 
 def write_settings(material: Material) -> Section | None:
     """Write the section on the study's settings: groupings, scales, seeds, variants, model and training."""
-    return make_section("Study settings", _settings(material), _blocks(material))
+    return make_section("Study settings", _list_settings(material), _tabulate_blocks(material))
 
 
 def write_run(material: Material) -> Section | None:
@@ -48,15 +50,15 @@ def write_run(material: Material) -> Section | None:
     if len(directories) > 1:
         sentences.append(f"Results are combined from {', '.join(literal(path) for path in directories)}.")
     failed = any(run.state == "failed" for run in runs)
-    failures = make_section("Failed runs", *_failures(material)) if failed else None
+    failures = make_section("Failed runs", *_tabulate_failures(material)) if failed else None
     unpredicted = [run for run in runs if run.state == "done" and run.pseudovalues is None]
-    predictions = make_section("Runs without predictions", _unpredicted(unpredicted)) if unpredicted else None
-    metrics = make_section("Runs without all metrics", _unscored(runs))
-    missing = make_section("Missing runs", *_missing(material)) if runs else None
+    predictions = make_section("Runs without predictions", _name_unpredicted(unpredicted)) if unpredicted else None
+    metrics = make_section("Runs without all metrics", _name_unscored(runs))
+    missing = make_section("Missing runs", *_tabulate_missing(material)) if runs else None
     return make_section(
         "Runs",
         make_paragraph(*sentences),
-        _counts(material),
+        _tabulate_states(material),
         write_networks(material),
         sections=(failures, predictions, metrics, missing),
     )
@@ -67,7 +69,7 @@ def _list_states(runs: Sequence[CollectedRun]) -> str:
     return ", ".join(f"{counts[state]:,} {state}" for state in _STATES if counts[state])
 
 
-def _settings(material: Material) -> Items:
+def _list_settings(material: Material) -> Items:
     study = material.study
     groupings = listed([explain_label(name) for name in study.groupings])
     unit = ""
@@ -79,25 +81,31 @@ def _settings(material: Material) -> Items:
         for name, overrides in study.variants.items()
     )
     weights = study.setting("model.weights")
+    network = (
+        f"{_format_setting(material, 'model.name')}, encoder {_format_setting(material, 'model.encoder')}, "
+        f"{f'pretrained weights {literal(weights)}' if weights else 'trained from scratch'}, "
+        f"{describe_network(study)}, input of {_format_setting(material, 'data.image_size')} pixels"
+    )
+    training = (
+        f"{_format_setting(material, 'training.budget')} per task under every grouping"
+        f"{describe_exceptions(material)}, batch size {_format_setting(material, 'training.batch_size')}, learning "
+        f"rate {_format_setting(material, 'training.learning_rate')}; the "
+        f"{_format_setting(material, 'training.score_weights')} weights are scored"
+    )
     return Items(
         (
             f"Groupings: {groupings}. The others are compared with {literal(material.reference)}, the reference.",
             f"Scales: {', '.join(f'{scale:g}' for scale in study.scales)}{unit}.",
             f"Seeds: {', '.join(map(str, study.seeds))}.",
             f"Variants: {variants}.",
-            f"Model: {_setting(material, 'model.name')}, encoder {_setting(material, 'model.encoder')}, "
-            f"{f'pretrained weights {literal(weights)}' if weights else 'trained from scratch'}, "
-            f"{describe_network(study)}, input of {_setting(material, 'data.image_size')} pixels.",
-            *_input_scales(material),
-            f"Training: {_setting(material, 'training.budget')} per task under every grouping"
-            f"{describe_exceptions(material)}, batch size {_setting(material, 'training.batch_size')}, learning rate "
-            f"{_setting(material, 'training.learning_rate')}; the {_setting(material, 'training.score_weights')} "
-            "weights are scored.",
+            f"Model: {network}.",
+            *_list_input_scales(material),
+            f"Training: {training}.",
         )
     )
 
 
-def _input_scales(material: Material) -> list[str]:
+def _list_input_scales(material: Material) -> list[str]:
     """Return a line for each network with pretrained weights, with the normalization of its images and the reason."""
     results = [run.result for run in material.collection.runs if run.result is not None]
     scales = {result.input_scale for result in results if result.input_scale is not None}
@@ -107,12 +115,12 @@ def _input_scales(material: Material) -> list[str]:
     return lines
 
 
-def _setting(material: Material, key: str) -> str:
+def _format_setting(material: Material, key: str) -> str:
     value = material.study.setting(key)
     return "not recorded" if value is None else literal(value)
 
 
-def _blocks(material: Material) -> Block | None:
+def _tabulate_blocks(material: Material) -> Block | None:
     """Return a table of the tasks that share a model under each grouping."""
     lines = []
     for grouping in material.study.groupings:
@@ -120,6 +128,7 @@ def _blocks(material: Material) -> Block | None:
         if not blocks:
             continue
         shared = [", ".join(block) for block in blocks if len(block) > 1]
+        # Blocks of one task are not listed: in a grouping of many tasks they would hide the shared ones.
         if any(len(block) == 1 for block in blocks):
             shared.append("each of the others alone" if shared else "none")
         lines.append((grouping_label(grouping), grouping, str(len(blocks)), "; ".join(shared)))
@@ -127,7 +136,7 @@ def _blocks(material: Material) -> Block | None:
     return TextTable(columns, tuple(lines), ("models",), name="groupings") if lines else None
 
 
-def _counts(material: Material) -> Block | None:
+def _tabulate_states(material: Material) -> Block | None:
     """Return a table with the number of runs in each state, for each grouping and scale."""
     lines = []
     for variant, scale, grouping in material.comparison.settings:
@@ -138,10 +147,10 @@ def _counts(material: Material) -> Block | None:
     return TextTable(columns, tuple(lines), ("scale", "runs", *_STATES)) if lines else None
 
 
-def _failures(material: Material) -> tuple[Block | None, ...]:
+def _tabulate_failures(material: Material) -> tuple[Block | None, ...]:
     """Return a table of failed runs, each with the first line of its error, and the way to repeat them."""
     failed = [run for run in material.collection.runs if run.state == "failed"]
-    lines = [_failure(run) for run in failed[:_MOST_FAILURES]]
+    lines = [_failure_cells(run) for run in failed[:_MOST_FAILURES]]
     more = f"And {len(failed) - len(lines):,} more." if len(failed) > len(lines) else ""
     table = TextTable(("run", "groupings", "error"), tuple(lines))
     remedy = (
@@ -151,13 +160,13 @@ def _failures(material: Material) -> tuple[Block | None, ...]:
     return table, make_paragraph(more, remedy)
 
 
-def _failure(run: CollectedRun) -> tuple[str, ...]:
+def _failure_cells(run: CollectedRun) -> tuple[str, ...]:
     error = (run.error or "").strip().splitlines() or ["no reason is stored"]
     labels = ", ".join(grouping_label(name) for name in run.row.groupings)
     return run.path.name if run.path else run.row.run_id, labels, error[0]
 
 
-def _unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
+def _name_unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
     """Name the finished runs whose predictions.parquet is missing, with the consequence and the remedy."""
     names = [run.path.name if run.path else run.row.run_id for run in runs[:_MOST_FAILURES]]
     more = f", and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
@@ -168,7 +177,7 @@ def _unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
     )
 
 
-def _unscored(runs: Sequence[CollectedRun]) -> Block | None:
+def _name_unscored(runs: Sequence[CollectedRun]) -> Block | None:
     """Name the finished runs that an older version scored without some metrics, by missing metrics, with the remedy."""
     by_metrics: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
@@ -191,14 +200,15 @@ def _unscored(runs: Sequence[CollectedRun]) -> Block | None:
     return make_paragraph(*sentences, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
 
 
-def _missing(material: Material) -> tuple[Block | None, ...]:
+def _tabulate_missing(material: Material) -> tuple[Block | None, ...]:
     """Count the cells with fewer finished seeds than planned, in a table by grouping, scale and variant."""
-    lines, cells_affected, cells = [], 0, 0
+    lines, cells_affected, cells_planned = [], 0, 0
     for variant, scale, grouping in material.comparison.settings:
         runs = material.comparison.runs(variant, scale, grouping)
         planned = Counter(task for run in runs for task in run.row.tasks)
         finished = Counter(task for run in runs if run.state == "done" for task in run.row.tasks)
-        cells += len(planned)
+        cells_planned += len(planned)
+        # Tasks by what they lack, such as `2 of 3`: tasks of one block lack the same seeds and share an entry.
         missing: dict[str, list[str]] = {}
         for task in material.collection.tasks:
             if finished[task] < planned[task]:
@@ -212,7 +222,7 @@ def _missing(material: Material) -> tuple[Block | None, ...]:
         return (make_paragraph("None."),)
     columns = ("grouping", "scale", "variant", "cells", "finished of planned seeds: tasks")
     table = TextTable(columns, tuple(lines), ("scale", "cells"))
-    return make_paragraph(f"{cells_affected:,} of {plural(cells, 'cell')} lack at least one seed:"), table
+    return make_paragraph(f"{cells_affected:,} of {plural(cells_planned, 'cell')} lack at least one seed:"), table
 
 
 def _name_tasks(missing: Mapping[str, list[str]], tasks_in_all: int) -> str:

@@ -12,6 +12,7 @@ from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
 
 _MOST_ROWS = 40
+"""Largest number of invalid runs in the table."""
 _STATES = ("collapsed", "unconverged", "diverged")
 _LABELS = {"collapsed": "collapsed", "unconverged": "not converged", "diverged": "diverged"}
 
@@ -22,19 +23,20 @@ def write_validity(material: Material) -> Section | None:
         return None
     return make_section(
         "Validity of runs",
-        _introduction(material),
-        _invalid_runs(material),
-        *_counts_with_and_without(material),
+        _write_introduction(material),
+        _tabulate_invalid_runs(material),
+        *_tabulate_counts(material),
         make_paragraph(_count_above_trivial(material)),
-        _below_trivial(material),
+        _tabulate_below_trivial(material),
     )
 
 
-def _introduction(material: Material) -> Block | None:
+def _write_introduction(material: Material) -> Block | None:
     table = material.tables.comparison.convergence
     if table.empty:
         return None
     counts = {name: int(table[name].astype("boolean").fillna(False).sum()) for name in _STATES}
+    # A missing state means that the run could not be checked, not that it is valid.
     unknown = int(table["unconverged"].isna().sum())
     summary = listed([f"{number:,} {_LABELS[name]}" for name, number in counts.items()])
     unchecked = ""
@@ -54,7 +56,7 @@ def _introduction(material: Material) -> Block | None:
     )
 
 
-def _invalid_runs(material: Material) -> Block | None:
+def _tabulate_invalid_runs(material: Material) -> Block | None:
     """Return a table of runs that collapsed, did not converge or diverged, one row per task."""
     table = material.tables.comparison.convergence
     invalid = table[table[list(_STATES)].astype("boolean").fillna(False).any(axis=1)]
@@ -84,7 +86,7 @@ def _invalid_runs(material: Material) -> Block | None:
     return TextTable(columns, tuple(lines[:_MOST_ROWS]), ("scale", "seed"), name="validity", caption=caption)
 
 
-def _counts_with_and_without(material: Material) -> tuple[Block | None, ...]:
+def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
     """Return counts and delta_m over all cells, and without cells that are invalid under either grouping."""
     table = material.comparison.summary_table
     compared = table[(table["grouping"] != material.study.reference) & (table["tasks"] > 0)]
@@ -97,6 +99,7 @@ def _counts_with_and_without(material: Material) -> tuple[Block | None, ...]:
         )
     lines = []
     for row in affected.to_dict("records"):
+        # The summary has the same columns twice: over all cells, and with this suffix over the valid ones.
         for suffix, which in (("", "all"), ("_valid", "valid")):
             low, high = row[f"low{suffix}"], row[f"high{suffix}"]
             change = table_cells.number(text.percent(row[f"delta_m{suffix}"], low, high), row[f"delta_m{suffix}"])
@@ -131,7 +134,7 @@ def _count_above_trivial(material: Material) -> str:
     )
 
 
-def _below_trivial(material: Material) -> Block | None:
+def _tabulate_below_trivial(material: Material) -> Block | None:
     """Return a table of the tasks that do not beat the trivial predictor; None if all tasks do."""
     lines, is_any_below = [], False
     for (variant, scale, grouping), cells in _main_metric_cells(material).groupby(

@@ -9,6 +9,7 @@ from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
 
 _MOST_ERRORS = 10
+"""Largest number of skipped rows, and of examples of each kind, that are named."""
 
 
 def write_data(material: Material) -> Section | None:
@@ -22,15 +23,15 @@ def write_data(material: Material) -> Section | None:
     return make_section(
         "Data",
         make_paragraph(origin),
-        _tasks(material),
-        *_proof(material),
-        *_left_out(material),
+        _tabulate_tasks(material),
+        *_describe_proof(material),
+        *_name_left_out(material),
         notes,
-        *_remarks(material),
+        *_list_remarks(material),
     )
 
 
-def _tasks(material: Material) -> Block | None:
+def _tabulate_tasks(material: Material) -> Block | None:
     """Return a table of the tasks with their numbers of samples and test subjects."""
     lines = []
     for task_id in material.collection.tasks:
@@ -45,7 +46,7 @@ def _tasks(material: Material) -> Block | None:
     return TextTable(columns, tuple(lines), numbers, name="data", caption=caption) if lines else None
 
 
-def _proof(material: Material) -> tuple[Block | None, ...]:
+def _describe_proof(material: Material) -> tuple[Block | None, ...]:
     """Count components, images, files and subjects that are in two subsets, and name them."""
     counts, proof = material.collection.fold_counts, material.collection.proof
     kinds = [kind for kind in KINDS if kind in counts]
@@ -66,7 +67,7 @@ def _proof(material: Material) -> tuple[Block | None, ...]:
     return Paragraph(text), Items(tuple(examples)) if examples else None
 
 
-def _left_out(material: Material) -> tuple[Block | None, ...]:
+def _name_left_out(material: Material) -> tuple[Block | None, ...]:
     """Name samples that were skipped, and count those dropped because an official split divided their component."""
     data = material.collection.data
     skipped, dropped = data.skipped, data.dropped
@@ -87,7 +88,7 @@ def _left_out(material: Material) -> tuple[Block | None, ...]:
     return make_paragraph(head), Items(tuple(errors)), make_paragraph(divided)
 
 
-def _remarks(material: Material) -> tuple[Block | None, ...]:
+def _list_remarks(material: Material) -> tuple[Block | None, ...]:
     """Return the remarks of finished runs on their tasks, each once."""
     remarks = {
         (task, note)

@@ -26,7 +26,7 @@ _BALANCING = {
 """Method in a sentence, for each value of training.balancing."""
 
 
-def say_unequal(material: Material, variant: str) -> str:
+def warn_of_unequal_exposure(material: Material, variant: str) -> str:
     """Return a warning for results under a variant; empty if tasks are equally exposed."""
     if variant not in unequal_variants(material.collection):
         return ""
@@ -78,14 +78,14 @@ def write_exposure(material: Material) -> Section | None:
         "groupings combine the effects of sharing and of exposure.",
     )
     tables = [
-        _examples(material, variant, scale)
+        _tabulate_examples(material, variant, scale)
         for variant, scale in material.comparison.scales_by_variant
         if variant in variants
     ]
     return make_section("Exposure", intro, *tables)
 
 
-def _examples(material: Material, variant: str, scale: Scale) -> Block | None:
+def _tabulate_examples(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of training examples, with a row per task and a column per grouping.
 
     Numbers are means over seeds, which differ if the training samples of seeds differ.
@@ -101,6 +101,7 @@ def _examples(material: Material, variant: str, scale: Scale) -> Block | None:
         }
         for grouping in material.comparison.groupings
     }
+    # Groupings without a finished run get no column.
     columns = {name: by_task for name, by_task in columns.items() if any(by_task.values())}
     lines = []
     for task in material.collection.tasks:

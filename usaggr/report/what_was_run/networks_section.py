@@ -20,8 +20,8 @@ def describe_network(study: StudyFacts) -> str:
         features.append(f"{literal(norm)} normalization")
     conditioning = study.setting("model.conditioning")
     if conditioning is not None:
-        where = "" if conditioning == "none" else f" in {_blocks(study)}"
-        features.append(f"{_conditioning(study, conditioning)}{where}")
+        where = "" if conditioning == "none" else f" in {_name_blocks(study)}"
+        features.append(f"{_describe_conditioning(study, conditioning)}{where}")
     frozen = study.setting("model.freeze")
     if frozen is not None:
         named = {
@@ -34,7 +34,7 @@ def describe_network(study: StudyFacts) -> str:
     return ", ".join(features) or "settings not recorded"
 
 
-def _conditioning(study: StudyFacts, name: object) -> str:
+def _describe_conditioning(study: StudyFacts, name: object) -> str:
     match name:
         case "experts":
             count, top = study.setting("model.experts.count"), study.setting("model.experts.top_k")
@@ -52,7 +52,7 @@ def _conditioning(study: StudyFacts, name: object) -> str:
             return literal(name)
 
 
-def _blocks(study: StudyFacts) -> str:
+def _name_blocks(study: StudyFacts) -> str:
     blocks = study.setting("model.conditioned_blocks")
     if not isinstance(blocks, list | tuple) or len(blocks) != 2:
         return "the second half of the transformer blocks"
@@ -71,6 +71,7 @@ def write_networks(material: Material) -> Block | None:
         for run in material.collection.runs:
             if run.row.variant != variant or grouping not in run.row.groupings:
                 continue
+            # A block without a finished run stays None, so that the sum over models is known to be incomplete.
             sizes.setdefault(run.row.tasks, None)
             if run.result is not None:
                 cost = run.result.cost

@@ -14,17 +14,17 @@ from usaggr.report.what_was_run.networks_section import describe_network
 
 def describe_design(material: Material) -> Iterator[Entry]:
     """Yield the steps of the methods that come before the comparison."""
-    yield "Data and split", _split(material)
-    yield "Amounts of training data", _scales(material)
-    yield "Models and training", _training(material)
+    yield "Data and split", _describe_split(material)
+    yield "Amounts of training data", _describe_scales(material)
+    yield "Models and training", _describe_training(material)
 
 
 def describe_validity(material: Material) -> Iterator[Entry]:
     """Yield the step of the methods that defines valid runs."""
-    yield "Validity", _validity(material)
+    yield "Validity", _define_validity(material)
 
 
-def _split(material: Material) -> str:
+def _describe_split(material: Material) -> str:
     tasks = [material.collection.data.tasks[task] for task in material.collection.tasks]
     sizes = [
         sum(facts.n_train for facts in tasks),
@@ -42,7 +42,7 @@ def _split(material: Material) -> str:
     )
 
 
-def _scales(material: Material) -> str:
+def _describe_scales(material: Material) -> str:
     study = material.study
     if not study.scales:
         return ""
@@ -50,8 +50,9 @@ def _scales(material: Material) -> str:
         amounts = f"at most {listed([f'{scale:,}' for scale in study.scales], 'or')} training samples per task"
     else:
         amounts = f"{listed([text.share(scale) for scale in study.scales], 'or')} of each task's training samples"
-    fixed = study.setting("data.subset") == "fixed"
-    drawn = "once for all seeds" if fixed else "independently for each seed"
+    is_fixed = study.setting("data.subset") == "fixed"
+    drawn = "once for all seeds" if is_fixed else "independently for each seed"
+    # The integer 1 is a scale of one sample per task, not all of them.
     if all(scale == 1.0 and not isinstance(scale, int) for scale in study.scales):
         return "All training samples were used, and all validation and test samples."
     return (
@@ -62,7 +63,7 @@ def _scales(material: Material) -> str:
     )
 
 
-def _training(material: Material) -> str:
+def _describe_training(material: Material) -> str:
     study = material.study
 
     def setting(key: str) -> str:
@@ -95,7 +96,7 @@ def _training(material: Material) -> str:
     )
 
 
-def _validity(material: Material) -> str:
+def _define_validity(material: Material) -> str:
     return (
         "A run is collapsed on a task if neither its validation nor its test score is better than that of the trivial "
         "predictor, which ignores the image. It is unconverged if its validation skill still rises by more than "
