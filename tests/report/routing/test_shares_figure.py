@@ -48,7 +48,7 @@ def facts(collection: Collection) -> list:  # type: ignore[type-arg]
 
 
 def shares_of(collection: Collection, routing: RoutingTables) -> Figure:
-    figure = draw_shares(routing.shown("base")[0], collection.tasks, groups(collection))
+    figure = draw_shares(routing.select_runs("base")[0], collection.tasks, groups(collection))
     assert figure is not None
     figure.draw_without_rendering()
     return figure
@@ -85,7 +85,7 @@ def test_shares_have_one_panel_per_transformer_block_with_tasks_by_clinical_grou
 
 
 def test_shares_are_those_of_the_first_seeds_run(made: tuple[Collection, RoutingTables]) -> None:
-    first = made[1].shown("base")[0]
+    first = made[1].select_runs("base")[0]
     assert first.run.row.seed == 0
     order = [first.tasks.index(task) for task in ROWS]
     for block, axes in enumerate(blocks(shares_of(*made))):
@@ -130,14 +130,14 @@ def test_without_dead_experts_the_legend_has_no_entry_for_them(tmp_path: Path) -
 
 def test_shares_of_models_of_a_single_task_are_not_drawn(tmp_path: Path) -> None:
     collection, routing = read(tmp_path, groupings=("task_specific",))
-    assert draw_shares(routing.shown("base")[0], collection.tasks, groups(collection)) is None
-    assert draw_similarity(routing.shown("base"), facts(collection)) is None
+    assert draw_shares(routing.select_runs("base")[0], collection.tasks, groups(collection)) is None
+    assert draw_similarity(routing.select_runs("base"), facts(collection)) is None
     assert draw_entropy((), collection.tasks, groups(collection)) is None
 
 
 def test_entropies_have_one_dot_per_seed_and_their_mean(made: tuple[Collection, RoutingTables]) -> None:
     collection, routing = made
-    runs = routing.shown("base")
+    runs = routing.select_runs("base")
     figure = draw_entropy(runs, collection.tasks, groups(collection))
     assert figure is not None
     first = blocks(figure)[0]
@@ -158,7 +158,7 @@ def matrix_of(figure: Figure) -> Axes:
 
 def test_similar_tasks_are_neighbors_in_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
     collection, routing = made
-    figure = draw_similarity(routing.shown("base"), facts(collection))
+    figure = draw_similarity(routing.select_runs("base"), facts(collection))
     assert figure is not None
     names = [label.get_text() for label in matrix_of(figure).get_xticklabels()]
     assert {frozenset(names[:2]), frozenset(names[2:])} == {frozenset(ROWS[:2]), frozenset(ROWS[2:])}
@@ -171,12 +171,12 @@ def test_similar_tasks_are_neighbors_in_the_matrix(made: tuple[Collection, Routi
 
 
 def test_the_leaves_of_the_dendrogram_are_the_rows_of_the_matrix(made: tuple[Collection, RoutingTables]) -> None:
-    figure = draw_similarity(made[1].shown("base"), facts(made[0]))
+    figure = draw_similarity(made[1].select_runs("base"), facts(made[0]))
     assert figure is not None
     branches = figure.axes[0]
     assert len(branches.lines) == 3
     assert {0.0, 1.0, 2.0, 3.0} <= {float(y) for line in branches.lines for x, y in line.get_xydata() if x == 0}
-    largest_distance = 1 - mean_similarity(made[1].shown("base")).min()
+    largest_distance = 1 - mean_similarity(made[1].select_runs("base")).min()
     assert max(float(x) for line in branches.lines for x in line.get_xdata()) == pytest.approx(
         largest_distance, abs=1e-6
     )
@@ -186,7 +186,7 @@ def test_the_leaves_of_the_dendrogram_are_the_rows_of_the_matrix(made: tuple[Col
 def test_the_similarities_of_a_small_matrix_are_written_legibly_into_its_cells(
     made: tuple[Collection, RoutingTables],
 ) -> None:
-    figure = draw_similarity(made[1].shown("base"), facts(made[0]))
+    figure = draw_similarity(made[1].select_runs("base"), facts(made[0]))
     assert figure is not None
     axes = matrix_of(figure)
     assert len(axes.texts) == 4 * 3
@@ -208,7 +208,7 @@ def test_nothing_is_cut_off(tmp_path: Path, experts: int, count: int) -> None:
 
     tasks = tuple(CATALOGUE)[:count]
     collection, routing = read(tmp_path, tasks=tasks, groupings=("unified",), reference="unified", router=large)
-    runs = routing.shown("base")
+    runs = routing.select_runs("base")
     with use_figure_style():
         drawn = (
             draw_shares(runs[0], collection.tasks, groups(collection)),
@@ -222,7 +222,7 @@ def test_nothing_is_cut_off(tmp_path: Path, experts: int, count: int) -> None:
 
 
 def test_captions_state_the_numbers_of_the_figures(made: tuple[Collection, RoutingTables]) -> None:
-    runs = made[1].shown("base")
+    runs = made[1].select_runs("base")
     shares_caption = describe_shares(runs[0])
     assert runs[0].run.row.run_id in shares_caption
     assert "White is an even share, 0.25" in shares_caption
@@ -241,6 +241,6 @@ def test_captions_state_the_numbers_of_the_figures(made: tuple[Collection, Routi
 
 def test_the_caption_of_two_tasks_states_their_single_similarity(tmp_path: Path) -> None:
     _, routing = read(tmp_path, tasks=TASKS[:2], seeds=(3,))
-    caption = describe_similarity(routing.shown("base"))
+    caption = describe_similarity(routing.select_runs("base"))
     assert "seed 3. The similarity is 0." in caption
     assert "least" not in caption

@@ -187,14 +187,14 @@ def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
 
 def test_a_variant_is_shown_by_its_largest_block_and_scale(tmp_path: Path) -> None:
     made = routing(finished(tmp_path, scales=(0.25, 1.0), seeds=(2, 1)))
-    shown = made.shown("base")
+    shown = made.select_runs("base")
     assert [(routed.tasks, routed.run.row.scale, routed.run.row.seed) for routed in shown] == [
         (TASKS, 1.0, 1),
         (TASKS, 1.0, 2),
     ]
-    assert made.shown("other") == ()
+    assert made.select_runs("other") == ()
 
 
 def test_the_number_of_experts_per_token_is_read_from_the_runs(swept: tuple[FakeSweep, RoutingTables]) -> None:
-    routed = swept[1].shown("base")[0]
+    routed = swept[1].select_runs("base")[0]
     assert (routed.top_k, routed.experts, routed.blocks) == (2, 4, (3, 4))
