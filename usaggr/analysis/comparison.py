@@ -19,8 +19,8 @@ from usaggr.statistics.two_way_anova import stack_estimates
 
 _ROUNDING = 1e-12
 """Standard error, relative to the mean score, below which it is rounding error and there is no interval."""
-
 _NO_BOUNDS = (math.nan, math.nan)
+"""Bounds of the interval of a cell without a score."""
 
 
 class _Interval(NamedTuple):
@@ -101,9 +101,11 @@ def compare_cells(
 
 def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDifference:
     paired = [pair for pair in pairs if pair.has_delta]
+    # Without a common seed, each side's mean is over its own seeds, and there is no delta.
     averaged = paired or pairs
     mean = _mean(pair.compared.value for pair in averaged)
     reference_mean = _mean(pair.reference_value for pair in averaged)
+    # A run minus itself is 0, which would count as no loss although nothing is compared.
     is_same_run = all(pair.is_same_run for pair in pairs)
     delta = math.nan if is_same_run else _mean(pair.delta for pair in paired)
     if interval.se <= _ROUNDING * (1 + abs(mean)):

@@ -1,12 +1,12 @@
 """Tests the differences: p values, margins, verdicts and notes of each cell, for its main metric."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore, CellVerdict
@@ -18,7 +18,7 @@ from usaggr.metrics.names import metric as metric_of
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
 from usaggr.statistics.power import seeds_needed
-from usaggr.statistics.two_way_anova import stack_estimates
+from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 from usaggr.tasks import has_class_label
 
@@ -35,22 +35,22 @@ EXTRA_COLUMNS = (
 """Additional columns of the table of verdicts, after COMPARISON_COLUMNS."""
 Family = tuple[str, float | int, str]
 """Variant, scale and grouping, whose tasks' tests are corrected together."""
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Tests:
-    """Test results of all cells, in their order; NaN, empty or None for cells that are not tested."""
+class _Test:
+    """Test results of one cell; NaN, empty or None if it is not tested."""
 
-    margin: Array
-    p: Array
-    p_ni: Array
-    p_adjusted: Array
-    p_ni_adjusted: Array
-    verdict: list[str]
-    small_loss: list[bool]
+    margin: float
+    """NaN for other metrics than the main one."""
+    p: float
+    p_ni: float
+    p_adjusted: float = math.nan
+    p_ni_adjusted: float = math.nan
+    verdict: str = ""
+    small_loss: bool = False
     """True for a significant loss that is significantly smaller than the margin."""
-    seeds_needed: list[int | None]
+    seeds_needed: int | None = None
 
 
 class TrainingFailures(NamedTuple):
@@ -90,60 +90,71 @@ def judge_cells(
     reasons = [
         explain_scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)
     ]
-    tests = _test(compared, estimated, reasons, study)
+    tests = _test_cells(compared, estimated, reasons, study)
     failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak_cells(cells)
     verdicts = []
-    for i, cell in enumerate(compared):
-        judged = CellVerdict(
+    for cell, reason, test in zip(compared, reasons, tests, strict=True):
+        verdict = CellVerdict(
             **vars(cell),
-            margin=float(tests.margin[i]),
-            p=float(tests.p[i]),
-            p_adjusted=float(tests.p_adjusted[i]),
-            p_ni=float(tests.p_ni[i]),
-            p_ni_adjusted=float(tests.p_ni_adjusted[i]),
-            seeds_needed=tests.seeds_needed[i],
-            verdict=tests.verdict[i],
+            margin=test.margin,
+            p=test.p,
+            p_adjusted=test.p_adjusted,
+            p_ni=test.p_ni,
+            p_ni_adjusted=test.p_ni_adjusted,
+            seeds_needed=test.seeds_needed,
+            verdict=test.verdict,
             note="",
             **failures[cell.key]._asdict(),
         )
-        notes = [*_notes(judged, reasons[i], tests.small_loss[i], cell.key in weak), *remarks[cell.key]]
-        verdicts.append(replace(judged, note="; ".join(notes)))
+        notes = [*_notes(verdict, reason, test.small_loss, cell.key in weak), *remarks[cell.key]]
+        verdicts.append(replace(verdict, note="; ".join(notes)))
     return tuple(verdicts)
 
 
-def _test(
+def _test_cells(
     compared: Sequence[CellDifference],
     estimated: Sequence[Difference | None],
     reasons: Sequence[str],
     study: StudyFacts,
-) -> _Tests:
-    """Test the main metrics, and correct the tests of each grouping, scale and variant together.
+) -> list[_Test]:
+    """Test the main metrics, and adjust the tests of each grouping, scale and variant together.
 
-    `estimated` and `reasons` (why a cell is not tested, or empty) are in the order of `compared`.
+    Args:
+        compared: Differences of all cells.
+        estimated: Their estimates; None for a cell without a difference.
+        reasons: Why each cell is not tested; empty if it is tested.
+        study: Study, for its margins.
     """
-    n = len(compared)
-    margin = np.array([_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
-    p, p_ni, p_adjusted, p_ni_adjusted = (np.full(n, np.nan) for _ in range(4))
-    verdict, small_loss, needed = [""] * n, [False] * n, list[int | None]([None] * n)
-    estimates = {
-        i: difference.estimate
-        for i, difference in enumerate(estimated)
-        if difference is not None and compared[i].main and not reasons[i]
-    }
+    margins = np.array([_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
+    estimates: dict[int, Estimate] = {}
+    for i, difference in enumerate(estimated):
+        if difference is not None and compared[i].main and not reasons[i]:
+            estimates[i] = difference.estimate
+    p, p_ni = np.full(len(compared), np.nan), np.full(len(compared), np.nan)
     if estimates:
         tested = list(estimates)
+        # All cells at once: quantiles of single cells would take far longer.
         together = stack_estimates(list(estimates.values()))
-        p[tested], p_ni[tested] = together.p_two_sided(), together.p_greater(-margin[tested])
-    for members in group_rows((i for i in range(n) if compared[i].main), lambda i: _family(compared[i])).values():
-        judged = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
-        p_adjusted[members], p_ni_adjusted[members] = judged.p_adjusted, judged.p_ni_adjusted
+        p[tested], p_ni[tested] = together.p_two_sided(), together.p_greater(-margins[tested])
+    tests = [_Test(float(margins[i]), float(p[i]), float(p_ni[i])) for i in range(len(compared))]
+    main = (i for i, cell in enumerate(compared) if cell.main)
+    for members in group_rows(main, lambda i: _family(compared[i])).values():
+        family = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
         # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
-        tests = int(np.isfinite(p[members]).sum())
-        for i, name, small in zip(members, judged.verdicts, judged.small_loss, strict=True):
-            verdict[i], small_loss[i] = name or "", bool(small)
+        size = int(np.isfinite(p[members]).sum())
+        for position, i in enumerate(members):
+            name, needed = family.verdicts[position], None
             if name == "undecided":
-                needed[i] = seeds_needed(estimates[i], compared[i].seeds, float(margin[i]), ALPHA / tests)
-    return _Tests(margin, p, p_ni, p_adjusted, p_ni_adjusted, verdict, small_loss, needed)
+                needed = seeds_needed(estimates[i], compared[i].seeds, float(margins[i]), ALPHA / size)
+            tests[i] = replace(
+                tests[i],
+                p_adjusted=float(family.p_adjusted[position]),
+                p_ni_adjusted=float(family.p_ni_adjusted[position]),
+                verdict=name or "",
+                small_loss=bool(family.small_loss[position]),
+                seeds_needed=needed,
+            )
+    return tests
 
 
 def _family(cell: CellMetric) -> Family:
@@ -152,8 +163,8 @@ def _family(cell: CellMetric) -> Family:
 
 def _margin(cell: CellDifference, study: StudyFacts) -> float:
     """Return the non-inferiority margin: absolute if the metric's best is 1, otherwise relative to the reference."""
-    bounded = metric_of(cell.metric).best == 1.0
-    return float(study.margin) if bounded else float(study.relative_margin * abs(cell.reference_mean))
+    is_bounded = metric_of(cell.metric).best == 1.0
+    return float(study.margin) if is_bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
 def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dict[CellKey, TrainingFailures]:
@@ -173,11 +184,11 @@ def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dic
             (pair.reference.fingerprint, pair.reference.task) for pair in cell_pairs if pair.reference is not None
         ]
         failures[key] = TrainingFailures(
-            collapsed=_is_most([collapsed.get(run) for run in runs]),
-            collapsed_reference=_is_most([collapsed.get(run) for run in references]),
-            unconverged=_is_most([unconverged.get(run) for run in runs]),
-            unconverged_reference=_is_most([unconverged.get(run) for run in references]),
-            diverged=_is_most([diverged.get(run) for run in runs]),
+            collapsed=_is_true_for_most([collapsed.get(run) for run in runs]),
+            collapsed_reference=_is_true_for_most([collapsed.get(run) for run in references]),
+            unconverged=_is_true_for_most([unconverged.get(run) for run in runs]),
+            unconverged_reference=_is_true_for_most([unconverged.get(run) for run in references]),
+            diverged=_is_true_for_most([diverged.get(run) for run in runs]),
         )
     return failures
 
@@ -190,7 +201,7 @@ def _states_by_run(validity: pd.DataFrame, state: str) -> dict[tuple[str, str], 
     )
 
 
-def _is_most(states: Sequence[bool | None]) -> bool:
+def _is_true_for_most(states: Sequence[bool | None]) -> bool:
     """Return whether more than half of the states are true, missing ones left out."""
     checked = [state for state in states if state is not None]
     return 2 * sum(checked) > len(checked)

@@ -57,13 +57,9 @@ def prepare_table(table: TextTable) -> PageTable:
     columns = range(len(table.columns))
     numeric = tuple(table.columns[i] in table.numbers or _is_numeric([row[i] for row in cell_rows]) for i in columns)
     kinds = {cell.kind for row in cell_rows for cell in row}
-    return PageTable(
-        numeric,
-        tuple(
-            tuple(_prepare_cell(cell, number) for cell, number in zip(row, numeric, strict=True)) for row in cell_rows
-        ),
-        tuple((kind, label) for kind, label in _LABELS.items() if kind in kinds),
-    )
+    page_rows = [tuple(map(_prepare_cell, row, numeric)) for row in cell_rows]
+    verdicts = tuple((kind, label) for kind, label in _LABELS.items() if kind in kinds)
+    return PageTable(numeric, tuple(page_rows), verdicts)
 
 
 def _is_numeric(cells: list[Cell]) -> bool:
