@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.data.read.index import label_columns, task_name
+from usaggr.data.read.index import format_task_type, list_label_columns
 from usaggr.tasks import (
     CATALOGUE,
     TASK_TYPES,
@@ -42,7 +42,7 @@ def test_an_unknown_type_and_a_missing_name_are_refused() -> None:
 
 
 def test_the_columns_of_a_label_are_those_of_the_challenge() -> None:
-    assert {task_type: label_columns(task_type, 2) for task_type in TASK_TYPES} == {
+    assert {task_type: list_label_columns(task_type, 2) for task_type in TASK_TYPES} == {
         "segmentation": ("mask_path",),
         "classification": ("mask",),
         "detection": ("x_min", "y_min", "x_max", "y_max"),
@@ -53,7 +53,7 @@ def test_the_columns_of_a_label_are_those_of_the_challenge() -> None:
 
 
 def test_a_type_is_written_as_in_the_challenge() -> None:
-    assert [task_name(t) for t in TASK_TYPES] == ["segmentation", "classification", "detection", "Regression"]
+    assert [format_task_type(t) for t in TASK_TYPES] == ["segmentation", "classification", "detection", "Regression"]
 
 
 PACKAGE = Path(__file__).parent.parent / "usaggr"

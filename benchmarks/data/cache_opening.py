@@ -42,7 +42,7 @@ def make_sparse_cache(directory: Path, images: int, size: int) -> Path:
         np.random.default_rng(images).integers(0, 256, (images, DIGEST_BYTES), np.uint8).view("V32").ravel()
     )
     meta = CacheMeta(size, size, 3, images, 0, False)
-    for name, length in meta.file_sizes().items():
+    for name, length in meta.compute_file_sizes().items():
         with (directory / name).open("wb") as file:
             file.truncate(length)
     digests.tofile(directory / "images.sha256")
@@ -67,7 +67,7 @@ def time_batches(directory: Path, images: int, size: int, batches: int) -> list[
     samples = _samples(directory, range(images))
     cache = ImageCache(directory)
     for sample in samples:
-        cache.image(sample).max()
+        cache.view_image(sample).max()
     times = []
     for _ in range(batches):
         chosen = [samples[i] for i in rng.integers(images, size=BATCH)]

@@ -88,8 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     speeds += [measure_speed(name, SIZES[0], SAMPLES, options.repetitions) for name in OTHERS]
     compared = [compare(name, size, options.repetitions) for name in MASKS for size in SIZES]
     in_runs = measure_shares("demo", ("breast_lesion", "unified"), ())
-    if options.data_root is not None:
-        in_runs += measure_shares("real data", ("cardiac_multi", "unified"), make_real_overrides(options.data_root))
+    if options.find_data_root is not None:
+        in_runs += measure_shares(
+            "real data", ("cardiac_multi", "unified"), make_real_overrides(options.find_data_root)
+        )
     text = report(speeds, [row for comparison in compared for row in comparison], in_runs, machine(1))
     write_part(options.page, "evaluation", text)
     print(text)

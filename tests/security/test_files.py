@@ -22,7 +22,7 @@ from usaggr.data.read.images import read_image
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import parse_declaration
 from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
-from usaggr.data.read.validation import validate
+from usaggr.data.read.validation import validate_rows
 from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
@@ -155,7 +155,7 @@ def test_neither_images_nor_masks_of_an_index_are_read_from_elsewhere(root: Path
         read.extend(keys)
         return {key: FileFacts("x", 64, 64, "", False, (0, 1)) for key in read}
 
-    samples, errors, _ = validate(declared_rows, root, data_config(root, root), probe)
+    samples, errors, _ = validate_rows(declared_rows, root, data_config(root, root), probe)
     assert samples == []
     assert [(error.column, error.kind) for error in errors] == [(column, "path_outside")]
     assert len(read) == 1

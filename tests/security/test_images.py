@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.factories import disc, noise, write_image
-from usaggr.data.read.images import distinct_pixels, image_pixels, mask_values, open_image, read_image
+from usaggr.data.read.images import decode_distinct_channels, decode_mask_values, decode_pixels, open_image, read_image
 from usaggr.errors import DataError
 
 LIMIT = 10**6
@@ -82,7 +82,7 @@ BOMBS = {
 MEASURE = """
 import re, sys
 from pathlib import Path
-from usaggr.data.read.images import distinct_pixels, read_image, read_mask
+from usaggr.data.read.images import decode_distinct_channels, read_image, read_mask
 from usaggr.data.read.file_facts import ProbeKey, probe_files
 from usaggr.data.read.paths import ListedFile
 from usaggr.errors import DataError
@@ -95,7 +95,7 @@ try:
     match way:
         case "image": read_image(path, 1, 10**8)
         case "mask": read_mask(path, False, 10**8)
-        case "cache": distinct_pixels(path.read_bytes(), "x", 1, 10**8)
+        case "cache": decode_distinct_channels(path.read_bytes(), "x", 1, 10**8)
         case "probe":
             key = ProbeKey(ListedFile(str(path), 1, 1), False)
             found = probe_files([key], path.parent / "cache", 10**8, 1, NoProgress())[key]
@@ -135,13 +135,13 @@ def test_no_kind_of_bomb_takes_memory_with_any_reader(tmp_path: Path, name: str,
 @pytest.mark.parametrize("name", [name for name in BOMBS if name != "b.png"])
 def test_a_bomb_is_refused(name: str) -> None:
     with pytest.raises(DataError, match=name):
-        image_pixels(open_image(BOMBS[name], name, 10**8), name, 1)
+        decode_pixels(open_image(BOMBS[name], name, 10**8), name, 1)
 
 
 def test_tiles_that_fit_are_read(tmp_path: Path) -> None:
     """Small images have tiles larger than themselves; 256 pixels are common."""
     small = tiff(16, tile=256)
-    assert image_pixels(open_image(small, "a.tif", LIMIT), "a.tif", 1).shape == (16, 16, 1)
+    assert decode_pixels(open_image(small, "a.tif", LIMIT), "a.tif", 1).shape == (16, 16, 1)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "ICO", "PPM", "PDF", "EPS", "TGA"])
@@ -158,7 +158,7 @@ def test_frames_beyond_the_first_are_not_decoded(kind: str) -> None:
     frames[0].save(
         file, kind, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "WEBP" else {})
     )
-    pixels = distinct_pixels(file.getvalue(), "a", 1, noise(0).size)
+    pixels = decode_distinct_channels(file.getvalue(), "a", 1, noise(0).size)
     assert (pixels[:, :, 0] == noise(0)).mean() > 0.99
 
 
@@ -169,7 +169,7 @@ def test_an_incomplete_file_is_refused(tmp_path: Path, kind: str, share: float) 
     Image.fromarray(noise(0)).save(file, kind)
     content = file.getvalue()[: int(len(file.getvalue()) * share)]
     with pytest.raises(DataError, match=r"a: cannot be (read|decoded)"):
-        image_pixels(open_image(content, "a", LIMIT), "a", 1)
+        decode_pixels(open_image(content, "a", LIMIT), "a", 1)
 
 
 def test_images_with_16_bits_and_with_palettes_are_read(tmp_path: Path) -> None:
@@ -181,4 +181,4 @@ def test_images_with_16_bits_and_with_palettes_are_read(tmp_path: Path) -> None:
     indices.save(tmp_path / "palette.png")
     assert (read_image(tmp_path / "palette.png", 1, LIMIT)[:, :, 0] == inside * 200).all()
     with Image.open(tmp_path / "palette.png") as image:
-        assert (mask_values(image, "a", foreground_255=False) == inside).all()
+        assert (decode_mask_values(image, "a", foreground_255=False) == inside).all()

@@ -15,7 +15,7 @@ from usaggr.config.study import TrainingConfig
 from usaggr.data.batches.batches import SubsetBatches
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import RunData, select_run_data
-from usaggr.data.batches.streams import make_stream, stream_length
+from usaggr.data.batches.streams import compute_stream_length, make_stream
 from usaggr.errors import RunError
 from usaggr.metrics.scores import score_tasks
 from usaggr.models.build_network import build_network
@@ -135,7 +135,7 @@ def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
         intervals, lengths = make_intervals(run.spec, run.study, data)
         draws = [draw for interval in intervals for batch in interval.draws for draw in batch]
         for task_id in run.spec.tasks:
-            length = stream_length("24 examples", 1, len(data.train[task_id]))
+            length = compute_stream_length("24 examples", 1, len(data.train[task_id]))
             alone = make_stream(task_id, run.spec.train_samples[task_id], 0, length)
             assert [draw for draw in draws if draw.task_id == task_id] == alone
             assert lengths[task_id] == length

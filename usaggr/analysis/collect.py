@@ -84,7 +84,7 @@ class Collection:
         The larger number counts: of the check made with the split, and of the check of the current split.csv.
         """
         counts = dict(self.data.disjoint)
-        for name, count in (self.proof.counts() if self.proof is not None else {}).items():
+        for name, count in (self.proof.list_counts() if self.proof is not None else {}).items():
             counts[name] = max(count, counts.get(name, 0)) if name.endswith(IN_TWO_FOLDS) else count
         return counts
 

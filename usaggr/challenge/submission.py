@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usaggr.challenge.findings import Finding
 from usaggr.challenge.layout import JSON_FILES
-from usaggr.data.read.images import mask_values, open_image, read_bytes
+from usaggr.data.read.images import decode_mask_values, open_image, read_bytes
 from usaggr.data.read.labels import TOLERANCE
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
@@ -173,7 +173,9 @@ class _Mask:
             return CheckedPrediction(findings=[self._finding("missing", "no such file")])
         try:
             content = read_bytes(_resolve_inside(self.folder, path))
-            mask = mask_values(open_image(content, "the file", self.max_pixels), "the file", foreground_255=False)
+            mask = decode_mask_values(
+                open_image(content, "the file", self.max_pixels), "the file", foreground_255=False
+            )
         except DataError as error:
             return CheckedPrediction(findings=[self._finding("unusable", str(error))])
         findings = []

@@ -87,9 +87,9 @@ def coco(
     subject: Subject = None,
 ) -> None:
     """Index a detection or landmark task: a COCO JSON file of boxes or keypoints."""
-    from usaggr.data.sources.coco import as_kind, as_several, read_coco
+    from usaggr.data.sources.coco import parse_kind, parse_several, read_coco
 
-    _write(read_coco(annotations, images, task, as_kind(kind), category, as_several(several)), out, subject)
+    _write(read_coco(annotations, images, task, parse_kind(kind), category, parse_several(several)), out, subject)
 
 
 def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
@@ -103,9 +103,9 @@ def _write(table: "SourceTable", root: Path, subject: str | None) -> None:
     from dataclasses import replace
 
     from usaggr.data.read.subject_names import normalize_subject
-    from usaggr.data.sources.table import with_subjects, write_index
+    from usaggr.data.sources.table import add_subjects, write_index
 
-    table = replace(table, rows=tuple(with_subjects(table.rows, subject)))
+    table = replace(table, rows=tuple(add_subjects(table.rows, subject)))
     path = write_index(table, root)
     for line in table.left_out:
         print(f"left out: {line}")

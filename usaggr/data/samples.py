@@ -13,15 +13,15 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of a task's index: an image with its label. Coordinates are pixels of the original image."""
+    """One valid row of an index: an image with its label for one task. Coordinates are pixels of the original image."""
 
     task_id: str
     sample_id: str
-    """The image_path of the index; further rows of one image in the same task end with '#2', '#3', ..."""
+    """The row's image_path; if a task has several rows of one image, the later ones end in '#2', '#3', ..."""
     image_path: Path
     """Absolute path of the image file."""
     subject_id: str
-    """Patient or video, with one name for all spellings; the hash of the image if the subject is unknown."""
+    """Patient or video, normalized so that all spellings are equal; the image's hash if the subject is unknown."""
     image_hash: str
     """SHA-256 of the image file's bytes."""
     label_hash: str
@@ -101,8 +101,10 @@ class Dataset:
     def content_hash(self) -> str:
         """Hash of all tasks, images, labels and subjects; it does not depend on the folder of the data."""
         digest = hashlib.sha256()
+        # Class names, organs and clinical groups are left out, because they change no result.
         for task in self.tasks.values():
             digest.update(repr((task.id, task.type, task.num_classes)).encode())
         for s in self.samples:
+            # Null characters cannot be part of a path, so different samples never give the same line.
             digest.update(f"{s.task_id}\0{s.sample_id}\0{s.subject_id}\0{s.image_hash}\0{s.label_hash}\n".encode())
         return digest.hexdigest()

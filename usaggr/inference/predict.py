@@ -219,12 +219,12 @@ def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRu
     """
     file = finder.find(request.image_path)
     if isinstance(file, UnusablePath):
-        return request.row.fault("image_path", file.kind, file.message, request.image_path)
+        return request.row.make_fault("image_path", file.kind, file.message, request.image_path)
     try:
         return prepare(file.path, stored.size, stored.channels, stored.max_pixels)
     except DataError as error:
         message = str(error).removeprefix(f"{file.path}: ")
-        return request.row.fault("image_path", "unreadable_file", message, request.image_path)
+        return request.row.make_fault("image_path", "unreadable_file", message, request.image_path)
 
 
 def _get_identity(stored: StoredRun) -> dict[str, str]:

@@ -85,7 +85,7 @@ def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fol
             continue
         declared, row_faults = parse_declaration(row)
         if not image:
-            row_faults.append(row.fault("image_path", "no_image", "is empty"))
+            row_faults.append(row.make_fault("image_path", "no_image", "is empty"))
         if task_id and task_id not in tasks:
             left_out[task_id] += 1
         elif row_faults or declared is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.batches.resizing import resize_image
-from usaggr.data.read.images import image_pixels, read_image
+from usaggr.data.read.images import decode_pixels, read_image
 from usaggr.errors import DataError
 
 Image = str | os.PathLike[str] | NDArray[np.uint8]
@@ -74,4 +74,4 @@ def _read_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDA
     if shape[0] * shape[1] > max_pixels:
         raise DataError(f"the image: {shape[1]} x {shape[0]} pixels are more than data.max_pixels={max_pixels}")
     squeezed = array[:, :, 0] if shape[2:] == (1,) else array  # Pillow has no images of shape (H, W, 1)
-    return image_pixels(Pillow.fromarray(np.ascontiguousarray(squeezed)), "the image", channels)
+    return decode_pixels(Pillow.fromarray(np.ascontiguousarray(squeezed)), "the image", channels)

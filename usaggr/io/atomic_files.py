@@ -9,10 +9,11 @@ from pathlib import Path
 
 from usaggr.errors import WriteError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_UNWRITABLE = (*_FULL, errno.EROFS)
-_FULL_WORDS = tuple(os.strerror(number) for number in _FULL)
-"""Messages of a full disk, as contained in the errors of libraries that raise their own classes."""
+_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk and of an exhausted quota."""
+_UNWRITABLE = (*_FULL_ERRORS, errno.EROFS)
+_FULL_MESSAGES = tuple(os.strerror(number) for number in _FULL_ERRORS)
+"""Messages of `_FULL_ERRORS`. Libraries with their own exception classes repeat the message, but not the number."""
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -33,19 +34,19 @@ def write_atomic(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path, single_writer: bool = False) -> Iterator[Path]:
-    """Provide a temporary path beside a file, which takes the file's place when the block ends without an error.
+    """Yield a temporary path next to a file, and rename it to the file when the block ends without an error.
 
-    After an error the temporary file is removed, and what was there before stays.
+    After an error, the temporary file is removed and the old file stays.
 
     Args:
-        path: The file; its folder is there.
-        single_writer: No other process writes this file at the same time (a lock sees to it). The temporary file then
-            has one name, so that the next write replaces what a killed process has left.
+        path: The file to replace; its folder must exist.
+        single_writer: True if a lock keeps other processes from writing this file. The temporary file then always has
+            the same name, so that the next write replaces what a killed process has left.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp") if single_writer else _own_temporary(path)
+    temporary = path.with_name(f".{path.name}.tmp") if single_writer else _make_unique_path(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -54,13 +55,13 @@ def replacing(path: Path, single_writer: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _own_temporary(path: Path) -> Path:
-    """Return a path beside a file that no other thread or process of this host uses."""
+def _make_unique_path(path: Path) -> Path:
+    """Return a temporary path next to a file that no other thread or process of this host uses."""
     return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
 def make_write_error(path: Path, error: BaseException) -> WriteError:
-    """Return the error about a file or folder that cannot be written, with the reason and what to do."""
+    """Make the exception for a file or folder that cannot be written, with the reason and the remedy."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
     remedy = "make room" if is_disk_full(error) else "make it writable"
     return WriteError(f"{path}: cannot be written ({reason}); {remedy}, then run the same command to continue")
@@ -73,17 +74,20 @@ def is_unwritable(error: OSError) -> bool:
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, says that a disk or the user's quota is full."""
+    if isinstance(error, OSError) and error.errno in _FULL_ERRORS:
+        return True
+    if any(message in str(error) for message in _FULL_MESSAGES):
+        return True
     cause = error.__cause__ or error.__context__
-    is_full = isinstance(error, OSError) and error.errno in _FULL
-    return is_full or any(word in str(error) for word in _FULL_WORDS) or (cause is not None and is_disk_full(cause))
+    return cause is not None and is_disk_full(cause)
 
 
 def apply_umask(path: Path) -> None:
-    """Set the mode of a file to that of the user's umask: some libraries create files for their owner alone."""
+    """Give a file the permissions of a newly created one; some libraries create files that only the owner can read."""
     # The umask cannot be read without changing it, which would affect other threads.
-    plain = _own_temporary(path)
-    plain.touch()
+    probe = _make_unique_path(path)
+    probe.touch()
     try:
-        path.chmod(plain.stat().st_mode & 0o777)
+        path.chmod(probe.stat().st_mode & 0o777)
     finally:
-        plain.unlink()
+        probe.unlink()

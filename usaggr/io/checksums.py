@@ -27,11 +27,15 @@ def write_checksum(path: Path) -> None:
 
 
 def has_valid_checksum(path: Path, digest: str) -> bool:
-    """Return whether a file's hash equals that of its checksum file; True without a checksum file.
+    """Return whether a file's hash equals that of its checksum file; True if there is no checksum file.
+
+    `digest` is the current SHA-256 of the file in hexadecimal, so that callers that need it hash the file once.
 
     Raises:
         OSError: the checksum file cannot be read.
     """
     checksum = path.with_suffix(SUFFIX)
-    # The format is "DIGEST  NAME"; the name may differ after a copy.
-    return not checksum.is_file() or checksum.read_bytes().split()[:1] == [digest.encode()]
+    if not checksum.is_file():
+        return True
+    # Only the digest of the line "DIGEST  NAME" is compared, because a copied file may have another name.
+    return checksum.read_bytes().split()[:1] == [digest.encode()]

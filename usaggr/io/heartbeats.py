@@ -1,8 +1,8 @@
-"""Heartbeats of processes on other hosts: files that they write repeatedly, and the times of these files.
+"""Heartbeats: files that a running process rewrites regularly, so that processes on other hosts see that it is alive.
 
-All times are those of the file server, so that hosts with different clocks agree. If a clock is set forward or back,
-the files of living processes look old until they are written again. A process that takes over a run therefore watches
-the file for a while first.
+All times are those of the file server, so that hosts with different clocks agree. If its clock is set forward or back,
+the heartbeats of living processes look old until they are written again. A process that takes over a run therefore
+watches the heartbeat for a while first.
 """
 
 import os
@@ -10,42 +10,43 @@ import tempfile
 import time
 from pathlib import Path
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 """Seconds between two checks of a file."""
 
 
 def is_recent(path: Path, seconds: float) -> bool:
-    """Return whether a file was written within this many seconds before or after now; False if it is missing."""
+    """Return whether a file was written within `seconds` before or after now; False if it is missing."""
     try:
         modified = path.stat().st_mtime
     except OSError:
         return False
-    return abs(_now(path.parent) - modified) < seconds
+    # Absolute, because a clock that is set back puts the heartbeats of dead processes into the future.
+    return abs(_read_server_time(path.parent) - modified) < seconds
 
 
 def watch_for_silence(path: Path, seconds: float) -> bool:
-    """Watch a file for this many seconds, by a monotonic clock; return False as soon as it is written again."""
-    before = _stamp(path)
-    end = time.monotonic() + seconds
+    """Watch a file for `seconds`; return True if it stays unchanged, False as soon as it is written again."""
+    before = _read_stamp(path)
+    end = time.monotonic() + seconds  # unlike time.time(), not affected by a change of the clock
     while time.monotonic() < end:
-        if _stamp(path) != before:
+        if _read_stamp(path) != before:
             return False
-        time.sleep(_LOOK_SECONDS)
-    return _stamp(path) == before
+        time.sleep(_POLL_SECONDS)
+    return _read_stamp(path) == before
 
 
-def _now(folder: Path) -> float:
-    """Return the time of a folder's file system; that of this host, if the folder is not writable."""
+def _read_server_time(folder: Path) -> float:
+    """Return the current time of a folder's file server, or that of this host if the folder is not writable."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"?")
+            file.write(b"?")  # the server stamps a file when it is written
             file.flush()
             return os.fstat(file.fileno()).st_mtime
     except OSError:
         return time.time()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _read_stamp(path: Path) -> tuple[int, int] | None:
     """Return the modification time and the inode, which changes when a file is replaced by a rename."""
     try:
         status = path.stat()

@@ -19,13 +19,13 @@ from usaggr.io.atomic_files import make_write_error
 
 @contextmanager
 def hold_lock(path: Path, patience: float = 0.3, remedy: str = "choose another outputs=...") -> Iterator[bool]:
-    """Hold the lock on a file within the context; a missing file is created.
+    """Hold the exclusive lock on a file within the context; a missing file is created.
 
-    The lock is tried repeatedly, because a process that only checks whether it is held has it for a moment.
+    The lock is tried repeatedly, because `is_held` in another process holds it for a moment.
 
     Args:
-        path: the file; its folder is created too.
-        patience: seconds to wait for the lock; 0 tries once.
+        path: the lock file; its folder is created, too.
+        patience: seconds to wait for the lock; with 0, it is tried once.
         remedy: what the user can do if the file system has no locks, for the message.
 
     Yields:
@@ -36,9 +36,9 @@ def hold_lock(path: Path, patience: float = 0.3, remedy: str = "choose another o
         WriteError: the file cannot be created.
         RuntimeError: a script calls usaggr without `if __name__ == "__main__":`.
     """
-    _check_guarded()
+    _require_main_guard()
     end = time.monotonic() + patience
-    while (file := _locked_file(path, remedy)) is None and time.monotonic() < end:
+    while (file := _open_locked(path, remedy)) is None and time.monotonic() < end:
         time.sleep(0.01)
     if file is None:
         yield False
@@ -47,8 +47,12 @@ def hold_lock(path: Path, patience: float = 0.3, remedy: str = "choose another o
         yield True
 
 
-def _check_guarded() -> None:
-    """Refuse a process that is still importing the script that started it: it would wait for its own parent."""
+def _require_main_guard() -> None:
+    """Refuse to run in a child process that is still importing the user's script.
+
+    Without a main guard, that import calls usaggr again, and the child would wait for a lock of its own parent.
+    """
+    # `multiprocessing` has no public sign of this phase; it sets `_inheriting` while a child imports the script.
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(
             "this script is run again in each process that usaggr starts: put its calls under `if __name__ == "
@@ -57,20 +61,24 @@ def _check_guarded() -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a living process holds the lock, at least on this host; needs no write permission."""
+    """Return whether a living process holds the lock on a file, as far as this host can see.
+
+    Some network file systems do not show locks of other hosts. Write permission is not needed.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return not _lock(descriptor, fcntl.LOCK_SH, path, remedy="")
+        # A shared lock, so that two checks at the same time do not see each other as holders.
+        return not _try_lock(descriptor, fcntl.LOCK_SH, path, remedy="")
     except RunError:
         return False
     finally:
         os.close(descriptor)
 
 
-def _locked_file(path: Path, remedy: str) -> IO[str] | None:
+def _open_locked(path: Path, remedy: str) -> IO[str] | None:
     """Open a file and lock it; return None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +88,7 @@ def _locked_file(path: Path, remedy: str) -> IO[str] | None:
     except OSError as error:
         raise make_write_error(path, error) from error
     try:
-        if _lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _is_current(file.fileno(), path):
+        if _try_lock(file.fileno(), fcntl.LOCK_EX, path, remedy) and _is_current(file.fileno(), path):
             return file
     except BaseException:
         file.close()
@@ -89,12 +97,12 @@ def _locked_file(path: Path, remedy: str) -> IO[str] | None:
     return None
 
 
-def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
+def _try_lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
     """Try to lock a file and return whether that succeeded.
 
     Args:
         descriptor: descriptor of the open file.
-        kind: LOCK_EX or LOCK_SH.
+        kind: LOCK_EX (exclusive) or LOCK_SH (shared).
         path: the file, for the message.
         remedy: what the user can do if the file system has no locks, for the message.
 
@@ -103,7 +111,7 @@ def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
     """
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
+    except (BlockingIOError, PermissionError):  # some network file systems raise PermissionError for a held lock
         return False
     except OSError as error:
         raise RunError(
@@ -114,7 +122,7 @@ def _lock(descriptor: int, kind: int, path: Path, remedy: str) -> bool:
 
 
 def _is_current(descriptor: int, path: Path) -> bool:
-    """Return whether the locked file is still the one under this path, and was not removed meanwhile."""
+    """Return whether the locked file still has this path; another process may have removed or replaced it."""
     try:
         current = path.stat()
     except FileNotFoundError:

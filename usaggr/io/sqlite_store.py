@@ -1,29 +1,29 @@
-"""A SQLite file in the cache folder, which several processes read and write; losing it costs time and nothing else."""
+"""SQLite files in the cache folder that several processes read and write; everything in them can be computed again."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-_PATIENCE = 60
-"""Seconds to wait for another process that writes."""
+_WRITE_TIMEOUT = 60
+"""Seconds to wait while another process writes."""
 
 
 @contextmanager
 def open_store(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection]:
-    """Open a store, which is made if it is missing; `with connection:` inside makes a transaction.
+    """Open a store, and create it if it is missing; use `with connection:` for a transaction.
 
     Args:
-        path: The file; its folder is there.
-        tables: A statement `CREATE TABLE IF NOT EXISTS ...` for each of its tables.
+        path: The SQLite file; its folder must exist.
+        tables: One statement `CREATE TABLE IF NOT EXISTS ...` per table.
 
     Raises:
-        OSError: The file cannot be made.
-        sqlite3.Error: It cannot be used, or is no SQLite file.
+        OSError: The file cannot be created.
+        sqlite3.Error: The file cannot be used, or is not a SQLite file.
     """
-    path.touch()  # SQLite would make it unwritable for the group, whatever the umask says
-    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")  # nobody has to wait for the disk
+    path.touch()  # SQLite itself would create the file without write permission for the group, ignoring the umask
+    with closing(sqlite3.connect(path, timeout=_WRITE_TIMEOUT)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # faster; no data are lost if a power failure corrupts the store
         for table in tables:
             connection.execute(table)
         yield connection

@@ -12,7 +12,13 @@ from safetensors.torch import save_file
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.batches import CachedPixels, SubsetBatches, TrainingBatches
 from usaggr.data.batches.run_data import RunData
-from usaggr.data.batches.streams import add_exposure_notes, cut_batches, make_stream, merge_streams, stream_lengths
+from usaggr.data.batches.streams import (
+    add_exposure_notes,
+    compute_stream_lengths,
+    cut_batches,
+    make_stream,
+    merge_streams,
+)
 from usaggr.data.samples import Sample
 from usaggr.data.seeds import derive_seed
 from usaggr.io.atomic_files import apply_umask
@@ -141,7 +147,7 @@ def make_intervals(spec: RunSpec, study: StudyConfig, data: RunData) -> tuple[li
         The intervals, and the number of examples of each task over all of them.
     """
     training = study.training
-    lengths = stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
+    lengths = compute_stream_lengths(training, {task_id: len(samples) for task_id, samples in data.train.items()})
     windows = spec.window or {task_id: (0, length) for task_id, length in lengths.items()}
     streams = {t: make_stream(t, spec.train_samples[t], spec.seed, end)[first:] for t, (first, end) in windows.items()}
     batches = cut_batches(merge_streams(streams), training.batch_size)

@@ -82,7 +82,7 @@ def fit_trivial_predictors(
         task_type = tasks[task_id].type
         match task_type:
             case "segmentation":
-                targets = [cache.mask(sample) for sample in samples]
+                targets = [cache.view_mask(sample) for sample in samples]
             case "classification":
                 targets = np.array([s.label for s in samples])
             case "detection":

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.streams import stream_length
+from usaggr.data.batches.streams import compute_stream_length
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, has_valid_checksum, hash_file
 from usaggr.models.network import MultiTaskNetwork
@@ -64,7 +64,7 @@ def add_budget_notes(
     """
     extended = {task_id: list(task_notes) for task_id, task_notes in notes.items()}
     for task_id, (_, end) in (spec.window or {}).items():
-        length = stream_length(training.budget, training.min_examples, n_train[task_id])
+        length = compute_stream_length(training.budget, training.min_examples, n_train[task_id])
         if end > length:
             extended.setdefault(task_id, []).append(f"{MORE_BUDGET} ({end / length:.3g} times the examples)")
     return extended

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import read_unchanged
-from usaggr.data.read.images import mask_values, open_image
+from usaggr.data.read.images import decode_mask_values, open_image
 from usaggr.data.samples import Sample
 from usaggr.results.predictions import Truth
 
@@ -71,7 +71,7 @@ class TruthMasks:
             self._masks.move_to_end(key)  # the order is that of last use
             return self._masks[key].restore()
         image = open_image(read_unchanged(path, sample.label_hash, data), str(path), data.max_pixels)
-        mask = mask_values(image, str(path), data.foreground_255)
+        mask = decode_mask_values(image, str(path), data.foreground_255)
         self._add(key, _crop(mask))
         return mask
 

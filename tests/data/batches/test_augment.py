@@ -36,7 +36,7 @@ def test_landmarks_move_with_the_image_and_the_mask(key: int) -> None:
     grid = make_sampling_grid([transform], SIZE)
     image = augment_images(torch.from_numpy(disc(point))[None, None], [transform], grid)[0, 0].numpy()
     mask = augment_masks(torch.from_numpy(disc(point)).to(torch.uint8)[None], grid)[0].numpy()
-    expected = transform.points(point[None])[0]
+    expected = transform.map_points(point[None])[0]
     assert np.allclose(center_of(image > 0.5), expected, atol=0.01)
     assert np.allclose(center_of(mask.astype(float)), expected, atol=0.01)
 
@@ -50,7 +50,7 @@ def test_an_augmented_box_still_bounds_its_round_lesion(key: int) -> None:
     mask = augment_masks(torch.from_numpy(lesion).to(torch.uint8)[None], grid)[0].numpy()
     ys, xs = np.nonzero(mask)
     bounds = [xs.min() / 96, ys.min() / 64, (xs.max() + 1) / 96, (ys.max() + 1) / 64]
-    assert np.allclose(transform.box(box), bounds, atol=0.02)
+    assert np.allclose(transform.map_box(box), bounds, atol=0.02)
 
 
 def test_an_augmentation_depends_on_its_key_alone() -> None:
@@ -95,8 +95,8 @@ def test_a_lesion_keeps_its_shape_in_an_image_that_is_not_square() -> None:
 def test_a_softened_transform_moves_points_half_as_far() -> None:
     points = np.random.default_rng(0).random((5, 2))
     transform = draw_transform(STRONG, 1, SIZE)
-    assert np.allclose(transform.softened().points(points), (transform.points(points) + points) / 2)
-    assert transform.softened().gamma == transform.gamma
+    assert np.allclose(transform.soften().map_points(points), (transform.map_points(points) + points) / 2)
+    assert transform.soften().gamma == transform.gamma
 
 
 def test_without_change_an_image_stays_as_it_is() -> None:
@@ -120,7 +120,7 @@ def test_pixels_from_outside_the_image_are_black_and_background() -> None:
 def test_a_landmark_never_leaves_the_image() -> None:
     corner = np.array([[0.01, 0.01], [0.99, 0.98]])
     for key in range(50):
-        moved = soften_until_inside(draw_transform(STRONG, key, SIZE), corner, None).points(corner)
+        moved = soften_until_inside(draw_transform(STRONG, key, SIZE), corner, None).map_points(corner)
         assert moved.min() >= 0
         assert moved.max() <= 1
 
@@ -128,8 +128,8 @@ def test_a_landmark_never_leaves_the_image() -> None:
 def test_a_transform_that_cannot_fit_becomes_none() -> None:
     outside = np.array([[1.0, 1.0]])
     fitted = soften_until_inside(draw_transform(STRONG, 3, SIZE), outside, None)
-    assert fitted.points(outside).max() <= 1
-    assert np.array_equal(IDENTITY.points(outside), outside)
+    assert fitted.map_points(outside).max() <= 1
+    assert np.array_equal(IDENTITY.map_points(outside), outside)
 
 
 @pytest.mark.parametrize("size", [(48, 48), (40, 64)])

@@ -49,7 +49,7 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
     assert batch.targets["reg"][3].numpy() == pytest.approx(np.array([[3.5, 3], [7, 8.25]]) / [32, 24])
     assert batch.targets["cls"].tolist() == [sample.label for sample in dataset.by_task["cls"]]
     for sample, mask in zip(dataset.by_task["seg"], batch.targets["seg"], strict=True):
-        assert (mask.numpy() == cache.mask(sample)).all()
+        assert (mask.numpy() == cache.view_mask(sample)).all()
 
 
 def test_an_augmented_box_stays_in_the_image(data: tuple[Dataset, ImageCache]) -> None:
@@ -89,10 +89,10 @@ def test_labels_move_with_their_images(data: tuple[Dataset, ImageCache]) -> None
     seg, det, reg = batch.samples
     transform = draw_transform(AUGMENT, 5, cache.size)
     box, points = normalize_box(det), normalize_points(reg)
-    moved = soften_until_inside(transform, None, box).box(box)
+    moved = soften_until_inside(transform, None, box).map_box(box)
     assert np.abs(moved - box).max() > 0.02
     assert batch.targets["det"][0].numpy() == pytest.approx(moved.clip(0, 1), abs=1e-6)
-    moved = soften_until_inside(transform, points, None).points(points)
+    moved = soften_until_inside(transform, points, None).map_points(points)
     assert np.abs(moved - points).max() > 0.02
     assert batch.targets["reg"][0].numpy() == pytest.approx(moved, abs=1e-6)
     mask = torch.from_numpy(cache.load_masks([seg]))
@@ -108,7 +108,7 @@ def test_training_images_are_augmented_and_a_folds_are_not(data: tuple[Dataset, 
     assert not torch.allclose(augmented.images, plain.images)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     pixels = plain.images[0].permute(1, 2, 0) * std + mean
-    assert np.allclose(pixels.numpy() * 255, cache.image(sample), atol=0.01)
+    assert np.allclose(pixels.numpy() * 255, cache.view_image(sample), atol=0.01)
 
 
 def test_a_subset_is_iterated_completely_and_in_order(data: tuple[Dataset, ImageCache]) -> None:

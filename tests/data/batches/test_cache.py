@@ -60,26 +60,26 @@ def test_the_cache_holds_each_image_and_mask_at_the_networks_size(
     assert (cache.size, cache.channels) == (config.input_size, channels)
     for sample in data.samples:
         image = read_image(sample.image_path, channels, config.max_pixels)
-        assert (cache.image(sample) == resize_image(image, config.input_size)).all()
+        assert (cache.view_image(sample) == resize_image(image, config.input_size)).all()
         if sample.mask_path is not None:
             expected = resize_mask(read_mask(sample.mask_path, False, config.max_pixels), config.input_size)
-            assert (cache.mask(sample) == expected).all()
+            assert (cache.view_mask(sample) == expected).all()
     together = cache.load_images(data.samples)
     assert together.shape == (len(data.samples), *config.input_size, channels)
-    assert (together[3] == cache.image(data.samples[3])).all()
+    assert (together[3] == cache.view_image(data.samples[3])).all()
     masks = cache.load_masks(data.by_task["seg"][::-1])
-    assert (masks[0] == cache.mask(data.by_task["seg"][-1])).all()
+    assert (masks[0] == cache.view_mask(data.by_task["seg"][-1])).all()
 
 
 def test_views_cannot_be_written_to_and_copies_can(config: DataConfig) -> None:
     data = load_dataset(config)
     cache = build_or_open(data, config)
     with pytest.raises(ValueError, match="read-only"):
-        cache.image(data.samples[0])[:] = 0
+        cache.view_image(data.samples[0])[:] = 0
     with pytest.raises(ValueError, match="read-only"):
-        cache.mask(data.by_task["seg"][0])[:] = 0
+        cache.view_mask(data.by_task["seg"][0])[:] = 0
     cache.load_images(data.samples)[:] = 0
-    assert cache.image(data.samples[0]).any()
+    assert cache.view_image(data.samples[0]).any()
 
 
 def test_a_built_cache_is_opened_and_no_image_is_read(
@@ -144,7 +144,7 @@ def test_labels_and_locations_of_files_do_not_matter(config: DataConfig, builds:
     data = load_dataset(moved)
     cache = build_or_open(data, moved)
     assert len(builds) == 1
-    assert cache.image(data.samples[0]).shape == (32, 32, 3)
+    assert cache.view_image(data.samples[0]).shape == (32, 32, 3)
 
 
 def test_white_masks_are_class_1_where_asked(config: DataConfig) -> None:
@@ -261,7 +261,7 @@ def test_a_build_that_was_killed_is_not_taken_and_is_cleaned_up_by_any_next_one(
     build_or_open(load_dataset(other), other)
     assert [path.suffix for path in folder(config).iterdir() if path.is_dir()] == [""]
     data = load_dataset(config)
-    assert build_or_open(data, config).image(data.samples[0]).any()
+    assert build_or_open(data, config).view_image(data.samples[0]).any()
 
 
 def test_a_cache_that_another_process_is_building_is_left_alone(config: DataConfig) -> None:
@@ -283,7 +283,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(config: DataConfig, monkeypatch:
         build_or_open(data, config)
     assert not [path for path in folder(config).iterdir() if path.is_dir()]
     monkeypatch.undo()
-    assert build_or_open(data, config).image(data.samples[0]).any()
+    assert build_or_open(data, config).view_image(data.samples[0]).any()
 
 
 def test_an_image_that_changed_meanwhile_is_refused(config: DataConfig) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from usaggr.config.compose import compose_study
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.streams import divide_in_proportion, make_stream, stream_length, stream_lengths
+from usaggr.data.batches.streams import compute_stream_length, compute_stream_lengths, divide_in_proportion, make_stream
 
 SHIPPED = compose_study("demo").training
 COUNTS = {"a": 100, "b": 400, "c": 900}
@@ -29,7 +29,7 @@ def training(sampling: str, budget: str = "600 examples", floor: int = 1) -> Tra
     ],
 )
 def test_a_budget_of_examples_is_dealt_out_by_hand(sampling: str, expected: dict[str, int]) -> None:
-    assert stream_lengths(training(sampling), COUNTS) == expected
+    assert compute_stream_lengths(training(sampling), COUNTS) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,17 @@ def test_a_budget_of_examples_is_dealt_out_by_hand(sampling: str, expected: dict
     ],
 )
 def test_a_budget_of_epochs_is_proportional_by_itself(sampling: str, expected: dict[str, int]) -> None:
-    assert stream_lengths(training(sampling, "2 epochs"), COUNTS) == expected
+    assert compute_stream_lengths(training(sampling, "2 epochs"), COUNTS) == expected
 
 
 def test_the_floor_affects_only_the_total() -> None:
-    lengths = stream_lengths(training("proportional", "1 epochs", floor=500), {"tiny": 1, "large": 999})
+    lengths = compute_stream_lengths(training("proportional", "1 epochs", floor=500), {"tiny": 1, "large": 999})
     assert lengths == {"tiny": 1, "large": 1498}  # 500 + 999, of which a thousandth would be 1.5
 
 
 @pytest.mark.parametrize("sampling", ["proportional", "sqrt", "uniform"])
 def test_a_model_of_one_task_sees_the_same_examples_for_every_sampling(sampling: str) -> None:
-    assert stream_lengths(training(sampling), {"a": 77}) == {"a": stream_length("600 examples", 1, 77)}
+    assert compute_stream_lengths(training(sampling), {"a": 77}) == {"a": compute_stream_length("600 examples", 1, 77)}
 
 
 @given(
@@ -63,8 +63,8 @@ def test_a_model_of_one_task_sees_the_same_examples_for_every_sampling(sampling:
 def test_the_block_sees_as_many_examples_as_its_tasks_would_alone(
     sampling: str, counts: dict[str, int], budget: str
 ) -> None:
-    lengths = stream_lengths(TRAINING[sampling, budget], counts)
-    alone = stream_lengths(TRAINING["equal", budget], counts)
+    lengths = compute_stream_lengths(TRAINING[sampling, budget], counts)
+    alone = compute_stream_lengths(TRAINING["equal", budget], counts)
     assert sum(lengths.values()) == sum(alone.values())
     assert set(lengths) == set(counts)
     assert min(lengths.values()) >= 1
@@ -104,7 +104,7 @@ def test_a_total_smaller_than_the_number_of_names_is_refused() -> None:
 
 
 def test_a_longer_stream_begins_with_the_shorter_one() -> None:
-    lengths = stream_lengths(training("sqrt"), COUNTS)
+    lengths = compute_stream_lengths(training("sqrt"), COUNTS)
     for task, length in lengths.items():
         samples = [f"{task}{i}" for i in range(COUNTS[task])]
         shorter, longer = sorted((length, 600))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.data.batches.streams import Draw, cut_batches, make_stream, merge_streams, stream_length
+from usaggr.data.batches.streams import Draw, compute_stream_length, cut_batches, make_stream, merge_streams
 
 
 def streams_of(tasks: dict[str, int], seed: int, length: int = 40) -> dict[str, list[Draw]]:
@@ -77,7 +77,7 @@ def test_every_draw_is_in_one_batch_and_batches_have_one_size() -> None:
     ],
 )
 def test_a_budget_is_epochs_or_examples_with_a_floor(budget: str, n_train: int, expected: int) -> None:
-    assert stream_length(budget, 60, n_train) == expected
+    assert compute_stream_length(budget, 60, n_train) == expected
 
 
 def test_a_task_without_training_samples_has_no_stream() -> None:

@@ -10,7 +10,7 @@ from tests.data.factories import HEIGHT, WIDTH, change_cell, data_config, disc, 
 from usaggr.config.study import DataConfig
 from usaggr.data.check.class_balance import count_balance
 from usaggr.data.check.deep_check import examine_dataset
-from usaggr.data.check.image_scan import MAP, scan_images
+from usaggr.data.check.image_scan import MAP_SIZE, scan_images
 from usaggr.data.check.label_maps import compute_class_shares, compute_label_maps
 from usaggr.data.check.statistics import compute_image_statistics
 from usaggr.data.read.load_dataset import load_dataset
@@ -33,7 +33,7 @@ def test_samples_subjects_and_classes_of_each_fold_are_counted(data: DataConfig)
     write_image(root(data) / "seg" / "masks" / "0.png", disc(0) + np.eye(HEIGHT, WIDTH, dtype=np.uint8))
     dataset = load_dataset(data)
     split = split_dataset(dataset, data.split)
-    entries = {(e.task, e.fold): e for e in count_balance(dataset, split, scan_images(dataset, data, QUIET))}
+    entries = {(e.task, e.subset): e for e in count_balance(dataset, split, scan_images(dataset, data, QUIET))}
     assert sum(e.samples for e in entries.values()) == len(dataset.samples) == 120
     assert entries["seg", "train"].class_counts == {"class_1": entries["seg", "train"].samples}
     assert entries["det", "test"].smallest is None
@@ -98,12 +98,12 @@ def test_maps_show_the_positions_of_labels(data: DataConfig) -> None:
     maps = {(m.task, m.name): m.shares for m in compute_label_maps(dataset, scan)}
     assert set(maps) == {("seg", "foreground"), ("det", "box"), ("reg", "point_1"), ("reg", "point_2")}
     box = maps["det", "box"]
-    assert (box[: MAP // 2, : MAP // 2] == 1).all()
-    assert box.sum() == (MAP // 2) ** 2
+    assert (box[: MAP_SIZE // 2, : MAP_SIZE // 2] == 1).all()
+    assert box.sum() == (MAP_SIZE // 2) ** 2
     assert maps["reg", "point_1"][-1, -1] == maps["reg", "point_2"].sum() == pytest.approx(1)
     share = (disc() > 0).mean()
     assert maps["seg", "foreground"].mean() == pytest.approx(share, abs=0.01)
-    assert maps["seg", "foreground"][MAP // 2, MAP // 2] == 1
+    assert maps["seg", "foreground"][MAP_SIZE // 2, MAP_SIZE // 2] == 1
     assert compute_class_shares(dataset, scan)[0].shares["class_1"] == pytest.approx(share, abs=1e-6)
 
 
@@ -122,6 +122,6 @@ def test_an_impossible_split_is_reported_and_the_other_findings_are_made(data: D
     folds = ["split,subject_id", "train,P", "test,P", *["train,Q"] * 28]
     (root(data) / "csv_files" / "cls.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, folds, strict=True)))
     findings = examine_dataset(load_dataset(data), data, QUIET)
-    assert "divides 1 component" in findings.no_split
-    assert (findings.near, findings.balance) == ((), ())
+    assert "divides 1 component" in findings.split_error
+    assert (findings.near_pairs, findings.balance) == ((), ())
     assert len(findings.statistics) == 4

@@ -21,7 +21,7 @@ from tests.data.factories import (
     write_rows,
 )
 from usaggr.config.study import DataConfig
-from usaggr.data.check.fix import CONVERTED, LOG, Fixed, fix_data
+from usaggr.data.check.fix import CONVERTED, LOG, FixResult, fix_data
 from usaggr.data.read.load_dataset import check_dataset, load_dataset
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress
@@ -51,7 +51,7 @@ def config(root: Path, tmp_path: Path) -> DataConfig:
     return data_config(root, tmp_path / "cache")
 
 
-def fixed(root: Path, tmp_path: Path, copy: bool = False) -> Fixed:
+def fixed(root: Path, tmp_path: Path, copy: bool = False) -> FixResult:
     return fix_data(config(root, tmp_path), tmp_path / "fixed", copy, NoProgress())
 
 

@@ -90,7 +90,7 @@ def test_only_pairs_in_different_subsets_are_listed_the_most_similar_first() -> 
     assert [{pair.first.sample.image_hash, pair.second.sample.image_hash} for pair in pairs] == [{"a", "b"}, {"b", "c"}]
     images.append(DistinctImage(sample("e"), "val", ("t",)))
     again = find_near_duplicates(images, {**hashes, "e": hashes["a"]}, NoProgress())
-    assert (again[0].distance, again[0].second.fold) == (0, "val")
+    assert (again[0].distance, again[0].second.subset) == (0, "val")
     assert len(again) == 5
 
 
@@ -103,7 +103,7 @@ def test_a_pair_at_the_threshold_is_listed() -> None:
 
 
 def test_many_images_are_compared_in_pieces_without_losing_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("usaggr.data.check.near_duplicates.CHUNK", 3)
+    monkeypatch.setattr("usaggr.data.check.near_duplicates.CHUNK_SIZE", 3)
     hashes = {str(i): compute_hashes(speckle(i)) for i in range(8)}
     images = [distinct_image(key, "train") for key in hashes]
     hashes |= {f"copy of {i}": hashes[str(i)] for i in range(8)}

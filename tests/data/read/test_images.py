@@ -9,7 +9,7 @@ from PIL import Image
 from tests.data.factories import disc, noise, write_image
 from tests.data.image_zoo import plain_row, zoo
 from usaggr.data.batches.resizing import resize_image
-from usaggr.data.read.images import distinct_pixels, read_image, read_mask
+from usaggr.data.read.images import decode_distinct_channels, read_image, read_mask
 from usaggr.errors import DataError
 
 LIMIT = 10**6
@@ -140,7 +140,7 @@ def test_every_kind_of_file_is_cached_with_the_pixels_of_the_reference(tmp_path:
     size = (32, 40)
     paths = zoo(tmp_path)
     for path in paths:
-        pixels = distinct_pixels(path.read_bytes(), str(path), channels, 10**6)
+        pixels = decode_distinct_channels(path.read_bytes(), str(path), channels, 10**6)
         row = resize_image(pixels, size, channels)
         assert row.dtype == np.uint8
         assert np.array_equal(row, plain_row(path, channels, size)), path.name
@@ -150,9 +150,9 @@ def test_every_kind_of_file_is_cached_with_the_pixels_of_the_reference(tmp_path:
 @pytest.mark.parametrize("kind", ["gray.png", "gray.jpg", "alike.png", "alike.jpg", "gray_palette.png", "bits.png"])
 def test_grayscale_files_are_resized_in_one_channel(tmp_path: Path, kind: str) -> None:
     path = next(path for path in zoo(tmp_path) if path.name == f"large_{kind}")
-    assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 1)
+    assert decode_distinct_channels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 1)
 
 
 def test_one_color_pixel_keeps_three_channels(tmp_path: Path) -> None:
     path = next(path for path in zoo(tmp_path) if path.name == "large_marked.png")
-    assert distinct_pixels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 3)
+    assert decode_distinct_channels(path.read_bytes(), str(path), 3, 10**6).shape == (91, 67, 3)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration, parse_declaration
-from usaggr.data.read.labels import SIDES, TOLERANCE, LabelResult, box_label, class_label, point_labels
+from usaggr.data.read.labels import BOX_COLUMNS, TOLERANCE, LabelResult, read_box, read_class, read_points
 
 SIZE = (24, 32)  # height, width
 numbers = st.floats(-5, 40).map(lambda value: round(value, 2))
@@ -29,7 +29,7 @@ def has_either_label_or_faults(result: LabelResult) -> bool:
 
 @given(st.tuples(numbers, numbers, numbers, numbers))
 def test_a_box_is_taken_if_and_only_if_it_lies_in_the_image_and_has_an_area(box: tuple[float, ...]) -> None:
-    result = box_label(row(**dict(zip(SIDES, map(str, box), strict=True))), SIZE)
+    result = read_box(row(**dict(zip(BOX_COLUMNS, map(str, box), strict=True))), SIZE)
     x_min, y_min, x_max, y_max = box
     inside = all(-TOLERANCE <= x <= 32 + TOLERANCE for x in (x_min, x_max)) and all(
         -TOLERANCE <= y <= 24 + TOLERANCE for y in (y_min, y_max)
@@ -51,7 +51,7 @@ def test_a_box_is_taken_if_and_only_if_it_lies_in_the_image_and_has_an_area(box:
     ],
 )
 def test_a_box_may_reach_up_to_half_a_pixel_beyond_the_image(box: tuple[float, ...], accepted: bool) -> None:
-    result = box_label(row(**dict(zip(SIDES, map(str, box), strict=True))), SIZE)
+    result = read_box(row(**dict(zip(BOX_COLUMNS, map(str, box), strict=True))), SIZE)
     assert (result.label is not None) == accepted
 
 
@@ -60,7 +60,7 @@ def test_points_are_taken_if_and_only_if_all_are_there_and_in_the_image(
     points: list[tuple[float, float]], num_points: int
 ) -> None:
     cells = {f"point_{i}_xy": f"[{x}, {y}]" for i, (x, y) in enumerate(points, 1)}
-    result = point_labels(row(**cells), Declaration("t", "regression", num_points), SIZE)
+    result = read_points(row(**cells), Declaration("t", "regression", num_points), SIZE)
     inside = all(-TOLERANCE <= x <= 32 + TOLERANCE and -TOLERANCE <= y <= 24 + TOLERANCE for x, y in points)
     assert (result.label is not None) == (inside and len(points) == num_points)
     assert has_either_label_or_faults(result)
@@ -70,7 +70,7 @@ def test_points_are_taken_if_and_only_if_all_are_there_and_in_the_image(
 
 @given(st.integers(-3, 6), st.sampled_from(["", ".0"]))
 def test_a_class_is_taken_if_and_only_if_the_task_has_it(label: int, ending: str) -> None:
-    result = class_label(row(mask=f"{label}{ending}"), Declaration("t", "classification", 4))
+    result = read_class(row(mask=f"{label}{ending}"), Declaration("t", "classification", 4))
     assert (result.label is not None) == (0 <= label < 4)
     assert has_either_label_or_faults(result)
     if result.label is not None:
@@ -80,16 +80,16 @@ def test_a_class_is_taken_if_and_only_if_the_task_has_it(label: int, ending: str
 @given(st.tuples(*[junk] * 4) | st.tuples(*[near_numbers] * 4))
 @example(("1", "2.5", "20", "23.5"))
 def test_no_text_breaks_the_reading_of_labels(texts: tuple[str, ...]) -> None:
-    boxed = box_label(row(**dict(zip(SIDES, texts, strict=True))), SIZE)
-    pointed = point_labels(row(point_1_xy=texts[0], point_2_xy=texts[1]), Declaration("t", "regression", 2), SIZE)
-    classed = class_label(row(mask=texts[0]), Declaration("t", "classification", 4))
+    boxed = read_box(row(**dict(zip(BOX_COLUMNS, texts, strict=True))), SIZE)
+    pointed = read_points(row(point_1_xy=texts[0], point_2_xy=texts[1]), Declaration("t", "regression", 2), SIZE)
+    classed = read_class(row(mask=texts[0]), Declaration("t", "classification", 4))
     assert all(has_either_label_or_faults(result) for result in (boxed, pointed, classed))
     declared, faults = parse_declaration(row(task_id=texts[0], task_name=texts[1], num_classes=texts[2]))
     assert (declared is None) == bool(faults)
     if boxed.label is not None:
         assert boxed.label.box is not None
         assert all(map(math.isfinite, boxed.label.box))
-    pair = point_labels(row(point_1_xy=f"[{texts[0]}, {texts[1]}]"), Declaration("t", "regression", 1), SIZE)
+    pair = read_points(row(point_1_xy=f"[{texts[0]}, {texts[1]}]"), Declaration("t", "regression", 1), SIZE)
     assert has_either_label_or_faults(pair)
     if pair.label is not None:
         assert pair.label.points is not None
@@ -98,5 +98,5 @@ def test_no_text_breaks_the_reading_of_labels(texts: tuple[str, ...]) -> None:
 
 def test_deeply_nested_text_is_no_point() -> None:
     text = "[" * 100_000
-    (fault,) = point_labels(row(point_1_xy=text), Declaration("t", "regression", 1), SIZE).faults
+    (fault,) = read_points(row(point_1_xy=text), Declaration("t", "regression", 1), SIZE).faults
     assert fault.kind == "points"

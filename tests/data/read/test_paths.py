@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.factories import data_config, noise, write_image
-from usaggr.data.read.paths import FileFinder, ListedFile, cache_root, data_root
+from usaggr.data.read.paths import FileFinder, ListedFile, find_cache_folder, find_data_root
 from usaggr.errors import DataError
 
 
@@ -15,22 +15,22 @@ def test_the_cache_folder_comes_from_the_configuration_then_from_the_environment
     monkeypatch.setenv("USAGGR_CACHE", str(tmp_path / "variable"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_root(config) == tmp_path / "chosen"
-    assert cache_root(silent) == tmp_path / "variable"
+    assert find_cache_folder(config) == tmp_path / "chosen"
+    assert find_cache_folder(silent) == tmp_path / "variable"
     monkeypatch.delenv("USAGGR_CACHE")
-    assert cache_root(silent) == tmp_path / "xdg" / "usaggr"
+    assert find_cache_folder(silent) == tmp_path / "xdg" / "usaggr"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_root(silent) == tmp_path / "home" / ".cache" / "usaggr"
-    assert cache_root(config.model_copy(update={"cache_dir": "~/c"})) == tmp_path / "home" / "c"
+    assert find_cache_folder(silent) == tmp_path / "home" / ".cache" / "usaggr"
+    assert find_cache_folder(config.model_copy(update={"cache_dir": "~/c"})) == tmp_path / "home" / "c"
 
 
 def test_a_root_without_an_index_is_refused_with_the_expected_folder(tmp_path: Path) -> None:
     config = data_config(tmp_path / "nowhere", tmp_path)
     with pytest.raises(DataError, match="this folder does not exist; give the folder that contains csv_files/"):
-        data_root(config)
+        find_data_root(config)
     (tmp_path / "nowhere").mkdir()
     with pytest.raises(DataError, match="csv_files/ is missing here"):
-        data_root(config)
+        find_data_root(config)
 
 
 def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:

@@ -167,10 +167,11 @@ def test_changed_readers_scan_all_images_again(tmp_path: Path, monkeypatch: pyte
 def test_settings_of_the_scan_change_only_with_the_version_of_its_store() -> None:
     settings = (
         image_scan.BLACK,
-        image_scan.MAP,
+        image_scan.MAP_SIZE,
         perceptual_hash.SIDE,
         perceptual_hash.FREQUENCIES,
-        perceptual_hash._DARK,
-        perceptual_hash._LIT,
+        perceptual_hash._MIN_DARK_RANGE,
+        perceptual_hash._DARK_SHARE,
+        perceptual_hash._MAX_LIT_SHARE,
     )
-    assert (image_scan.STORE_VERSION, *settings) == (1, 8, 32, 48, 12, 8, 0.05)
+    assert (image_scan.STORE_VERSION, *settings) == (1, 8, 32, 48, 12, 8, 0.06, 0.05)

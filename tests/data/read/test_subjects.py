@@ -12,7 +12,7 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.read.subject_names import normalize_subject
-from usaggr.data.read.subjects import Subjects
+from usaggr.data.read.subjects import SubjectFinder
 from usaggr.data.samples import Dataset
 from usaggr.data.split.manifest import make_manifest, prove_split
 
@@ -62,12 +62,12 @@ def row(task_id: str, path: str, subject: str = "") -> IndexRow:
     return IndexRow("a.csv", 2, {**cells, "subject_id": subject} if subject else cells)
 
 
-def name_of(subjects: Subjects, row: IndexRow, image_hash: str = "hash") -> str:
+def name_of(subjects: SubjectFinder, row: IndexRow, image_hash: str = "hash") -> str:
     return subjects.find(row, image_hash).name
 
 
 def test_the_index_comes_before_the_pattern_and_the_pattern_before_the_image() -> None:
-    subjects = Subjects({"planes": r"(Patient\d+)"})
+    subjects = SubjectFinder({"planes": r"(Patient\d+)"})
     assert name_of(subjects, row("planes", "../p/Patient00123_Plane1.png", "s1")) == "s1"
     assert name_of(subjects, row("planes", "../p/Patient00123_Plane1.png", "NA")) == "Patient00123"
     assert name_of(subjects, row("planes", "../p/Patient00123_Plane1.png")) == "Patient00123"
@@ -75,33 +75,33 @@ def test_the_index_comes_before_the_pattern_and_the_pattern_before_the_image() -
 
 
 def test_a_patient_is_the_same_in_every_task() -> None:
-    subjects = Subjects({"planes": r"(Patient\d+)", "femur": r"Patient\d+"})
+    subjects = SubjectFinder({"planes": r"(Patient\d+)", "femur": r"Patient\d+"})
     in_planes = name_of(subjects, row("planes", "../p/Patient007_1.png"), "a")
     assert in_planes == name_of(subjects, row("femur", "../f/x_Patient007.png"), "b") == "Patient007"
 
 
 def test_a_subject_of_a_file_name_is_normalized_like_one_of_the_index() -> None:
-    subjects = Subjects({"t": r"^([^_]+)_"})
+    subjects = SubjectFinder({"t": r"^([^_]+)_"})
     assert name_of(subjects, row("t", "../p/17.0_3.png")) == name_of(subjects, row("t", "../p/x.png", "17")) == "17"
     assert name_of(subjects, row("t", "../p/nan_3.png")) == "hash"
 
 
 def test_only_the_file_name_is_searched() -> None:
-    subjects = Subjects({"t": r"^(.+)_\d+\.[^.]+$"})
+    subjects = SubjectFinder({"t": r"^(.+)_\d+\.[^.]+$"})
     assert name_of(subjects, row("t", "../video_9/clip_a_017.png")) == "clip_a"
 
 
 def test_names_without_a_subject_are_counted_in_one_line_per_task() -> None:
-    subjects = Subjects({"t": r"(Patient\d+)?\.png", "u": "x"})
+    subjects = SubjectFinder({"t": r"(Patient\d+)?\.png", "u": "x"})
     assert name_of(subjects, row("t", "../a.png"), "hash a") == "hash a"  # the group is not part of the match
     assert name_of(subjects, row("t", "../b.jpg"), "hash b") == "hash b"
     assert name_of(subjects, row("t", "../Patient1.png"), "hash c") == "Patient1"
-    (warning,) = subjects.warnings([])
+    (warning,) = subjects.list_warnings([])
     assert warning.startswith("task t: data.subject_patterns finds no subject in the names of 2 of 3 images")
 
 
 @pytest.fixture
-def with_subjects(tmp_path: Path) -> Callable[..., DataConfig]:
+def add_subjects(tmp_path: Path) -> Callable[..., DataConfig]:
     """Return a function that writes subjects into index files of 40 rows, from a function of the row's number."""
 
     def write(**names: Callable[[int], str]) -> DataConfig:
@@ -126,9 +126,9 @@ def folds_of(dataset: Dataset, config: DataConfig) -> dict[str, set[str | None]]
 
 
 def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_subset(
-    with_subjects: Callable[..., DataConfig],
+    add_subjects: Callable[..., DataConfig],
 ) -> None:
-    config = with_subjects(
+    config = add_subjects(
         cls=lambda i: "" if i == 39 else f"{i // 2}.0", seg=lambda i: str(i // 2), det=lambda i: f"\u00a0{i // 2}"
     )
     dataset = load_dataset(config)
@@ -142,9 +142,9 @@ def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_subset(
 
 
 def test_subjects_with_one_spelling_keep_their_text_so_that_results_stay_valid(
-    with_subjects: Callable[..., DataConfig],
+    add_subjects: Callable[..., DataConfig],
 ) -> None:
-    dataset = load_dataset(with_subjects(cls=lambda i: f"{i // 2}.0", seg=lambda i: f"P{i // 2}"))
+    dataset = load_dataset(add_subjects(cls=lambda i: f"{i // 2}.0", seg=lambda i: f"P{i // 2}"))
     with_subject = [sample for sample in dataset.samples if sample.subject_written]
     assert len(with_subject) == 80
     assert {sample.subject_id for sample in with_subject} == {
@@ -155,9 +155,9 @@ def test_subjects_with_one_spelling_keep_their_text_so_that_results_stay_valid(
 
 
 def test_marks_of_missing_values_are_counted_by_file_and_their_images_are_single_subjects(
-    with_subjects: Callable[..., DataConfig],
+    add_subjects: Callable[..., DataConfig],
 ) -> None:
-    dataset = load_dataset(with_subjects(cls=lambda i: "NA" if i < 3 else str(i // 2), seg=lambda i: "#N/A"))
+    dataset = load_dataset(add_subjects(cls=lambda i: "NA" if i < 3 else str(i // 2), seg=lambda i: "#N/A"))
     (note,) = [line for line in dataset.warnings if "missing" in line]
     assert note == (
         "subject_id: these texts are read as missing values, not as subjects: '#N/A' in 40 rows of seg.csv; 'NA' in 3 "
@@ -168,10 +168,10 @@ def test_marks_of_missing_values_are_counted_by_file_and_their_images_are_single
 
 
 def test_names_that_differ_in_case_or_leading_zeros_stay_different_with_a_warning(
-    with_subjects: Callable[..., DataConfig],
+    add_subjects: Callable[..., DataConfig],
 ) -> None:
     names = {"cls": ("P1", "017", "2"), "seg": ("p1", "17", "3")}
-    config = with_subjects(cls=lambda i: names["cls"][i % 3], seg=lambda i: names["seg"][i % 3])
+    config = add_subjects(cls=lambda i: names["cls"][i % 3], seg=lambda i: names["seg"][i % 3])
     dataset = load_dataset(config)
     assert {sample.subject_id for sample in dataset.samples if sample.subject_written} == {
         "P1", "p1", "017", "17", "2", "3",

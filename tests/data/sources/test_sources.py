@@ -13,7 +13,7 @@ from usaggr.data.samples import Sample
 from usaggr.data.sources.classes import read_classes
 from usaggr.data.sources.coco import read_coco
 from usaggr.data.sources.masks import read_masks
-from usaggr.data.sources.table import SourceTable, with_subjects, write_index
+from usaggr.data.sources.table import SourceTable, add_subjects, write_index
 from usaggr.errors import ConfigError, DataError, UsaggrError
 
 
@@ -62,19 +62,19 @@ def test_masks_may_be_in_the_folder_of_their_images_under_another_name(tmp_path:
 
 def test_subjects_are_found_in_names(tmp_path: Path) -> None:
     table = read_classes(draw(tmp_path, "a/P1_1.png", "b/P2_1.png"), "t").rows
-    assert [row.columns["subject_id"] for row in with_subjects(table, r"(P\d)_")] == ["P1", "P2"]
+    assert [row.columns["subject_id"] for row in add_subjects(table, r"(P\d)_")] == ["P1", "P2"]
     with pytest.raises(ConfigError, match=r"finds no subject in the name of .*P1_1.png"):
-        with_subjects(table, "patient")
+        add_subjects(table, "patient")
     with pytest.raises(ConfigError, match="is not a regular expression"):
-        with_subjects(table, "(")
+        add_subjects(table, "(")
 
 
 def test_a_missing_value_as_the_subject_in_a_name_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, "a/17.0_1.png", "b/nan_2.png")
     table = read_classes(tmp_path, "t").rows
-    assert with_subjects(table[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
+    assert add_subjects(table[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
     with pytest.raises(ConfigError, match=r"finds 'nan' in the name of .*nan_2\.png, which is read as a missing value"):
-        with_subjects(table, "^([^_]+)_")
+        add_subjects(table, "^([^_]+)_")
 
 
 # Folders by class

@@ -80,7 +80,7 @@ def test_an_overlap_is_named_with_its_two_subsets() -> None:
     proof = prove_two_subsets("17", "17.0")
     assert proof.shared == {"components": (), "images": (), "files": (), "subjects": ("17 (train, test)",)}
     assert not proof.is_disjoint
-    assert proof.sentence() == (
+    assert proof.describe() == (
         "subsets are not disjoint: of 2 components, 2 images, 2 files, 1 subject, these are in two subsets: 1 subject, "
         "such as subject 17 (train, test)"
     )

@@ -15,7 +15,7 @@ from usaggr.data.split.manifest import (
     Manifest,
     check_same_data,
     count_overlaps,
-    describe,
+    describe_manifest,
     make_manifest,
     write_manifest,
 )
@@ -118,15 +118,15 @@ def small() -> Manifest:
 
 
 def test_each_test_subject_is_counted_once() -> None:
-    first, second = describe(small())["tasks"]
+    first, second = describe_manifest(small())["tasks"]
     assert (first["n_train"], first["n_val"], first["n_test"], first["subjects_test"]) == (4, 1, 4, 2)
     assert second["subjects_test"] == 1
 
 
 def test_the_smallest_scale_takes_one_sample_of_each_class() -> None:
     manifest = small()
-    assert manifest.training_samples("a", 0.01, 0) == ("../a/2.png", "../a/3.png")
-    assert manifest.training_samples("b", 0.01, 0) == ("../b/0.png",)
+    assert manifest.select_training_samples("a", 0.01, 0) == ("../a/2.png", "../a/3.png")
+    assert manifest.select_training_samples("b", 0.01, 0) == ("../b/0.png",)
 
 
 def test_split_csv_names_dropped_samples_and_the_image_of_a_repeated_row(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_the_content_of_a_task_changes_with_each_of_its_samples(change: dict[str
     samples = (replace(manifest.dataset.samples[0], **change), *manifest.dataset.samples[1:])
     folds = manifest.split.subsets if change else ("val", *manifest.split.subsets[1:])
     other = Manifest(replace(manifest.dataset, samples=samples), Split(manifest.split.components, folds), {})
-    assert other.task_content("a") != manifest.task_content("a")
-    assert other.task_content("b") == manifest.task_content("b")
+    assert other.get_task_hash("a") != manifest.get_task_hash("a")
+    assert other.get_task_hash("b") == manifest.get_task_hash("b")
     is_other_split = not change or "sample_id" in change
     assert (other.split_hash != manifest.split_hash) == is_other_split
 
@@ -172,7 +172,7 @@ def test_the_content_of_a_task_changes_with_its_type_and_classes_and_not_with_na
     manifest = small()
     tasks = {**manifest.dataset.tasks, "a": replace(manifest.dataset.tasks["a"], **change)}
     other = Manifest(replace(manifest.dataset, tasks=tasks), manifest.split, {})
-    assert (other.task_content("a") == manifest.task_content("a")) == same
+    assert (other.get_task_hash("a") == manifest.get_task_hash("a")) == same
     assert (other.dataset.content_hash == manifest.dataset.content_hash) == same
 
 

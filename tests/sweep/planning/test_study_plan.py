@@ -93,9 +93,9 @@ def test_a_planned_fingerprint_is_that_of_settings_samples_and_seed(root: Path) 
     plan = plan_of(root, "seeds=[0,1]", "scales=[0.25,1.0]", "+variants.slow=['training.learning_rate=1e-4']")
     for run in plan.runs:
         spec = run.spec
-        content = "".join(plan.manifest.task_content(task_id) for task_id in spec.tasks)
+        content = "".join(plan.manifest.get_task_hash(task_id) for task_id in spec.tasks)
         assert spec.train_samples == {
-            task_id: plan.manifest.training_samples(task_id, spec.scale, spec.seed) for task_id in spec.tasks
+            task_id: plan.manifest.select_training_samples(task_id, spec.scale, spec.seed) for task_id in spec.tasks
         }
         expected = fingerprint_of(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
         assert spec.fingerprint == expected

@@ -1,9 +1,9 @@
-"""Augmentation of a batch: a small rotation, zoom, shift and change of gray values, keyed by sample.
+"""Augmentation of a batch: a small rotation, zoom, shift and change of gray values for each example.
 
-Each example's draw must depend on the task's stream alone, not on the other samples of the batch. Kornia, torchvision
-and albumentations draw from one generator per batch, so this module implements the augmentation itself. Images and
-masks are resampled in one call per batch; boxes and landmarks follow the same map. There is no mirroring, because left
-and right have a meaning in ultrasound.
+The augmentation of an example must depend only on its task's stream, not on the other samples of the batch. Kornia,
+torchvision and albumentations draw random numbers per batch, so this module implements the augmentation itself. Images
+and masks are resampled in one call per batch; boxes and landmarks follow the same map. Images are not mirrored, because
+left and right have a meaning in ultrasound.
 """
 
 from dataclasses import dataclass
@@ -28,28 +28,33 @@ class Transform:
     shift: np.ndarray
     """(2,) shift as fractions of width and height."""
     gain: float
-    """Factor of gray values in [0, 1]; `offset` is added after it, and the power `gamma` comes last."""
+    """A gray value g in [0, 1] becomes (gain * g + offset) ** gamma."""
     offset: float
     gamma: float
 
-    def points(self, points: np.ndarray) -> np.ndarray:
+    def map_points(self, points: np.ndarray) -> np.ndarray:
         """Map points (N, 2) of the unit square."""
         mapped: np.ndarray = (points - 0.5) @ self.matrix.T + 0.5 + self.shift
         return mapped
 
-    def box(self, box: np.ndarray) -> np.ndarray:
-        """Map a box (4,) to the box around its mapped inscribed ellipse: lesions are round rather than square."""
-        center = self.points((box[None, :2] + box[None, 2:]) / 2)[0]
+    def map_box(self, box: np.ndarray) -> np.ndarray:
+        """Map a box (4,) to the box around its mapped inscribed ellipse.
+
+        A lesion is more like the ellipse than like the box, whose mapped corners would give too large a box.
+        """
+        center = self.map_points((box[None, :2] + box[None, 2:]) / 2)[0]
         half = np.sqrt(((self.matrix * ((box[2:] - box[:2]) / 2)) ** 2).sum(axis=1))
         return np.concatenate([center - half, center + half])
 
-    def softened(self) -> "Transform":
+    def soften(self) -> "Transform":
         """Return a transform with half the movement and the same gray values."""
         return Transform((self.matrix + np.eye(2)) / 2, self.shift / 2, self.gain, self.offset, self.gamma)
 
 
 _CPU = torch.device("cpu")
 IDENTITY = Transform(np.eye(2), np.zeros(2), 1.0, 0.0, 1.0)
+MAX_SOFTENINGS = 6
+"""Number of times that a movement is halved. At 1/64 of it, only points at the border are still outside."""
 
 
 def draw_transform(config: AugmentConfig, key: int, size: tuple[int, int]) -> Transform:
@@ -61,11 +66,12 @@ def draw_transform(config: AugmentConfig, key: int, size: tuple[int, int]) -> Tr
         size: height and width of the images in pixels.
     """
     rng = np.random.default_rng(key)
+    # One call, whose order of values must not change: augmentations of finished runs depend on it.
     angle, zoom, x, y, gain, offset, gamma = rng.uniform(-1, 1, 7)
     angle = np.deg2rad(config.rotate * angle)
     factor = (1 + config.scale) ** zoom
     rotation = factor * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # A rotation of the unit square would be a shear of an image that is not square.
+    # The rotation is of pixels. In the unit square alone, it would shear images that are not square.
     pixels = np.array([size[1], size[0]], dtype=float)
     matrix = rotation * pixels[None, :] / pixels[:, None]
     shift = config.translate * np.array([x, y])
@@ -81,21 +87,21 @@ def soften_until_inside(transform: Transform, points: np.ndarray | None, box: np
         box: (4,) box in the unit square, or None.
     """
     if points is not None:
-        marks = points
+        inner_points = points
     elif box is not None:
-        marks = (box[None, :2] + box[None, 2:]) / 2
+        inner_points = (box[None, :2] + box[None, 2:]) / 2
     else:
         return transform
-    for _ in range(6):  # at 1/64 of the movement only marks at the border are still outside
-        mapped = transform.points(marks)
+    for _ in range(MAX_SOFTENINGS):
+        mapped = transform.map_points(inner_points)
         if mapped.min() >= 0 and mapped.max() <= 1:
             return transform
-        transform = transform.softened()
+        transform = transform.soften()
     return Transform(IDENTITY.matrix, IDENTITY.shift, transform.gain, transform.offset, transform.gamma)
 
 
 def make_sampling_grid(transforms: list[Transform], size: tuple[int, int], device: torch.device = _CPU) -> Tensor:
-    """Return (N, H, W, 2) the coordinates from which each output pixel is read.
+    """Return the coordinates from which each output pixel is read.
 
     Args:
         transforms: N transforms.
@@ -103,15 +109,15 @@ def make_sampling_grid(transforms: list[Transform], size: tuple[int, int], devic
         device: device of the result.
 
     Returns:
-        Grid for `grid_sample` with align_corners=False.
+        (N, H, W, 2) grid for `torch.nn.functional.grid_sample` with align_corners=False.
     """
     inverse = np.linalg.inv(np.stack([transform.matrix for transform in transforms]))
     shifts = np.stack([transform.shift for transform in transforms])[:, :, None]
-    # In grid_sample's coordinates, 2 u - 1, the center is 0 and shifts count double.
+    # `grid_sample` has coordinates from -1 to 1: the center is 0, and shifts of the unit square double.
     thetas = np.concatenate([inverse, -2 * inverse @ shifts], axis=2).astype(np.float32)
     affine = copy_to_device(torch.from_numpy(thetas), device)
     y, x = (((2 * torch.arange(side, device=device) + 1) / side - 1)[None, :, None] for side in size)
-    # On a regular grid the map is a sum over y and x: far less work than the matrix product of affine_grid.
+    # On a regular grid, the map is a sum of terms of y and of x. This is far faster than torch's `affine_grid`.
     from_y = affine[:, None, :, 1] * y + affine[:, None, :, 2]
     from_x = affine[:, None, :, 0] * x
     return from_y[:, :, None] + from_x[:, None]
@@ -131,12 +137,12 @@ def augment_images(images: Tensor, transforms: list[Transform], grid: Tensor) ->
     moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     gray_curves = torch.tensor([(t.gain, t.offset, t.gamma) for t in transforms], dtype=torch.float32)
     gain, offset, gamma = copy_to_device(gray_curves, images.device)[:, :, None, None, None].unbind(dim=1)
-    # A power by logarithm, in place, takes a third of the time of `**`. 1e-6 avoids the logarithm of 0.
+    # The power as exp(gamma log(x)), in place, takes a third of the time of `**`. The minimum avoids log(0).
     return moved.mul_(gain).add_(offset).clamp_(1e-6, 1).log_().mul_(gamma).exp_()
 
 
 def copy_to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor from the CPU to a device; to a GPU from pinned memory, without waiting for the copy."""
+    """Copy a tensor from the CPU to a device; for a GPU, from pinned memory and without waiting for the copy."""
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

@@ -1,8 +1,8 @@
 """Batches of tensors for the network, from draws of the streams or from samples of a subset.
 
-Images come from the uint8 cache. A batch costs a copy and one resampling, so there are no loader processes. Pixels are
-sent to a GPU as uint8 and augmented on the GPU, asynchronously to the previous batch. Random numbers are drawn
-on the CPU, so that they do not depend on the device.
+Images come from the uint8 cache. Making a batch takes a copy and one resampling, so no loader processes are needed.
+Pixels are sent to a GPU as uint8 and augmented there, while the GPU still computes the previous batch. Random numbers
+are drawn on the CPU, so that they do not depend on the device.
 """
 
 import copy
@@ -44,7 +44,7 @@ class Batch:
     samples: tuple[Sample, ...]
     """N samples, in the images' order."""
     task_indices: dict[str, Tensor]
-    """(n,) int64 batch indices of each task's samples, by task id."""
+    """Indices (n,) int64 of each task's samples in the batch, by task id."""
     targets: dict[str, Tensor]
     """Targets by task id: classes (n,), masks (n, H, W) int64; boxes (n, 4), points (n, P, 2) float32 in [0, 1]."""
 
@@ -59,7 +59,7 @@ class Batch:
 
 
 class Pixels(Protocol):
-    """Source of images and masks as tensors on a device, from which batches are made."""
+    """Source of images and masks as tensors on a device; batches are made from it."""
 
     @property
     def device(self) -> torch.device: ...
@@ -78,7 +78,7 @@ class Pixels(Protocol):
 
 
 class CachedPixels:
-    """Images and masks that are read from the cache's files batch by batch and copied to a device."""
+    """Source that reads images and masks from the cache's files for each batch, and copies them to a device."""
 
     def __init__(self, cache: ImageCache, device: torch.device | None = None) -> None:
         self._cache = cache
@@ -122,34 +122,38 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
         fitted = [soften_until_inside(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
         grid = make_sampling_grid(fitted, pixels.size, pixels.device)
         images = augment_images(images, fitted, grid)
-    indices_of: dict[str, list[int]] = {}
-    for i, sample in enumerate(samples):
-        indices_of.setdefault(sample.task_id, []).append(i)
-    batch_indices = {
-        task_id: copy_to_device(torch.tensor(indices), pixels.device) for task_id, indices in indices_of.items()
-    }
+    task_indices: dict[str, Tensor] = {}
     targets: dict[str, Tensor] = {}
-    for task_id, indices in indices_of.items():
+    for task_id, indices in _group_by_task(samples).items():
+        task_indices[task_id] = copy_to_device(torch.tensor(indices), pixels.device)
         first = samples[indices[0]]  # all samples of a task have the same kind of label
         if first.mask_path is not None:
             masks = pixels.load_masks([samples[i] for i in indices])
-            targets[task_id] = (
-                augment_masks(masks, grid[batch_indices[task_id]]) if grid is not None else masks
-            ).long()
+            if grid is not None:
+                masks = augment_masks(masks, grid[task_indices[task_id]])
+            target = masks.long()
         elif first.label is not None:
-            targets[task_id] = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
+            target = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
         elif first.box is not None:
-            mapped = [np.clip(fitted[i].box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
-            targets[task_id] = torch.from_numpy(np.stack(mapped).astype(np.float32))
+            mapped = [np.clip(fitted[i].map_box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
+            target = torch.from_numpy(np.stack(mapped).astype(np.float32))
         else:
-            marks = [fitted[i].points(p) for i in indices if (p := points[i]) is not None]
-            targets[task_id] = torch.from_numpy(np.stack(marks).astype(np.float32))
-    targets = {task_id: copy_to_device(target, pixels.device) for task_id, target in targets.items()}
-    return Batch(normalize_images(images), tuple(samples), batch_indices, targets)
+            mapped = [fitted[i].map_points(p) for i in indices if (p := points[i]) is not None]
+            target = torch.from_numpy(np.stack(mapped).astype(np.float32))
+        targets[task_id] = copy_to_device(target, pixels.device)
+    return Batch(normalize_images(images), tuple(samples), task_indices, targets)
+
+
+def _group_by_task(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """Return the indices of the samples of each task."""
+    indices: dict[str, list[int]] = {}
+    for i, sample in enumerate(samples):
+        indices.setdefault(sample.task_id, []).append(i)
+    return indices
 
 
 class TrainingBatches:
-    """Iterable of the augmented training batches between two validations, used as Lightning's dataloader."""
+    """Augmented training batches between two validations; an iterable that serves as Lightning's dataloader."""
 
     def __init__(
         self,
@@ -158,7 +162,7 @@ class TrainingBatches:
         cache: ImageCache,
         augment: AugmentConfig,
     ) -> None:
-        """Make the batches of an interval; nothing is read before they are iterated.
+        """Prepare the batches of an interval; images are read only during iteration.
 
         Args:
             batches: draws of each batch, cut from the run's merged streams.
@@ -174,23 +178,24 @@ class TrainingBatches:
         self._augment = augment
 
     def with_pixels(self, pixels: Pixels) -> "TrainingBatches":
-        """Return the same batches, made from other pixels and on their device."""
+        """Return the same batches, but made from another source of pixels, on its device."""
         other = copy.copy(self)
         other._pixels = pixels
         return other
 
     @property
     def samples(self) -> list[Sample]:
-        """Distinct samples of the batches."""
-        return [self._samples[key] for key in {(draw.task_id, draw.sample_id): None for d in self.draws for draw in d}]
+        """Distinct samples of the batches, in the order of their first draws."""
+        keys = {(draw.task_id, draw.sample_id): None for batch_draws in self.draws for draw in batch_draws}
+        return [self._samples[key] for key in keys]
 
     def __len__(self) -> int:
         return len(self.draws)
 
     def __iter__(self) -> Iterator[Batch]:
+        size = self._pixels.size
         for draws in self.draws:
             samples = [self._samples[draw.task_id, draw.sample_id] for draw in draws]
-            size = self._pixels.size
             transforms = [draw_transform(self._augment, draw.augmentation, size) for draw in draws]
             yield make_batch(samples, self._pixels, transforms)
 
@@ -199,7 +204,7 @@ class SubsetBatches:
     """Batches of all samples of a subset, in order, without augmentation."""
 
     def __init__(self, samples: Sequence[Sample], cache: ImageCache, batch_size: int) -> None:
-        """Make the batches; nothing is read before they are iterated.
+        """Prepare the batches; images are read only during iteration.
 
         Args:
             samples: samples of the subset.
@@ -211,7 +216,7 @@ class SubsetBatches:
         self._batch_size = batch_size
 
     def with_pixels(self, pixels: Pixels) -> "SubsetBatches":
-        """Return the same batches, made from other pixels and on their device."""
+        """Return the same batches, but made from another source of pixels, on its device."""
         other = copy.copy(self)
         other._pixels = pixels
         return other
@@ -225,7 +230,7 @@ class SubsetBatches:
 
 
 def normalize_images(images: Tensor) -> Tensor:
-    """Normalize images (N, 1 or 3, H, W) in [0, 1] by channel; return (N, 3, H, W)."""
+    """Normalize images (N, 1 or 3, H, W) in [0, 1] by ImageNet's mean and standard deviation; return (N, 3, H, W)."""
     mean, std = copy_to_device(torch.tensor([MEAN, STD]), images.device)[:, None, :, None, None]
     # An image of one channel is broadcast to three.
     normalized: Tensor = (images - mean) / std

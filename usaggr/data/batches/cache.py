@@ -1,7 +1,7 @@
-"""The image cache: images and masks of a data set at the network's size, as uint8 in two memory-mapped files.
+"""The image cache: images and masks of a data set, resized for the network, as uint8 in two memory-mapped files.
 
-A cache is built once for a data set's content and a size, by the first process that needs it. Opening it decodes no
-images.
+The first process that needs a cache builds it. Later processes with the same images and the same size only open it,
+which decodes no images.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
 from usaggr.data.batches.cache_build import DIGEST_BYTES, ensure_built, plan_cache, read_meta
-from usaggr.data.read.paths import cache_root
+from usaggr.data.read.paths import find_cache_folder
 from usaggr.data.samples import Dataset, Sample
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress, Progress
 
 
 class ImageCache:
-    """Resized images and masks of samples; cheap to open, and to send to another process, which maps the same files.
+    """Resized images and masks of samples. It is cheap to open, and to pickle: another process maps the same files.
 
     Masks hold class indices. With `data.foreground_255`, the value 255 is stored as class 1.
     """
@@ -42,12 +42,12 @@ class ImageCache:
     def __reduce__(self) -> tuple[type["ImageCache"], tuple[Path]]:
         return ImageCache, (self.directory,)
 
-    def image(self, sample: Sample) -> NDArray[np.uint8]:
+    def view_image(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a sample's image (H, W, C)."""
         view: NDArray[np.uint8] = self._images[self.find_image_rows([sample])[0]]
         return view
 
-    def mask(self, sample: Sample) -> NDArray[np.uint8]:
+    def view_mask(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a segmentation sample's mask (H, W), as class indices."""
         view: NDArray[np.uint8] = self._masks[self.find_mask_rows([sample])[0]]
         return view
@@ -61,7 +61,7 @@ class ImageCache:
         return self._masks[self.find_mask_rows(samples)]
 
     def find_image_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
-        """Return (N,) the rows of the samples' images in the cache; samples of the same image have the same row.
+        """Return the rows (N,) of the samples' images in the cache; samples of the same image have the same row.
 
         Raises:
             DataError: the cache was not made for one of the samples.
@@ -69,16 +69,15 @@ class ImageCache:
         return _find_rows(self._image_digests, [sample.image_hash for sample in samples], self.directory)
 
     def find_mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
-        """Return (N,) the rows of the segmentation samples' masks in the cache; see `find_image_rows`."""
+        """Return the rows (N,) of the segmentation samples' masks in the cache; see `find_image_rows`."""
         return _find_rows(self._mask_digests, [sample.label_hash for sample in samples], self.directory)
 
 
 def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None = None) -> ImageCache:
-    """Open the cache of a data set's content at `data.input_size`; build it if it does not exist.
+    """Open the cache of a data set at `data.input_size`; build it if it does not exist.
 
-    Images are stretched to the size without keeping their aspect ratio, as in the challenge's baseline. They are
-    averaged by area along sides that shrink, and interpolated linearly along sides that grow. Masks take the class of
-    the pixel with the nearest center.
+    The aspect ratio of images is not kept, as in the challenge's baseline. Images are averaged by area along sides that
+    shrink and interpolated linearly along sides that grow. Masks take the class of the pixel with the nearest center.
 
     Args:
         dataset: samples of all tasks.
@@ -89,12 +88,12 @@ def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None 
         DataError: an image has changed since validation, or the cache cannot be written.
     """
     plan = plan_cache(dataset, data)
-    return ImageCache(ensure_built(plan, cache_root(data) / "images", data, progress or NoProgress()))
+    return ImageCache(ensure_built(plan, find_cache_folder(data) / "images", data, progress or NoProgress()))
 
 
 _PIXEL = np.dtype(np.uint8)
 _DIGEST = np.dtype(f"S{DIGEST_BYTES}")
-"""Byte strings of a SHA-256. NumPy sorts them by their bytes; it drops trailing zeros only when it returns one."""
+"""SHA-256 as a byte string. NumPy compares such strings correctly, and drops zero bytes at the end only on access."""
 
 
 def _find_rows(digests: NDArray[np.bytes_], hashes: Sequence[str], directory: Path) -> NDArray[np.intp]:
@@ -111,6 +110,7 @@ def _find_rows(digests: NDArray[np.bytes_], hashes: Sequence[str], directory: Pa
     targets = np.frombuffer(bytes.fromhex("".join(hashes)), _DIGEST)
     if len(targets) and not len(digests):
         raise DataError(f"{directory}: the image cache does not contain {hashes[0]}; remove it, and it is built again")
+    # `searchsorted` returns len(digests) for a hash after the last one.
     indices = np.searchsorted(digests, targets).clip(max=max(len(digests) - 1, 0))
     missing = np.flatnonzero(digests[indices] != targets)
     if len(missing):
@@ -129,5 +129,5 @@ def _map_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArr
     """
     if 0 in shape:  # an empty file cannot be mapped
         return np.zeros(shape, dtype)
-    # As an array, because views of np.memmap take longer to make.
+    # As an array, because making a view of np.memmap is slower.
     return np.asarray(np.memmap(path, dtype, mode="r", shape=shape))

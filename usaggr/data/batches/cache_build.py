@@ -1,6 +1,6 @@
-"""Building of an image cache: one process writes it into a temporary folder, and renames the complete folder.
+"""Building of an image cache: one process writes it into a temporary folder and renames the folder when it is complete.
 
-The next build removes what an interrupted build has left.
+The next build removes the temporary folders of interrupted builds.
 """
 
 import hashlib
@@ -30,24 +30,24 @@ from usaggr.io.locks import hold_lock
 from usaggr.progress import Progress
 
 CACHE_VERSION = 2
-"""Version of the cache, raised when pixels or the layout of its files change (2: hashes in binary files)."""
+"""Version of the cache. Raise it if pixels or the layout of the files change (2: hashes are in binary files)."""
 
 DIGEST_BYTES = hashlib.sha256().digest_size
-"""Length of a hash in bytes."""
+"""Length of a SHA-256 in bytes."""
 
 PIECE = 16
 """Number of images that a thread reads, resizes and writes at a time."""
 
 WAIT_SECONDS = 0.2
-"""Seconds between two checks whether another process has built the cache."""
+"""Seconds between two attempts to get the lock of a cache that another process is building."""
 
 
 @dataclass(frozen=True)
 class CacheMeta:
     """Content of `meta.json`: the shape of a cache's files.
 
-    The hashes of the rows are in separate files, as sorted bytes that are searched in place. A process that opens the
-    cache of a large data set therefore neither reads nor keeps them.
+    A row of images.u8 or masks.u8 is one image or mask. The hashes of the rows are in separate files, sorted, so that
+    they are searched in the mapped file. A process that opens a large cache does not have to read them.
     """
 
     height: int
@@ -61,7 +61,7 @@ class CacheMeta:
     """True if the value 255 of masks is class 1."""
     version: int = CACHE_VERSION
 
-    def file_sizes(self) -> dict[str, int]:
+    def compute_file_sizes(self) -> dict[str, int]:
         """Return the size of each file in bytes."""
         pixels = self.height * self.width
         return {
@@ -84,10 +84,10 @@ class CachePlan:
 
     @property
     def key(self) -> str:
-        """Name of the cache's folder; it changes with everything that changes a byte of the cache."""
+        """Name of the cache's folder: a hash of all settings and files that determine the content of the cache."""
         key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
         key.update("".join((*self.images, *self.masks)).encode())
-        key.update(readers_version.store_name("").encode())  # empty for the first version of the readers
+        key.update(readers_version.add_readers_version("").encode())  # empty for the first version of the readers
         return key.hexdigest()[:24]
 
 
@@ -101,17 +101,17 @@ def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
 
 
 def read_meta(directory: Path) -> CacheMeta | None:
-    """Return the shape of a cache; None if it does not exist or is incomplete."""
+    """Return the shape of a cache; None if the cache does not exist or is incomplete."""
     try:
         meta = CacheMeta(**json.loads((directory / "meta.json").read_text()))
-        sizes = {name: (directory / name).stat().st_size for name in meta.file_sizes()}
+        sizes = {name: (directory / name).stat().st_size for name in meta.compute_file_sizes()}
     except (OSError, ValueError, TypeError):
         return None
-    return meta if meta.version == CACHE_VERSION and sizes == meta.file_sizes() else None
+    return meta if meta.version == CACHE_VERSION and sizes == meta.compute_file_sizes() else None
 
 
 def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Progress) -> Path:
-    """Return the folder of a cache; build it if it does not exist and no other process is building it.
+    """Return the folder of a cache; build it if it does not exist, or wait for a process that is building it.
 
     Args:
         plan: shape and files of the cache.
@@ -127,7 +127,7 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
     if not _is_valid(directory, data):
         make_folder(folder)
         with _exclusive_builder(folder, key, progress):
-            # Checked again: another process may have built it while this one waited.
+            # Checked again, because another process may have built it while this one waited.
             if not _is_valid(directory, data):
                 _set_damaged_aside(directory, data)
                 _remove_leftovers(folder, key)
@@ -140,15 +140,16 @@ def _is_valid(directory: Path, data: DataConfig) -> bool:
 
 
 def _find_damage(directory: Path, data: DataConfig) -> str | None:
-    """Return the file of a complete cache that has changed since it was written; None if there is none.
+    """Return the first file of a complete cache that has changed since it was written; None if there is none.
 
     Raises:
         DataError: the cache cannot be read.
     """
     meta = read_meta(directory)
-    names = [] if meta is None else list(meta.file_sizes())
+    if meta is None:
+        return None
     try:
-        return find_damaged_file(directory, names, count_readers(data.workers)) if names else None
+        return find_damaged_file(directory, list(meta.compute_file_sizes()), count_readers(data.workers))
     except OSError as error:
         raise DataError(f"{directory}: cannot be used ({error.strerror}); choose another data.cache_dir=...") from error
 
@@ -184,7 +185,7 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
 
     temporary = directory.with_suffix(".tmp")
     progress.start("resizing images", len(plan.images) + len(plan.masks))
-    threads = cv2.getNumThreads()  # OpenCV's own threads would compete with the reader threads
+    threads = cv2.getNumThreads()  # restored below; OpenCV's threads would compete with the readers
     cv2.setNumThreads(1)
     try:
         temporary.mkdir()
@@ -196,11 +197,11 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
             for count in map_in_threads(_write_piece, work, count_readers(data.workers)):
                 progress.advance(count)
             for file in (images, masks):
-                os.fsync(file.fileno())  # before the rename, which a crash of the machine could survive alone
+                os.fsync(file.fileno())  # otherwise a power failure could leave the renamed folder without its content
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
-        write_checksums(temporary, list(plan.meta.file_sizes()), count_readers(data.workers))
+        write_checksums(temporary, list(plan.meta.compute_file_sizes()), count_readers(data.workers))
         temporary.rename(directory)
     except OSError as error:
         raise DataError(
@@ -249,12 +250,12 @@ def _write_piece(piece: _Piece) -> int:
     for row, (digest, path) in zip(block, piece.files, strict=True):
         content = read_unchanged(path, digest, piece.data)
         if piece.is_mask:
-            mask = images.mask_values(
+            mask = images.decode_mask_values(
                 images.open_image(content, str(path), piece.data.max_pixels), str(path), piece.meta.foreground_255
             )
             row[:] = resize_mask(mask.astype(np.uint8, copy=False), size)
         else:
-            pixels = images.distinct_pixels(content, str(path), piece.meta.channels, piece.data.max_pixels)
+            pixels = images.decode_distinct_channels(content, str(path), piece.meta.channels, piece.data.max_pixels)
             row[:] = resize_image(pixels, size, piece.meta.channels)
     # With pwrite: on a full disk it raises an error, whereas a write into a mapped file would kill the process.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)
@@ -269,7 +270,7 @@ def _write_at(file: int, content: memoryview, offset: int) -> None:
         content: bytes to write.
         offset: position of the first byte.
     """
-    while content:  # pwrite may write only a part
+    while content:  # pwrite may write only a part of the bytes
         written = os.pwrite(file, content, offset)
         content, offset = content[written:], offset + written
 

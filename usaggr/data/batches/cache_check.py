@@ -1,7 +1,7 @@
-"""Integrity check of an image cache: SHA-256 of each file, in pieces.
+"""Integrity check of an image cache by the SHA-256 of each piece of its files.
 
-A sweep checks a cache once, when it opens it. This takes about a second per GiB and core; several cores are used, as
-for reading images.
+A sweep checks a cache once, when it opens it. One core checks about a GiB per second, and several pieces are checked at
+the same time.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def write_checksums(directory: Path, names: Sequence[str], readers: int) -> None
 def find_damaged_file(directory: Path, names: Sequence[str], readers: int) -> str | None:
     """Return the first file of a cache whose content has changed since it was written; None if there is none.
 
-    A cache of a version without checksums is accepted, and its checksums are written.
+    A cache that an older version has written without checksums is accepted, and its checksums are added.
 
     Args:
         directory: directory of the cache.
@@ -69,7 +69,7 @@ def _compute_checksums(directory: Path, names: Sequence[str], readers: int) -> d
 
 
 def _hash_piece(piece: tuple[Path, int]) -> tuple[Path, int, str]:
-    """Return a piece, given by its file and offset, with its SHA-256."""
+    """Return a piece, given by its file and offset in bytes, with its SHA-256."""
     path, offset = piece
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -24,13 +24,14 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int], channels: int 
 
     height, width = size
     channels = channels or image.shape[2]
-    smaller = (min(image.shape[1], width), min(image.shape[0], height))
-    # In two steps: INTER_AREA averages only along sides that shrink.
-    resized: NDArray[Any] = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    resized = resized.reshape(smaller[1], smaller[0], -1)
-    if resized.shape[2] != channels:  # after the reduction, when there are fewer pixels to repeat
+    reduced_size = (min(image.shape[1], width), min(image.shape[0], height))
+    # Two steps, because INTER_AREA averages only along sides that shrink: first these, then the sides that grow.
+    resized: NDArray[Any] = cv2.resize(image, reduced_size, interpolation=cv2.INTER_AREA)
+    resized = resized.reshape(reduced_size[1], reduced_size[0], -1)
+    # Channels are repeated after the reduction, when there are fewer pixels.
+    if resized.shape[2] != channels:
         resized = np.repeat(resized, channels, axis=2)
-    if smaller != (width, height):
+    if reduced_size != (width, height):
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
     return resized.reshape(height, width, channels).astype(np.uint8, copy=False)
 

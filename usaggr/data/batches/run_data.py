@@ -11,13 +11,15 @@ from usaggr.tasks import Task
 
 @dataclass(frozen=True)
 class RunData:
-    """Data of one run, as sent to the process that trains it; images stay in the cache's files."""
+    """Data of one run, in the form that is sent to the training process; images stay in the files of the cache."""
 
     tasks: dict[str, Task]
     train: dict[str, tuple[Sample, ...]]
     """Training samples at the run's scale, in rank order, by task."""
     val: tuple[Sample, ...]
+    """Validation samples of all tasks."""
     test: tuple[Sample, ...]
+    """Test samples of all tasks."""
     cache: ImageCache
 
 

@@ -1,8 +1,8 @@
 """Streams: the sequence of training samples and augmentations of each task, merged into the batches of a run.
 
-A task's stream is a function of the task, its training samples and the seed alone. A task therefore sees the same
-sequence under every grouping. The length of a stream is given in epochs or examples, never in steps. This is equal
-exposure under every grouping, unless `training.sampling` changes it.
+A task's stream depends only on the task, its training samples and the seed, so it is the same under every grouping.
+The length of a stream is given in epochs or examples, never in steps. A task therefore gets the same training examples
+in a shared model and in its own, unless `training.sampling` changes the length.
 """
 
 import re
@@ -15,10 +15,10 @@ import numpy as np
 from usaggr.config.study import TrainingConfig
 from usaggr.data.seeds import derive_seed, make_generator
 
-_POWER = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
+_SIZE_EXPONENT = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
 """Exponent of a task's number of training samples in its share of a block's examples, by training.sampling."""
 NOT_EQUAL = "not equally exposed"
-"""Note about a task whose stream has different lengths under different groupings, because of `training.sampling`."""
+"""Note about a task whose stream has another length than under other groupings, because of `training.sampling`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Draw:
 
 
 @cache
-def stream_length(budget: str, min_examples: int, n_train: int) -> int:
+def compute_stream_length(budget: str, min_examples: int, n_train: int) -> int:
     """Return the number of examples in a task's stream.
 
     Args:
@@ -44,25 +44,26 @@ def stream_length(budget: str, min_examples: int, n_train: int) -> int:
     if match is None:
         raise ValueError(f"budget must be 'N epochs' or 'N examples', not {budget!r}")
     amount = float(match.group(1))
-    return max(min_examples, round(amount * n_train) if match.group(2) == "epochs" else round(amount))
+    examples = amount * n_train if match.group(2) == "epochs" else amount
+    return max(min_examples, round(examples))
 
 
-def stream_lengths(training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, int]:
+def compute_stream_lengths(training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, int]:
     """Return the number of examples in the streams of the tasks that share a model, by task.
 
-    With `training.sampling=equal` it is each task's `stream_length`. Otherwise their sum is divided in proportion to
-    the tasks' training samples (`proportional`), to the square root of them (`sqrt`), or evenly (`uniform`), with at
-    least one example per task.
+    With `training.sampling=equal` they are those of `compute_stream_length`. Otherwise their sum is divided in
+    proportion to the tasks' training samples (`proportional`), to the square root of them (`sqrt`), or evenly
+    (`uniform`), with at least one example per task.
 
     Args:
         training: budget, smallest length and sampling.
         n_train: number of training samples, at least 1, by task.
     """
-    lengths = {task: stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
+    lengths = {task: compute_stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
     if training.sampling == "equal":
         return lengths
     return divide_in_proportion(
-        sum(lengths.values()), {task: n ** _POWER[training.sampling] for task, n in n_train.items()}
+        sum(lengths.values()), {task: n ** _SIZE_EXPONENT[training.sampling] for task, n in n_train.items()}
     )
 
 
@@ -77,8 +78,8 @@ def add_exposure_notes(
         n_train: number of training samples by task.
     """
     extended = {task: list(lines) for task, lines in notes.items()}
-    for task, length in stream_lengths(training, n_train).items():
-        if length != stream_length(training.budget, training.min_examples, n_train[task]):
+    for task, length in compute_stream_lengths(training, n_train).items():
+        if length != compute_stream_length(training.budget, training.min_examples, n_train[task]):
             extended.setdefault(task, []).append(f"{NOT_EQUAL} ({training.sampling})")
     return extended
 
@@ -99,7 +100,7 @@ def divide_in_proportion(total: int, shares: Mapping[str, float]) -> dict[str, i
         raise ValueError(f"cannot divide {total} into {len(shares)} integers of at least 1")
     quotas = {name: total * share / sum(shares.values()) for name, share in shares.items()}
     counts = {name: max(1, int(quota)) for name, quota in quotas.items()}
-    # The difference may be negative, because tiny quotas were raised to 1.
+    # Rounding down leaves a positive difference; quotas below 1 that were raised to 1 can make it negative.
     while difference := total - sum(counts.values()):
         step = 1 if difference > 0 else -1
         changeable = sorted(name for name, count in counts.items() if count + step >= 1)
@@ -108,9 +109,9 @@ def divide_in_proportion(total: int, shares: Mapping[str, float]) -> dict[str, i
 
 
 def make_stream(task_id: str, samples: Sequence[str], seed: int, length: int) -> list[Draw]:
-    """Return the first draws of a task: complete epochs, each in a new random order, and the start of another.
+    """Return the first draws of a task: complete epochs, each in a new random order, then the start of another.
 
-    A longer stream starts with the shorter one.
+    A shorter stream is the beginning of a longer one.
 
     Args:
         task_id: id of the task.
@@ -134,12 +135,13 @@ def make_stream(task_id: str, samples: Sequence[str], seed: int, length: int) ->
 
 
 def merge_streams(streams: Mapping[str, Sequence[Draw]]) -> list[Draw]:
-    """Merge the streams of a run: each keeps its order and is spread evenly, so that all start and end together."""
+    """Merge the streams of a run into one; each keeps its order and is spread evenly over the whole run."""
     tasks = sorted(streams)
+    # Draw i of n is at the time (i + 1/2) / n of the run.
     times = np.concatenate([(np.arange(len(streams[t])) + 0.5) / max(len(streams[t]), 1) for t in tasks])
+    draws = [draw for task_id in tasks for draw in streams[task_id]]
     # Stable, so that draws at equal times are in the order of task ids on every machine.
-    merged = [draw for task_id in tasks for draw in streams[task_id]]
-    return [merged[i] for i in np.argsort(times, kind="stable")]
+    return [draws[i] for i in np.argsort(times, kind="stable")]
 
 
 def cut_batches(draws: Sequence[Draw], batch_size: int) -> list[list[Draw]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usaggr.data.check.class_balance import FoldBalance
+from usaggr.data.check.class_balance import SubsetBalance
 from usaggr.data.check.deep_check import Findings
 from usaggr.data.check.near_duplicates import NearPair
 from usaggr.data.check.perceptual_hash import BITS
@@ -16,12 +16,12 @@ from usaggr.results.split import SUBSETS
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN_PAIRS = 10
-"""Largest number of near-identical pairs printed."""
-SHOWN_OUTLIERS = 3
-"""Largest number of outliers printed per task."""
-STATISTICS = ("task", "images", "height x width", "color", "bits", "brightness ± SD", "contrast (SD)", "black")
-"""Columns of the table of image statistics; `statistics_cells` gives its rows."""
+MAX_PAIRS = 10
+"""Largest number of near-identical pairs that are printed."""
+MAX_OUTLIERS = 3
+"""Largest number of outliers that are printed per task."""
+STATISTICS_COLUMNS = ("task", "images", "height x width", "color", "bits", "brightness ± SD", "contrast (SD)", "black")
+"""Columns of the table of image statistics; `format_statistics` gives its rows."""
 
 
 def print_findings(findings: Findings, console: "Console") -> None:
@@ -31,29 +31,29 @@ def print_findings(findings: Findings, console: "Console") -> None:
         # No wrapping and no markup: paths stay copyable, and names of files may contain square brackets.
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    if findings.no_split:
-        print_line(f"note: the subsets were not checked, because there is no valid split: {findings.no_split}")
+    if findings.split_error:
+        print_line(f"note: the subsets were not checked, because there is no valid split: {findings.split_error}")
     else:
         _print_balance(findings.balance, console)
         if findings.proof is not None:
-            print_line(findings.proof.sentence())
+            print_line(findings.proof.describe())
     _print_statistics(findings.statistics, console)
     for entry in findings.shares:
         shares = ", ".join(f"{name} {100 * share:.2g} %" for name, share in entry.shares.items())
         print_line(f"{entry.task}: share of pixels of each class: {shares}")
     for statistics in findings.statistics:
-        for outlier in statistics.outliers[:SHOWN_OUTLIERS]:
+        for outlier in statistics.outliers[:MAX_OUTLIERS]:
             position = f"{outlier.sample.csv_file}, line {outlier.sample.row}"
-            print_line(f"outlier: {position}: {sample_name(outlier.sample)}: {outlier.reason}")
-        if (more := len(statistics.outliers) - SHOWN_OUTLIERS) > 0:
+            print_line(f"outlier: {position}: {format_image_path(outlier.sample)}: {outlier.reason}")
+        if (more := len(statistics.outliers) - MAX_OUTLIERS) > 0:
             print_line(f"outlier: {more} more in {statistics.task} (--html FILE shows them)")
-    for pair in findings.near[:SHOWN_PAIRS]:
+    for pair in findings.near_pairs[:MAX_PAIRS]:
         print_line(f"near-identical: {describe_pair(pair)}")
-    if (more := len(findings.near) - SHOWN_PAIRS) > 0:
+    if (more := len(findings.near_pairs) - MAX_PAIRS) > 0:
         print_line(f"near-identical: {more} more pairs (--pairs FILE lists all)")
-    if not findings.no_split:
-        print_line(count_pairs(findings.near))
-        if findings.near:
+    if not findings.split_error:
+        print_line(count_pairs(findings.near_pairs))
+        if findings.near_pairs:
             print_line("If two images show the same patient, give them the same subject_id: they stay in one subset.")
 
 
@@ -65,11 +65,12 @@ def count_pairs(pairs: Sequence[NearPair]) -> str:
 
 def describe_pair(pair: NearPair) -> str:
     """Return one line with the distance of a pair, and the file, tasks, subset and subject of both images."""
-    sides = (
-        f"{sample_name(side.sample)} ({', '.join(side.tasks)}; {side.fold}; subject {subject_name(side.sample)})"
-        for side in (pair.first, pair.second)
-    )
-    return f"{' and '.join(sides)}: {pair.distance} of {BITS} bits differ"
+    images = [
+        f"{format_image_path(image.sample)} ({', '.join(image.tasks)}; {image.subset}; "
+        f"subject {format_subject(image.sample)})"
+        for image in (pair.first, pair.second)
+    ]
+    return f"{' and '.join(images)}: {pair.distance} of {BITS} bits differ"
 
 
 def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
@@ -77,41 +78,40 @@ def write_pairs(pairs: Sequence[NearPair], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        sides = ("image", "tasks", "fold", "subject_id", "csv_file", "row")
-        writer.writerow(["distance", *(f"{side}_{number}" for number in (1, 2) for side in sides)])
+        columns = ("image", "tasks", "fold", "subject_id", "csv_file", "row")
+        writer.writerow(["distance", *(f"{column}_{number}" for number in (1, 2) for column in columns)])
         for pair in pairs:
             cells: list[object] = [pair.distance]
-            for side in (pair.first, pair.second):
-                sample = side.sample
-                cells += [
-                    sample.sample_id, " ".join(side.tasks), side.fold, sample.subject_id, sample.csv_file, sample.row,
-                ]  # fmt: skip
+            for image in (pair.first, pair.second):
+                sample = image.sample
+                cells += [sample.sample_id, " ".join(image.tasks), image.subset]
+                cells += [sample.subject_id, sample.csv_file, sample.row]
             writer.writerow(cells)
 
 
-def subject_name(sample: Sample) -> str:
+def format_subject(sample: Sample) -> str:
     """Return the normalized subject of a sample, or "unknown" if the index has none."""
     # A sample without a subject has the hash of its image as its subject_id.
     return "unknown" if sample.subject_id == sample.image_hash else sample.subject_id
 
 
-def sample_name(sample: Sample) -> str:
+def format_image_path(sample: Sample) -> str:
     """Return the path of a sample's image relative to the data's root, without the index's leading `../`."""
     return sample.sample_id.removeprefix("../")
 
 
-def _print_balance(entries: Sequence[FoldBalance], console: "Console") -> None:
+def _print_balance(entries: Sequence[SubsetBalance], console: "Console") -> None:
     from rich.table import Table
 
     table = Table("task", title="samples / subjects, and the smallest class, in each subset", title_justify="left")
-    for fold in SUBSETS:
-        table.add_column(fold)
+    for subset in SUBSETS:
+        table.add_column(subset)
     for task in dict.fromkeys(entry.task for entry in entries):
-        table.add_row(task, *(balance_cell(entry) for entry in entries if entry.task == task))
+        table.add_row(task, *(format_balance(entry) for entry in entries if entry.task == task))
     console.print(table, highlight=False, markup=False)
 
 
-def balance_cell(entry: FoldBalance) -> str:
+def format_balance(entry: SubsetBalance) -> str:
     """Return the samples, subjects and smallest class of a task in a subset, such as "70 / 35, benign 12"."""
     counts = f"{entry.samples} / {entry.subjects}"
     return f"{counts}, {entry.smallest[0]} {entry.smallest[1]}" if entry.smallest else counts
@@ -120,27 +120,31 @@ def balance_cell(entry: FoldBalance) -> str:
 def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") -> None:
     from rich.table import Table
 
-    table = Table(*STATISTICS, title="images", title_justify="left")
+    table = Table(*STATISTICS_COLUMNS, title="images", title_justify="left")
     for entry in entries:
-        table.add_row(*statistics_cells(entry))
+        table.add_row(*format_statistics(entry))
     console.print(table, highlight=False, markup=False)
 
 
-def statistics_cells(entry: ImageStatistics) -> tuple[str, ...]:
-    """Return the row of a task in the table of image statistics, in the order of `STATISTICS`."""
-    low, high = (f"{entry.height[end]} x {entry.width[end]}" for end in (0, 1))
+def format_statistics(entry: ImageStatistics) -> tuple[str, ...]:
+    """Return the row of a task in the table of image statistics, in the order of `STATISTICS_COLUMNS`."""
+    smallest, largest = (f"{entry.height[end]} x {entry.width[end]}" for end in (0, 1))
     if entry.color_images == 0:
         color = "grayscale"
     elif entry.color_images == entry.images:
         color = "color"
     else:
         color = f"{entry.color_images} in color"
+    if len(entry.bits) == 1:
+        bits = str(next(iter(entry.bits)))
+    else:
+        bits = ", ".join(f"{depth} ({n})" for depth, n in entry.bits.items())
     return (
         entry.task,
         str(entry.images),
-        low if low == high else f"{low} to {high}",
+        smallest if smallest == largest else f"{smallest} to {largest}",
         color,
-        ", ".join(f"{bits}" if len(entry.bits) == 1 else f"{bits} ({n})" for bits, n in entry.bits.items()),
+        bits,
         f"{entry.mean:.0f} ± {entry.mean_sd:.0f}",
         f"{entry.sd:.0f}",
         f"{100 * entry.black:.0f} %",

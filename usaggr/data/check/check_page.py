@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from usaggr.config.study import DataConfig
 from usaggr.data.check.check_console import (
-    STATISTICS,
-    balance_cell,
+    STATISTICS_COLUMNS,
     count_pairs,
-    sample_name,
-    statistics_cells,
-    subject_name,
+    format_balance,
+    format_image_path,
+    format_statistics,
+    format_subject,
 )
 from usaggr.data.check.deep_check import Findings
 from usaggr.data.check.image_scan import BLACK
@@ -32,13 +32,13 @@ from usaggr.results.split import SUBSETS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PAIRS = 40
+MAX_PAIRS = 40
 """Largest number of near-identical pairs with pictures."""
-OUTLIERS = 8
+MAX_OUTLIERS = 8
 """Largest number of outliers with pictures per task."""
-FAULTS = 200
+MAX_FAULTS = 200
 """Largest number of errors in the table."""
-_SIDE = 240
+_PICTURE_SIDE = 240
 """Largest height and width of a small picture, in pixels."""
 
 
@@ -59,7 +59,7 @@ def write_page(
         DataError: An image that was read before cannot be read now.
         WriteError: The page cannot be written.
     """
-    pairs = min(len(findings.near), PAIRS)
+    pairs = min(len(findings.near_pairs), MAX_PAIRS)
     with_outliers = sum(bool(entry.outliers) for entry in findings.statistics)
     progress.start("drawing the page", pairs + with_outliers + len(dataset.tasks))
     try:
@@ -67,7 +67,7 @@ def write_page(
             pictures = _Pictures(Path(folder), data.max_pixels)
             document = Document(
                 f"Data check: {dataset.root.name}",
-                (Paragraph(_summary(dataset, faults, findings)),),
+                (Paragraph(_summarize(dataset, faults, findings)),),
                 (
                     Section("Errors", tuple(_list_errors(dataset, faults))),
                     Section(
@@ -77,7 +77,7 @@ def write_page(
                     Section("Images", (_tabulate_images(findings),)),
                     _show_outliers(findings, pictures, progress),
                     Section("Labels", tuple(_show_labels(findings, pictures))),
-                    Section("Samples with their labels", (pictures.sheet(dataset),)),
+                    Section("Samples with their labels", (pictures.draw_sheet(dataset),)),
                 ),
             )
             progress.advance(len(dataset.tasks))
@@ -87,22 +87,22 @@ def write_page(
 
 
 class _Pictures:
-    """Image files of the document, in a folder that is deleted once the page holds their content."""
+    """Draws the image files of the page in a temporary folder; the page then contains their content."""
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self._folder = folder
         self._max_pixels = max_pixels
         self._count = 0
 
-    def sample(self, sample: Sample, description: str) -> Picture:
+    def draw_sample(self, sample: Sample, description: str) -> Picture:
         """Return a small picture of a sample's image."""
         from PIL import Image
 
         image = Image.fromarray(read_image(sample.image_path, 3, self._max_pixels))
-        image.thumbnail((_SIDE, _SIDE))
-        return Picture(self._save(image, "jpg"), sample_name(sample), description)
+        image.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
+        return Picture(self._save(image, "jpg"), format_image_path(sample), description)
 
-    def label_map(self, entry: LabelMap) -> Picture:
+    def draw_label_map(self, entry: LabelMap) -> Picture:
         """Return a picture of a label map, with its largest value in yellow."""
         from matplotlib import colormaps
         from PIL import Image
@@ -114,7 +114,7 @@ class _Pictures:
         description = f"{entry.name}: up to {100 * entry.shares.max():.0f} % of samples"
         return Picture(self._save(image, "png"), entry.task, description)
 
-    def sheet(self, dataset: Dataset) -> Picture:
+    def draw_sheet(self, dataset: Dataset) -> Picture:
         """Return the sheet of samples with their labels."""
         draw_sheet(dataset, self._folder / "sheet.png", self._max_pixels)
         return Picture("sheet.png", "Sample sheet", "Samples of each task with their labels drawn in.")
@@ -126,16 +126,17 @@ class _Pictures:
         return name
 
 
-def _summary(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
-    if findings.no_split:
+def _summarize(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
+    errors = f"**{len(faults)} errors**" if faults else "no errors"
+    if findings.split_error:
         near = "**no valid split**"
-    elif findings.near:
-        near = f"**{count_pairs(findings.near)}**"
+    elif findings.near_pairs:
+        near = f"**{count_pairs(findings.near_pairs)}**"
     else:
         near = "no near-identical images in different subsets"
     return (
         f"{len(dataset.samples)} valid samples of {len(dataset.tasks)} tasks; "
-        f"{f'**{len(faults)} errors**' if faults else 'no errors'}; {near}. Images in {literal(dataset.root)}."
+        f"{errors}; {near}. Images in {literal(dataset.root)}."
     )
 
 
@@ -147,10 +148,13 @@ def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
             "no guess."
         )
         table_rows = tuple(
-            (fault.csv_file, str(fault.row), fault.column, fault.file, fault.message) for fault in faults[:FAULTS]
+            (fault.csv_file, str(fault.row), fault.column, fault.file, fault.message) for fault in faults[:MAX_FAULTS]
         )
         yield TextTable(
-            ("index", "line", "column", "file", "error"), table_rows, ("line",), left_out=max(len(faults) - FAULTS, 0)
+            ("index", "line", "column", "file", "error"),
+            table_rows,
+            ("line",),
+            left_out=max(len(faults) - MAX_FAULTS, 0),
         )
     else:
         yield Paragraph("All rows and files are valid.")
@@ -159,10 +163,10 @@ def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
 
 
 def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> Iterator[Block]:
-    if findings.no_split:
-        yield Paragraph(f"There are no subsets to compare: {literal(findings.no_split)}")
+    if findings.split_error:
+        yield Paragraph(f"There are no subsets to compare: {literal(findings.split_error)}")
         return
-    if not findings.near:
+    if not findings.near_pairs:
         yield Paragraph("No two images in different subsets look the same.")
         return
     yield Paragraph(
@@ -170,22 +174,24 @@ def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> 
         "connect them. A model would be tested on images that it was trained on. If two images show the same patient, "
         "give them the same `subject_id`."
     )
-    for pair in findings.near[:PAIRS]:
-        sides = tuple(pictures.sample(side.sample, _side_description(side)) for side in (pair.first, pair.second))
-        yield Gallery(sides, f"**{pair.distance} of {BITS} bits differ**")
+    for pair in findings.near_pairs[:MAX_PAIRS]:
+        images = (pair.first, pair.second)
+        drawn = tuple(pictures.draw_sample(image.sample, _describe_image(image)) for image in images)
+        yield Gallery(drawn, f"**{pair.distance} of {BITS} bits differ**")
         progress.advance()
-    if (more := len(findings.near) - PAIRS) > 0:
+    if (more := len(findings.near_pairs) - MAX_PAIRS) > 0:
         yield Paragraph(f"There are {more} more pairs; `--pairs FILE` lists all.")
 
 
-def _side_description(side: DistinctImage) -> str:
-    sample = side.sample
-    return f"{side.fold}; {', '.join(side.tasks)}; subject {subject_name(sample)}; {sample.csv_file}, line {sample.row}"
+def _describe_image(image: DistinctImage) -> str:
+    sample = image.sample
+    subject = format_subject(sample)
+    return f"{image.subset}; {', '.join(image.tasks)}; subject {subject}; {sample.csv_file}, line {sample.row}"
 
 
 def _show_balance(findings: Findings) -> Iterator[Block]:
     if findings.proof is not None:
-        sentence = literal(findings.proof.sentence())
+        sentence = literal(findings.proof.describe())
         sentence = f"{sentence[:1].upper()}{sentence[1:]}."
         yield Paragraph(sentence if findings.proof.is_disjoint else f"**{sentence}**")
     if not findings.balance:
@@ -193,7 +199,7 @@ def _show_balance(findings: Findings) -> Iterator[Block]:
         return
     cells: dict[str, list[str]] = {}
     for entry in findings.balance:
-        cells.setdefault(entry.task, [entry.task]).append(balance_cell(entry))
+        cells.setdefault(entry.task, [entry.task]).append(format_balance(entry))
     yield TextTable(
         ("task", *SUBSETS),
         tuple(map(tuple, cells.values())),
@@ -204,8 +210,8 @@ def _show_balance(findings: Findings) -> Iterator[Block]:
 
 def _tabulate_images(findings: Findings) -> TextTable:
     return TextTable(
-        STATISTICS,
-        tuple(map(statistics_cells, findings.statistics)),
+        STATISTICS_COLUMNS,
+        tuple(map(format_statistics, findings.statistics)),
         caption="Gray values are from 0 to 255. Brightness is the mean gray value, with its standard deviation over "
         "images. Contrast is the standard deviation within an image, averaged over images. Black is the share of "
         f"pixels with values up to {BLACK}.",
@@ -216,7 +222,9 @@ def _show_outliers(findings: Findings, pictures: _Pictures, progress: Progress) 
     sections = []
     for entry in findings.statistics:
         if entry.outliers:
-            shown = tuple(pictures.sample(outlier.sample, outlier.reason) for outlier in entry.outliers[:OUTLIERS])
+            shown = tuple(
+                pictures.draw_sample(outlier.sample, outlier.reason) for outlier in entry.outliers[:MAX_OUTLIERS]
+            )
             sections.append(Section(f"{entry.task}: {len(entry.outliers)}", (Gallery(shown),)))
             progress.advance()
     text = (
@@ -242,4 +250,4 @@ def _show_labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
             "The maps show where labels are, with each image stretched to a square. Yellow is the map's largest value, "
             "dark blue is zero. A label that is always at the same place can be guessed without the image."
         )
-        yield Gallery(tuple(map(pictures.label_map, findings.maps)))
+        yield Gallery(tuple(map(pictures.draw_label_map, findings.maps)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files that the command writes in addition to its printed output; None for those that were not requested."""
+    """Files that the command writes in addition to what it prints; None for files that were not requested."""
 
     faults: Path | None = None
     """CSV of the errors."""
@@ -54,14 +54,14 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
     if outputs.copy and outputs.fixed is None:
         raise ConfigError("--copy selects copies instead of links for --fix DIR, which is missing; add --fix DIR")
     if outputs.fixed is not None:
-        # Refused before the check, which takes minutes on a large data set.
+        # Checked first, because the check of a large data set takes minutes.
         check_output_folder(outputs.fixed, data)
     dataset, faults = check_dataset(data, progress)
     if dataset is not None:
         findings = examine_dataset(dataset, data, progress)
         print_findings(findings, console)
         if outputs.pairs is not None:
-            write_pairs(findings.near, outputs.pairs)
+            write_pairs(findings.near_pairs, outputs.pairs)
         if outputs.html is not None:
             write_page(dataset, faults, findings, data, outputs.html, progress)
             console.print(f"page: {outputs.html}", highlight=False, markup=False, soft_wrap=True)
@@ -72,6 +72,6 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         write_faults(faults, outputs.faults)
     if outputs.fixed is not None:
         fixed = fix_data(data, outputs.fixed, outputs.copy, progress)
-        for line in fixed.summary():
+        for line in fixed.describe():
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 2 if dataset is None or (faults and data.on_bad_sample == "error") else 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from usaggr.config.study import DataConfig
-from usaggr.data.check.class_balance import FoldBalance, count_balance
+from usaggr.data.check.class_balance import SubsetBalance, count_balance
 from usaggr.data.check.image_scan import scan_images
 from usaggr.data.check.label_maps import ClassShares, LabelMap, compute_class_shares, compute_label_maps
 from usaggr.data.check.near_duplicates import NearPair, collect_distinct_images, find_near_duplicates
@@ -20,14 +20,18 @@ from usaggr.progress import Progress
 class Findings:
     """Findings in the valid samples of a data set."""
 
-    no_split: str
-    """Reason why the samples could not be split into subsets; empty if they could."""
-    near: tuple[NearPair, ...]
+    split_error: str
+    """Reason why the samples cannot be split into subsets; empty if they can."""
+    near_pairs: tuple[NearPair, ...]
     """Near-identical images in different subsets, the most similar first."""
-    balance: tuple[FoldBalance, ...]
+    balance: tuple[SubsetBalance, ...]
+    """Counts of each task in each subset; empty if there are no subsets."""
     statistics: tuple[ImageStatistics, ...]
+    """Image statistics and outliers of each task."""
     shares: tuple[ClassShares, ...]
+    """Shares of pixels of each class, for segmentation tasks."""
     maps: tuple[LabelMap, ...]
+    """Maps of the positions of labels."""
     proof: Proof | None = None
     """Counts that show whether the subsets are disjoint; None if there are no subsets."""
 
@@ -44,20 +48,23 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         DataError: A file that was read before cannot be read now, or the cache cannot be written.
     """
     scan = scan_images(dataset, data, progress)
-    no_split, near, balances, proof = "", list[NearPair](), list[FoldBalance](), None
+    split_error = ""
+    near_pairs: list[NearPair] = []
+    balances: list[SubsetBalance] = []
+    proof: Proof | None = None
     try:
         split = split_dataset(dataset, data.split)
     except DataError as error:
         # The other findings do not need a split, so the check continues and reports the reason.
-        no_split = str(error)
+        split_error = str(error)
     else:
         hashes = {key: image.hash for key, image in scan.images.items()}
-        near = find_near_duplicates(collect_distinct_images(dataset.samples, split.subsets), hashes, progress)
+        near_pairs = find_near_duplicates(collect_distinct_images(dataset.samples, split.subsets), hashes, progress)
         balances = count_balance(dataset, split, scan)
         proof = prove_split(dataset, split)
     return Findings(
-        no_split,
-        tuple(near),
+        split_error,
+        tuple(near_pairs),
         tuple(balances),
         tuple(compute_image_statistics(dataset, scan)),
         tuple(compute_class_shares(dataset, scan)),

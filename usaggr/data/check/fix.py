@@ -17,7 +17,7 @@ from usaggr.data.check.repairs import RepairedRow, repair_row
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.load_dataset import check_dataset
-from usaggr.data.read.paths import FileFinder, ListedFile, data_root
+from usaggr.data.read.paths import FileFinder, ListedFile, find_data_root
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 from usaggr.progress import Progress
@@ -38,7 +38,7 @@ class Change:
     row: int
     """Line in the original index file; the header is line 1."""
     column: str
-    what: str
+    repair: str
     """Name of the repair, or the reason why the row was left out."""
     before: str
     after: str
@@ -46,7 +46,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixResult:
     """Result of a correction."""
 
     folder: Path
@@ -55,11 +55,11 @@ class Fixed:
     changed: int
     """Number of rows that were fixed."""
     left_out: int
-    """Number of rows that only the original index has."""
+    """Number of rows that were left out of the corrected index."""
     unfixed: tuple[str, ...]
     """Descriptions of the rows that could not be fixed, one line per row."""
 
-    def summary(self) -> list[str]:
+    def describe(self) -> list[str]:
         """Return the lines that the command prints."""
         lines = [f"left out: {line}" for line in self.unfixed]
         lines.append(
@@ -74,7 +74,9 @@ class _CorrectedRow:
     """A row of the corrected index."""
 
     origin: IndexRow
+    """The row in the original index."""
     cells: dict[str, str]
+    """Corrected text by column."""
     changes: list[Change]
 
 
@@ -86,14 +88,14 @@ def check_output_folder(folder: Path, data: DataConfig) -> None:
     """
     if data.name == "synthetic":
         raise DataError("--fix: the phantoms (data=synthetic) have no errors; use --fix with your index (data=fmuia)")
-    root, target = data_root(data), folder.expanduser().resolve()
+    root, target = find_data_root(data), folder.expanduser().resolve()
     if target == root or target.is_relative_to(root) or root.is_relative_to(target):
         raise DataError(f"--fix {folder}: overlaps with the original data {root}; give a new folder next to it")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"--fix {folder}: exists and is not empty; give a new folder")
 
 
-def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> Fixed:
+def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> FixResult:
     """Write corrected data to a new folder with a log of every change, and check that no error is left.
 
     Args:
@@ -106,13 +108,13 @@ def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> 
         DataError: The folder cannot be used (`check_output_folder`), no valid row is left, or a file cannot be linked.
     """
     check_output_folder(folder, data)
-    root, target = data_root(data), folder.expanduser().resolve()
+    root, target = find_data_root(data), folder.expanduser().resolve()
     _, faults = check_dataset(data, progress)
     log: list[Change] = []
     corrected_rows = _repair_rows(root, data, faults, log)
     writer = _FileWriter(FileFinder(str(root)), target, copy, data.max_pixels)
     corrected = data.model_copy(update={"root": str(target), "on_bad_sample": "skip"})
-    # A repaired row may repeat another row, which only a check of the corrected data finds: repeat until it is valid.
+    # Repeated until the data are valid: a repaired row may repeat another row, which only this check finds.
     while True:
         if not corrected_rows:
             raise DataError(f"--fix {folder}: no valid row is left, so nothing was written; correct the index by hand")
@@ -123,23 +125,26 @@ def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> 
         corrected_rows = _remove_invalid(corrected_rows, remaining_faults, log)
     log += [change for row in corrected_rows for change in row.changes]
     _write_log(log, target / LOG)
-    left_out = {(change.file, change.row) for change in log if not change.after}
-    return Fixed(
-        folder, len(corrected_rows), sum(bool(row.changes) for row in corrected_rows), len(left_out), _unfixed(log)
+    return FixResult(
+        folder,
+        rows=len(corrected_rows),
+        changed=sum(bool(row.changes) for row in corrected_rows),
+        left_out=len({(change.file, change.row) for change in log if not change.after}),
+        unfixed=_describe_unfixed(log),
     )
 
 
-def _unfixed(log: Sequence[Change]) -> tuple[str, ...]:
-    """Describe each row that could not be fixed; dropped duplicates are not described."""
+def _describe_unfixed(log: Sequence[Change]) -> tuple[str, ...]:
+    """Return one line for each row that could not be fixed; dropped duplicates need no line."""
     reasons: dict[tuple[str, int], list[str]] = defaultdict(list)
     for change in log:
-        if not change.after and change.what != "duplicate":
+        if not change.after and change.repair != "duplicate":
             reasons[change.file, change.row].append(f"{change.column}: {change.before}")
     return tuple(f"{file}, line {row}, " + "; ".join(reasons[file, row]) for file, row in sorted(reasons))
 
 
 def _repair_rows(root: Path, data: DataConfig, faults: Sequence[Fault], log: list[Change]) -> list[_CorrectedRow]:
-    """Return valid rows unchanged and repaired rows; add the rows that are left out to the log."""
+    """Return the valid rows and the repaired rows; add the other rows to the log, as left out."""
     by_row: dict[tuple[str, int], list[Fault]] = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
@@ -150,39 +155,41 @@ def _repair_rows(root: Path, data: DataConfig, faults: Sequence[Fault], log: lis
         row_faults = by_row.pop((row.csv_file, row.line), [])
         repaired = repair_row(row, row_faults, finder, data.max_pixels) if row_faults else RepairedRow(row.cells, ())
         if repaired is None:
-            log += [_left_out(fault) for fault in row_faults]
+            log += [_make_left_out(fault) for fault in row_faults]
         else:
             changes = [Change(row.csv_file, row.line, *step) for step in repaired.steps]
             corrected_rows.append(_CorrectedRow(row, dict(repaired.cells), changes))
-    # Faults of lines that `read_index` could not turn into rows, such as lines with too many cells.
-    log += [_left_out(fault) for row_faults in by_row.values() for fault in row_faults]
+    # Errors of lines that `read_index` could not turn into rows, such as lines with too many cells.
+    log += [_make_left_out(fault) for row_faults in by_row.values() for fault in row_faults]
     return corrected_rows
 
 
-def _left_out(fault: Fault) -> Change:
-    what = "duplicate" if fault.kind == "duplicate" else f"left out: {fault.kind}"
+def _make_left_out(fault: Fault) -> Change:
+    """Return the line of the log about a row that is left out because of an error."""
+    repair = "duplicate" if fault.kind == "duplicate" else f"left out: {fault.kind}"
     before = f"{fault.file} {fault.message}".strip()
-    return Change(fault.csv_file, fault.row, fault.column, what, before, "")
+    return Change(fault.csv_file, fault.row, fault.column, repair, before, "")
 
 
 def _remove_invalid(
     corrected_rows: Sequence[_CorrectedRow], faults: Iterable[Fault], log: list[Change]
 ) -> list[_CorrectedRow]:
     """Return the corrected rows without those that still have errors, such as repaired rows that repeat another."""
-    by_row = defaultdict(list)
+    by_row: dict[tuple[str, int], list[Fault]] = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
-    # First line of the next row of each file, below the header; a cell with line breaks takes several lines.
-    lines: dict[str, int] = defaultdict(lambda: 2)
+    # Line at which the next row of each file begins, from 2 because of the header. A row takes further lines if its
+    # cells have line breaks.
+    next_lines: dict[str, int] = defaultdict(lambda: 2)
     valid: list[_CorrectedRow] = []
     for row in corrected_rows:
         name = row.origin.csv_file
-        row_faults = by_row.get((name, lines[name]))
-        lines[name] += 1 + sum(cell.count("\n") for cell in row.cells.values())
+        row_faults = by_row.get((name, next_lines[name]))
+        next_lines[name] += 1 + sum(cell.count("\n") for cell in row.cells.values())
         if row_faults is None:
             valid.append(row)
         else:
-            log += [_left_out(replace(fault, row=row.origin.line)) for fault in row_faults]
+            log += [_make_left_out(replace(fault, row=row.origin.line)) for fault in row_faults]
     return valid
 
 
@@ -195,33 +202,35 @@ class _FileWriter:
     target: Path
     """Root of the corrected data."""
     copy: bool
+    """True to copy files, False to make hard links."""
     max_pixels: int
 
     def write(self, row: _CorrectedRow, column: str, convert: bool) -> None:
         """Write the file of one cell to the path that the corrected cell names.
 
-        The path stays as it is in the original index, except for converted masks, and for paths that leave the root
-        and come back (through the root's name or a link); for those, the cell and its changes are updated.
+        Usually the path is that of the original index. It is a new one for a converted mask, and for a path that leads
+        out of the root and back (through the root's name or a link); then the cell and its changes are updated.
 
         Args:
             row: the corrected row.
             column: name of the column that holds the path.
-            convert: whether the file is a mask of 0 and 255 that becomes class indices.
+            convert: True for a mask of 0 and 255, which becomes a mask of class indices.
         """
         file = self.finder.find(row.origin.text(column)) if row.cells.get(column) else None
         if not isinstance(file, ListedFile):
             return
-        inside = os.path.normpath(f"csv_files/{row.origin.text(column)}")
-        leaves_root = inside.startswith("..")
+        relative_path = os.path.normpath(f"csv_files/{row.origin.text(column)}")
+        leaves_root = relative_path.startswith("..")
         if leaves_root:
-            inside = os.path.relpath(file.path, self.finder.root)
+            relative_path = os.path.relpath(file.path, self.finder.root)
         if convert:
-            inside = f"{CONVERTED}/{inside if inside.lower().endswith('.png') else inside + '.png'}"
+            suffix = "" if relative_path.lower().endswith(".png") else ".png"
+            relative_path = f"{CONVERTED}/{relative_path}{suffix}"
         if convert or leaves_root:
-            row.cells[column] = f"../{inside}"
+            row.cells[column] = f"../{relative_path}"
             row.changes[:] = [replace(c, after=row.cells[column]) if c.column == column else c for c in row.changes]
-        path = self.target / inside
-        if path.exists():  # another row shows the same file, or an earlier round wrote it
+        path = self.target / relative_path
+        if path.exists():  # another row has the same file, or an earlier round of `fix_data` wrote it
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if convert:
@@ -244,11 +253,11 @@ class _FileWriter:
 
 
 def _write_data(corrected_rows: Sequence[_CorrectedRow], writer: _FileWriter, progress: Progress) -> None:
-    """Write files and index into the corrected folder; files of an earlier round stay."""
+    """Write files and index into the corrected folder; files of an earlier round stay, its index is replaced."""
     progress.start("writing corrected data", len(corrected_rows))
     try:
         for row in corrected_rows:
-            converted = {change.column for change in row.changes if change.what == "mask_255"}
+            converted = {change.column for change in row.changes if change.repair == "mask_255"}
             for column in _FILES:
                 writer.write(row, column, column in converted)
             progress.advance()
@@ -273,4 +282,4 @@ def _write_log(log: Sequence[Change], path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "row", "column", "what", "before", "after"])
         for c in sorted(log, key=lambda c: (c.file, c.row, c.column)):
-            writer.writerow([c.file, c.row, c.column, c.what, c.before, c.after])
+            writer.writerow([c.file, c.row, c.column, c.repair, c.before, c.after])

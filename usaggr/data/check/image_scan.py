@@ -1,11 +1,12 @@
 """Scan of all images and masks: brightness, color, bit depth and perceptual hash; classes and foreground of masks.
 
-Each distinct file is read once. Its summary is stored in the cache folder under the hash of the file's content.
+Each distinct file is read once. Its summary is stored in the cache folder by the hash of the file's content.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
 from usaggr.data.check.perceptual_hash import HASH_BYTES, compute_hashes
-from usaggr.data.read.images import distinct_pixels, open_image, read_bytes, read_mask
-from usaggr.data.read.paths import cache_root, make_folder
-from usaggr.data.read.readers_version import store_name
+from usaggr.data.read.images import decode_distinct_channels, open_image, read_bytes, read_mask
+from usaggr.data.read.paths import find_cache_folder, make_folder
+from usaggr.data.read.readers_version import add_readers_version
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
@@ -29,10 +30,11 @@ Raise it if the summary of the same pixels changes; tests/data/read/test_readers
 version of the readers, which turn files into pixels, is separate (`readers_version`)."""
 BLACK = 8
 """Gray values up to this one count as black."""
-MAP = 32
-"""Rows and columns of a label map."""
+MAP_SIZE = 32
+"""Number of rows and of columns of a label map."""
 _PIECE = 32
-"""Files that one thread scans at a time; progress and store are updated after each piece."""
+"""Number of files that a thread scans at a time; the store and the progress are updated after each piece."""
+# The table keeps its first name, "looks", so that existing stores stay valid.
 _TABLE = "CREATE TABLE IF NOT EXISTS looks (key TEXT PRIMARY KEY, content BLOB NOT NULL)"
 
 
@@ -59,7 +61,7 @@ class MaskSummary:
     shares: NDArray[np.float32]
     """(classes,): share of pixels of each class, in [0, 1]."""
     foreground: NDArray[np.uint8]
-    """(MAP, MAP): share of foreground in each cell, 0 to 255, with the mask stretched to a square."""
+    """(MAP_SIZE, MAP_SIZE): share of foreground in each cell, 0 to 255, with the mask stretched to a square."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,11 @@ def scan_images(dataset: Dataset, data: DataConfig, progress: Progress) -> Image
         if s.mask_path is not None
     }
     requests: dict[str, Callable[[], bytes]] = {}
-    # The lambdas take their values as defaults, because a closure would see the last values of the loop.
     for key, path in images.items():
-        requests[key] = lambda path=path: _scan_image(path, data.max_pixels)  # type: ignore[misc]
+        requests[key] = partial(_scan_image, path, data.max_pixels)
     for (key, classes), path in masks.items():
-        requests[f"{key}/{classes}"] = lambda path=path, n=classes: _scan_mask(path, n, data.max_pixels)  # type: ignore[misc]
-    store = make_folder(cache_root(data)) / f"{store_name(f'looks-{STORE_VERSION}')}.sqlite"
+        requests[f"{key}/{classes}"] = partial(_scan_mask, path, classes, data.max_pixels)
+    store = make_folder(find_cache_folder(data)) / f"{add_readers_version(f'looks-{STORE_VERSION}')}.sqlite"
     contents = _load_or_scan(requests, store, data, progress)
     return ImageScan(
         {key: _parse_image_summary(contents[key]) for key in images},
@@ -106,7 +107,14 @@ def scan_images(dataset: Dataset, data: DataConfig, progress: Progress) -> Image
 def _load_or_scan(
     requests: dict[str, Callable[[], bytes]], store: Path, data: DataConfig, progress: Progress
 ) -> dict[str, bytes]:
-    """Return the content of each key from the store; scan and store those that it does not have."""
+    """Return the stored summary of each key; scan the files whose summary is not stored, and store it.
+
+    Args:
+        requests: Function that scans a file, by key of the store.
+        store: SQLite file.
+        data: Configuration with the number of threads.
+        progress: Advances by one for each file that is scanned.
+    """
     try:
         with open_store(store, (_TABLE,)) as connection:
             contents = _load_stored(connection, list(requests))
@@ -145,11 +153,12 @@ def _scan_piece(piece: Iterable[tuple[str, Callable[[], bytes]]]) -> list[tuple[
 
 
 def _scan_image(path: Path, max_pixels: int) -> bytes:
+    """Summarize an image in the form that is stored; `_parse_image_summary` reads it."""
     import cv2
 
     content = read_bytes(path)
     mode = open_image(content, str(path), max_pixels).mode
-    pixels = distinct_pixels(content, str(path), 3, max_pixels)
+    pixels = decode_distinct_channels(content, str(path), 3, max_pixels)
     is_color = pixels.shape[2] == 3
     gray = np.ascontiguousarray(pixels[:, :, 0])
     if is_color:
@@ -166,15 +175,17 @@ def _parse_image_summary(content: bytes) -> ImageSummary:
 
 
 def _scan_mask(path: Path, classes: int, max_pixels: int) -> bytes:
+    """Summarize a mask in the form that is stored; `_parse_mask_summary` reads it."""
     import cv2
 
     mask = read_mask(path, True, max_pixels)
     shares = np.bincount(mask.ravel(), minlength=classes)[:classes].astype(np.float32) / mask.size
     foreground = (mask > 0).astype(np.uint8) * 255
-    small = np.asarray(cv2.resize(foreground, (MAP, MAP), interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(foreground, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA), np.uint8)
     return shares.tobytes() + small.tobytes()
 
 
 def _parse_mask_summary(content: bytes, classes: int) -> MaskSummary:
-    shares = np.frombuffer(content[: 4 * classes], np.float32)
-    return MaskSummary(shares, np.frombuffer(content[4 * classes :], np.uint8).reshape(MAP, MAP))
+    end = np.dtype(np.float32).itemsize * classes
+    shares = np.frombuffer(content[:end], np.float32)
+    return MaskSummary(shares, np.frombuffer(content[end:], np.uint8).reshape(MAP_SIZE, MAP_SIZE))

@@ -1,6 +1,6 @@
-"""Maps of the positions of a task's labels: foreground of masks, boxes or landmarks, averaged over all samples.
+"""Maps of the positions of a task's labels (foreground of masks, boxes or landmarks), averaged over all samples.
 
-Each image is stretched to a square. A label that is always at the same place can be predicted without the image.
+Each image is stretched to a square. If a label is always at the same position, it can be predicted without the image.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.image_scan import MAP, ImageScan
+from usaggr.data.check.image_scan import MAP_SIZE, ImageScan
 from usaggr.data.samples import Dataset, Sample
 from usaggr.tasks import Task, has_mask_label
 
@@ -23,7 +23,7 @@ class LabelMap:
     name: str
     """Label on the map: "foreground", "box", or a landmark's name."""
     shares: NDArray[np.float64]
-    """(MAP, MAP): share of samples whose label covers each cell, in [0, 1]; a landmark covers one cell."""
+    """(MAP_SIZE, MAP_SIZE): share of samples whose label covers each cell, in [0, 1]; a landmark covers one cell."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def compute_label_maps(dataset: Dataset, scan: ImageScan) -> list[LabelMap]:
 
 
 def _average_foreground(task: Task, samples: Sequence[Sample], scan: ImageScan) -> NDArray[np.float64]:
-    total = np.zeros((MAP, MAP))
+    total = np.zeros((MAP_SIZE, MAP_SIZE))
     for sample in samples:
         total += scan.masks[sample.label_hash, task.num_classes].foreground
     return total / (255 * len(samples))
@@ -75,8 +75,8 @@ def _average_foreground(task: Task, samples: Sequence[Sample], scan: ImageScan) 
 
 def _average_boxes(samples: Sequence[Sample]) -> NDArray[np.float64]:
     """Return the share of boxes that cover each cell's center."""
-    total = np.zeros((MAP, MAP))
-    centers = (np.arange(MAP) + 0.5) / MAP
+    total = np.zeros((MAP_SIZE, MAP_SIZE))
+    centers = (np.arange(MAP_SIZE) + 0.5) / MAP_SIZE
     for sample in samples:
         if sample.box is not None:
             x_min, y_min, x_max, y_max = sample.box
@@ -87,11 +87,11 @@ def _average_boxes(samples: Sequence[Sample]) -> NDArray[np.float64]:
 
 
 def _average_landmark(samples: Sequence[Sample], number: int) -> NDArray[np.float64]:
-    total = np.zeros((MAP, MAP))
+    total = np.zeros((MAP_SIZE, MAP_SIZE))
     for sample in samples:
         if sample.points is not None:
             x, y = sample.points[number]
-            row, column = int(MAP * y / sample.height), int(MAP * x / sample.width)
+            row, column = int(MAP_SIZE * y / sample.height), int(MAP_SIZE * x / sample.width)
             # A landmark on the right or lower border of the image would be in a cell outside the map.
-            total[min(max(row, 0), MAP - 1), min(max(column, 0), MAP - 1)] += 1
+            total[min(max(row, 0), MAP_SIZE - 1), min(max(column, 0), MAP_SIZE - 1)] += 1
     return total / len(samples)

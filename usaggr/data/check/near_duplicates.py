@@ -1,7 +1,7 @@
-"""Near-identical images in different subsets: a model would be tested on an image that it was trained on.
+"""Search for near-identical images in different subsets: a model would be tested on images it was trained on.
 
 Images with the same bytes are in one component, and therefore in one subset. A copy that was saved again, resized or
-shifted has other bytes, so only a shared subject_id keeps it in the same subset.
+shifted has other bytes, so only a common subject_id keeps it in the same subset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.check.perceptual_hash import BITS, hash_signs
+from usaggr.data.check.perceptual_hash import BITS, unpack_signs
 from usaggr.data.read.thread_pool import split_into_pieces
 from usaggr.data.samples import Sample
 from usaggr.progress import Progress
@@ -20,20 +20,21 @@ from usaggr.results.split import Subset
 THRESHOLD = 20
 """Largest number of bits, of 143, in which near-identical images differ.
 
-On real ultrasound (15 tasks, 2,012 images), 0.0004 % of the pairs of different subjects are at most this far apart, and
-they look the same to a reader. The threshold finds 98 % of copies that were saved again, resized, shifted by 2 % or
-given another contrast, and 75 % of copies shifted by 4 % (tests/data/check/test_near_duplicates.py)."""
+In real ultrasound data (15 tasks, 2,012 images), 0.0004 % of the pairs of different subjects differ in so few bits, and
+those pairs look the same to a reader. The threshold finds 98 % of copies that were saved again, resized, shifted by
+2 % or changed in contrast, and 75 % of copies shifted by 4 % (tests/data/check/test_near_duplicates.py)."""
 
-CHUNK = 2048
-"""Images that are compared with all others in one matrix product; limits the memory of the products."""
+CHUNK_SIZE = 2048
+"""Number of images that one matrix product compares with all others; it limits the memory of the products."""
 
 
 @dataclass(frozen=True)
 class DistinctImage:
-    """A distinct image, by the bytes of its file, with the first of the samples that show it."""
+    """One of the images of a data set that differ in their bytes."""
 
     sample: Sample
-    fold: Subset
+    """First of the samples with this image."""
+    subset: Subset
     tasks: tuple[str, ...]
     """Tasks that use the image."""
 
@@ -48,20 +49,20 @@ class NearPair:
     second: DistinctImage
 
 
-def collect_distinct_images(samples: Sequence[Sample], folds: Sequence[Subset | None]) -> list[DistinctImage]:
+def collect_distinct_images(samples: Sequence[Sample], subsets: Sequence[Subset | None]) -> list[DistinctImage]:
     """Return one entry per distinct image that is in a subset, in the order of samples.
 
     Args:
         samples: Samples of all tasks.
-        folds: Subset of each sample; None for a sample that is in no subset.
+        subsets: Subset of each sample; None for a sample that is in no subset.
     """
     first: dict[str, tuple[Sample, Subset]] = {}
-    tasks: dict[str, dict[str, None]] = {}
-    for sample, fold in zip(samples, folds, strict=True):
-        if fold is not None:
-            first.setdefault(sample.image_hash, (sample, fold))
+    tasks: dict[str, dict[str, None]] = {}  # the inner dictionary serves as a set that keeps its order
+    for sample, subset in zip(samples, subsets, strict=True):
+        if subset is not None:
+            first.setdefault(sample.image_hash, (sample, subset))
             tasks.setdefault(sample.image_hash, {})[sample.task_id] = None
-    return [DistinctImage(sample, fold, tuple(tasks[key])) for key, (sample, fold) in first.items()]
+    return [DistinctImage(sample, subset, tuple(tasks[key])) for key, (sample, subset) in first.items()]
 
 
 def find_near_duplicates(
@@ -79,17 +80,20 @@ def find_near_duplicates(
     """
     groups: dict[Subset, list[DistinctImage]] = {}
     for entry in images:
-        groups.setdefault(entry.fold, []).append(entry)
+        groups.setdefault(entry.subset, []).append(entry)
     signs = {
-        fold: hash_signs([hashes[entry.sample.image_hash] for entry in entries]) for fold, entries in groups.items()
+        subset: unpack_signs([hashes[entry.sample.image_hash] for entry in entries])
+        for subset, entries in groups.items()
     }
-    fold_pairs = list(combinations(groups, 2))
-    progress.start("comparing images of different subsets", sum(len(groups[a]) for a, _ in fold_pairs))
+    subset_pairs = list(combinations(groups, 2))
+    progress.start("comparing images of different subsets", sum(len(groups[a]) for a, _ in subset_pairs))
     pairs: list[NearPair] = []
     try:
-        for a, b in fold_pairs:
-            for start, piece in zip(range(0, len(groups[a]), CHUNK), split_into_pieces(groups[a], CHUNK), strict=True):
-                distances = _hash_distances(signs[a][start : start + CHUNK], signs[b])
+        for a, b in subset_pairs:
+            for start, piece in zip(
+                range(0, len(groups[a]), CHUNK_SIZE), split_into_pieces(groups[a], CHUNK_SIZE), strict=True
+            ):
+                distances = _hash_distances(signs[a][start : start + CHUNK_SIZE], signs[b])
                 for i, j in np.argwhere(distances <= threshold):
                     pairs.append(NearPair(int(distances[i, j]), groups[a][start + i], groups[b][j]))
                 progress.advance(len(piece))
@@ -99,7 +103,7 @@ def find_near_duplicates(
 
 
 def _hash_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Count the bits in which images differ, by the more similar of their two hashes.
+    """Count the bits in which images differ, in the more similar of their two pairs of hashes.
 
     Args:
         a: (N, 2, BITS) bits of the hashes as -1 and 1.
@@ -108,7 +112,7 @@ def _hash_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[n
     Returns:
         (N, M) number of different bits.
     """
-    # A product of two hashes is (equal bits - different bits), and equal + different = BITS.
+    # The dot product of two hashes is equal - different bits, and equal + different = BITS.
     agreement = np.maximum(a[:, 0] @ b[:, 0].T, a[:, 1] @ b[:, 1].T)
     distances: NDArray[np.uint8] = ((BITS - agreement) / 2).astype(np.uint8)
     return distances

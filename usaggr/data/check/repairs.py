@@ -1,4 +1,4 @@
-"""Repairs of index rows that need no guess."""
+"""Repairs of index rows whose correct content is certain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usaggr.data.read.images import open_image, read_bytes, read_mask
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.labels import SIDES
+from usaggr.data.read.labels import BOX_COLUMNS
 from usaggr.data.read.paths import FileFinder, ListedFile
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
@@ -25,11 +25,11 @@ class RepairedRow:
 
 
 def repair_row(row: IndexRow, faults: Sequence[Fault], finder: FileFinder, max_pixels: int) -> RepairedRow | None:
-    """Repair a row whose errors are all of one kind that needs no guess.
+    """Repair a row if all its errors are of one kind whose repair is certain.
 
-    There are three repairs. `mask_255` is for masks of 0 and 255 of a task with two classes; the mask file itself is
-    converted later, when it is written. `box_clipped` is for boxes that are partly outside the image. `box_swapped` is
-    for boxes inside the image whose sides are exchanged.
+    There are three repairs. `mask_255` accepts masks of 0 and 255 in a task with two classes; the mask is converted
+    later, when its file is written. `box_clipped` clips a box that is partly outside the image. `box_swapped` exchanges
+    the minimum and maximum of a box inside the image.
 
     Args:
         row: A row with errors.
@@ -54,7 +54,7 @@ def _repair_mask(row: IndexRow, finder: FileFinder, max_pixels: int) -> Repaired
     file = finder.find(row.text("mask_path"))
     if not isinstance(file, ListedFile) or float(row.text("num_classes")) != 2:
         return None
-    # The mask is read with 255 as class 1; other values stay, and cannot be repaired.
+    # Read with 255 as class 1. A mask with other values than 0 and 255 keeps them and cannot be repaired.
     if read_mask(Path(file.path), True, max_pixels).max() > 1:
         return None
     path = row.text("mask_path")
@@ -65,7 +65,7 @@ def _clip_box(row: IndexRow, finder: FileFinder) -> RepairedRow | None:
     limits = _side_limits(row, finder)
     if limits is None:
         return None
-    sides = [float(row.text(side)) for side in SIDES]
+    sides = [float(row.text(side)) for side in BOX_COLUMNS]
     clipped = [min(max(value, 0.0), limit) for value, limit in zip(sides, limits, strict=True)]
     has_area = clipped[0] < clipped[2] and clipped[1] < clipped[3]
     return _replace_sides(row, clipped, "box_clipped") if has_area else None
@@ -75,10 +75,11 @@ def _swap_sides(row: IndexRow, finder: FileFinder) -> RepairedRow | None:
     limits = _side_limits(row, finder)
     if limits is None:
         return None
-    a, b, c, d = (float(row.text(side)) for side in SIDES)
-    sides = [min(a, c), min(b, d), max(a, c), max(b, d)]
+    x1, y1, x2, y2 = (float(row.text(side)) for side in BOX_COLUMNS)
+    sides = [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
     is_inside = all(0 <= value <= limit for value, limit in zip(sides, limits, strict=True))
-    return _replace_sides(row, sides, "box_swapped") if is_inside and a != c and b != d else None
+    has_area = x1 != x2 and y1 != y2
+    return _replace_sides(row, sides, "box_swapped") if is_inside and has_area else None
 
 
 def _side_limits(row: IndexRow, finder: FileFinder) -> tuple[float, float, float, float] | None:
@@ -94,8 +95,9 @@ def _side_limits(row: IndexRow, finder: FileFinder) -> tuple[float, float, float
 
 
 def _replace_sides(row: IndexRow, sides: Sequence[float], repair: str) -> RepairedRow:
+    """Return a row with other sides of its box; `repair` is the name of the repair."""
     cells, steps = dict(row.cells), list[Step]()
-    for side, value in zip(SIDES, sides, strict=True):
+    for side, value in zip(BOX_COLUMNS, sides, strict=True):
         if float(row.text(side)) != value:
             cells[side] = f"{value:.10g}"
             steps.append((side, repair, row.text(side), cells[side]))

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from usaggr.data.check.image_scan import ImageScan, ImageSummary
 from usaggr.data.samples import Dataset, Sample
 
-FAR = 6.0
-"""Distance from the median above which an image is an outlier, in robust standard deviations.
+MAX_DISTANCE = 6.0
+"""Largest distance from the median of an image that is not an outlier, in robust standard deviations.
 
-A robust standard deviation is the median absolute deviation times 1.4826."""
-FEW = 0.05
+A robust standard deviation is the median absolute deviation times `MAD_TO_SD`."""
+MAD_TO_SD = 1.4826
+"""Ratio of the standard deviation to the median absolute deviation for normally distributed values."""
+MAX_OUTLIER_SHARE = 0.05
 """Largest share of a task's images that can be outliers; a larger group is a second kind of image."""
-LEAST = 10
-"""Smallest number of images of a task for which outliers are determined."""
+MIN_IMAGES = 10
+"""Smallest number of images of a task in which outliers are searched."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Outlier:
     reason: str
     """Description of the difference, with the image's value and the task's usual one."""
     distance: float
-    """Distance in robust standard deviations; for a rare kind, FAR times the share of images of the usual kind."""
+    """Distance in robust standard deviations; for a rare kind, MAX_DISTANCE times the share of the usual kind."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,10 @@ class ImageStatistics:
 
 def compute_image_statistics(dataset: Dataset, scan: ImageScan) -> list[ImageStatistics]:
     """Return the image statistics of each task that has samples, in the order of tasks."""
-    return [_task_statistics(task_id, samples, scan) for task_id, samples in dataset.by_task.items() if samples]
+    return [_compute_task_statistics(task_id, samples, scan) for task_id, samples in dataset.by_task.items() if samples]
 
 
-def _task_statistics(task_id: str, samples: Sequence[Sample], scan: ImageScan) -> ImageStatistics:
+def _compute_task_statistics(task_id: str, samples: Sequence[Sample], scan: ImageScan) -> ImageStatistics:
     distinct = list({sample.image_hash: sample for sample in samples}.values())
     summaries = [scan.images[sample.image_hash] for sample in distinct]
     heights, widths = np.array([s.height for s in distinct]), np.array([s.width for s in distinct])
@@ -70,7 +72,8 @@ def _task_statistics(task_id: str, samples: Sequence[Sample], scan: ImageScan) -
     sds = np.array([summary.sd for summary in summaries])
     blacks = np.array([summary.black for summary in summaries])
     areas, ratios = heights * widths, widths / heights
-    # Areas and ratios are compared as logarithms, so that half and twice the usual value are equally far.
+    # Areas and ratios are compared as logarithms, in tenths of a doubling: half and twice the usual value are equally
+    # far from it. The number before each message is the smallest spread.
     candidates = [
         *_find_far(distinct, means, means, 4.0, "mean gray value {:.0f}, usually {:.0f}"),
         *_find_far(distinct, sds, sds, 4.0, "contrast (SD) {:.0f}, usually {:.0f}"),
@@ -104,7 +107,7 @@ def _find_far(
     smallest_spread: float,
     message: str,
 ) -> list[Outlier]:
-    """Return the images whose value is more than FAR robust standard deviations from the median.
+    """Return the images whose value is more than MAX_DISTANCE robust standard deviations from the median.
 
     Args:
         samples: Distinct images of a task.
@@ -114,31 +117,35 @@ def _find_far(
             differences would make outliers if almost all images have the same value.
         message: Format of the reason, with fields for the image's value and the usual one.
     """
-    if len(samples) < LEAST:
+    if len(samples) < MIN_IMAGES:
         return []
     median = np.median(values)
-    spread = max(1.4826 * float(np.median(np.abs(values - median))), smallest_spread)
+    spread = max(MAD_TO_SD * float(np.median(np.abs(values - median))), smallest_spread)
     distances = np.abs(values - median) / spread
     usual = float(np.median(reported))
-    far = np.flatnonzero(distances > FAR).tolist()
-    if len(far) > max(1.0, FEW * len(samples)):
+    far = np.flatnonzero(distances > MAX_DISTANCE).tolist()
+    if len(far) > max(1.0, MAX_OUTLIER_SHARE * len(samples)):
         return []  # a second kind of image; the smallest and largest values in the table show it
     return [Outlier(samples[i], message.format(reported[i], usual), float(distances[i])) for i in far]
 
 
 def _find_rare(samples: Sequence[Sample], summaries: Sequence[ImageSummary]) -> list[Outlier]:
     """Return the images that differ from nearly all others in color or bit depth."""
-    if len(samples) < LEAST:
+    if len(samples) < MIN_IMAGES:
         return []
     kinds = [(summary.is_color, summary.bits) for summary in summaries]
     counts = Counter(kinds)
-    usual, number = counts.most_common(1)[0]
-    return [
-        Outlier(sample, f"{_describe_kind(kind)}, usually {_describe_kind(usual)}", FAR * number / len(samples))
-        for sample, kind in zip(samples, kinds, strict=True)
-        if counts[kind] <= FEW * len(samples) and kind != usual
-    ]
+    usual, usual_count = counts.most_common(1)[0]
+    distance = MAX_DISTANCE * usual_count / len(samples)
+    outliers: list[Outlier] = []
+    for sample, kind in zip(samples, kinds, strict=True):
+        is_rare = counts[kind] <= MAX_OUTLIER_SHARE * len(samples)
+        if is_rare and kind != usual:
+            reason = f"{_describe_kind(kind)}, usually {_describe_kind(usual)}"
+            outliers.append(Outlier(sample, reason, distance))
+    return outliers
 
 
 def _describe_kind(kind: tuple[bool, int]) -> str:
-    return f"{kind[1]}-bit {'color' if kind[0] else 'grayscale'}"
+    is_color, bits = kind
+    return f"{bits}-bit {'color' if is_color else 'grayscale'}"

@@ -1,8 +1,8 @@
-"""Facts of image and mask files that require reading them: hash, size in pixels, decoding errors, values of a mask.
+"""Facts about the content of image and mask files: hash, size in pixels, decoding errors, values of a mask.
 
-Each file is read once; its facts are stored in the cache folder by path, size and modification time. A file is probed
-as an image or as a mask; a file that is used as both has two entries. A refused file is read again if the readers
-changed: their version, their formats, or the version of the decoding library.
+Each file is probed (read and decoded) once. Its facts are stored in the cache folder by path, size and modification
+time. A file that is used as an image and as a mask is probed twice. A file that could not be decoded is probed again
+after a change of the readers: of their version, their formats, or the decoding library.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.study import DataConfig
-from usaggr.data.read.paths import ListedFile, cache_root, make_folder
-from usaggr.data.read.readers_version import readers_identity, store_name
+from usaggr.data.read.paths import ListedFile, find_cache_folder, make_folder
+from usaggr.data.read.readers_version import add_readers_version, describe_readers
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.errors import DataError
 from usaggr.io.sqlite_store import open_store
@@ -27,18 +27,18 @@ STORE_VERSION = 1
 """Version in the store's file name: a new version starts a new store."""
 
 MAX_VALUES = 512
-"""Largest number of distinct values stored per mask: of more, the smallest ones and the largest one."""
+"""Largest number of distinct values stored per mask; of more values, the smallest ones and the largest are stored."""
 
 PIECE = 32
-"""Files that one thread reads before their facts are stored."""
+"""Number of files that a thread reads before their facts are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """Facts of a file's content."""
+    """Facts about the content of a file."""
 
     sha256: str
-    """Hash of the file's bytes; empty if the file was refused without reading all of it."""
+    """Hash of the file's bytes; empty if the file cannot be opened or has too many pixels."""
     height: int
     """Height in pixels; 0 if the file is not an image."""
     width: int
@@ -74,22 +74,23 @@ def probe_files(
         DataError: The store cannot be written.
     """
     distinct = list(dict.fromkeys(keys))
-    store = FactStore(make_folder(folder) / _store_file())
+    store = FactStore(make_folder(folder) / _make_store_name())
     facts = store.read(distinct)
-    for key in distinct:
+    for key, stored in list(facts.items()):
         # `max_pixels` may have changed since the file was probed.
-        if key in facts and facts[key].too_large != (facts[key].height * facts[key].width > max_pixels):
+        if stored.too_large != (stored.height * stored.width > max_pixels):
             del facts[key]
     new = [key for key in distinct if key not in facts]
-    if new:
-        progress.start("reading images", len(new))
-        try:
-            for probed in _probe_all(new, max_pixels, workers):
-                store.write((key, item) for key, item, can_store in probed if can_store)
-                facts.update((key, item) for key, item, _ in probed)
-                progress.advance(len(probed))
-        finally:
-            progress.finish()
+    if not new:
+        return facts
+    progress.start("reading images", len(new))
+    try:
+        for piece in _probe_all(new, max_pixels, workers):
+            store.write((probed.key, probed.facts) for probed in piece if probed.can_store)
+            facts.update((probed.key, probed.facts) for probed in piece)
+            progress.advance(len(piece))
+    finally:
+        progress.finish()
     return facts
 
 
@@ -113,38 +114,45 @@ def read_unchanged(path: Path, sha256: str, data: DataConfig) -> bytes:
     if hashlib.sha256(content).hexdigest() == sha256:
         return content
     with suppress(DataError):  # an error of the store must not hide the error of the file
-        FactStore(cache_root(data) / _store_file()).forget(path)
+        FactStore(find_cache_folder(data) / _make_store_name()).forget(path)
     raise DataError(
         f"{path}: has changed since the data set was read (its SHA-256 differs); restore the file, or start a new "
         "study of the changed data with another name=..."
     )
 
 
-Probed = tuple[ProbeKey, FileFacts, bool]
-"""A file, its facts, and whether they may be stored (those of a file that could not be opened are not)."""
+class ProbedFile(NamedTuple):
+    """A file with its facts."""
+
+    key: ProbeKey
+    facts: FileFacts
+    can_store: bool
+    """False for a file that could not be opened, because the next attempt may succeed."""
 
 
-def _probe_all(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[Probed]]:
-    """Probe files in threads, and yield the results of each piece."""
+def _probe_all(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -> Iterator[list[ProbedFile]]:
+    """Probe files in threads, and yield the results of `PIECE` files at a time."""
     work = [(list(piece), max_pixels) for piece in split_into_pieces(keys, PIECE)]
     yield from map_in_threads(_probe_piece, work, count_readers(workers))
 
 
-def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[Probed]:
+def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[ProbedFile]:
     keys, max_pixels = piece
-    return [(key, *_probe(key, max_pixels)) for key in keys]
+    return [_probe(key, max_pixels) for key in keys]
 
 
-def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
+def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
+    """Read and decode a file, and return its facts; an error of the file is one of the facts."""
     import numpy as np
 
-    from usaggr.data.read.images import image_pixels, mask_values, open_image, read_bytes
+    from usaggr.data.read.images import decode_mask_values, decode_pixels, open_image, read_bytes
 
     name = Path(key.file.path).name
     try:
         content = read_bytes(Path(key.file.path))
     except DataError as error:
-        return FileFacts("", 0, 0, _without_path(error, key.file.path), False, ()), False
+        unreadable = FileFacts("", 0, 0, _remove_path(error, key.file.path), False, ())
+        return ProbedFile(key, unreadable, can_store=False)
     digest = hashlib.sha256(content).hexdigest()
     height = width = 0
     values: tuple[int, ...] = ()
@@ -153,47 +161,54 @@ def _probe(key: ProbeKey, max_pixels: int) -> tuple[FileFacts, bool]:
         image = open_image(content, name, None)
         height, width = image.height, image.width
         if height * width > max_pixels:
-            return FileFacts("", height, width, f"{width} x {height} pixels", True, ()), True
+            # Not decoded, because the decoded pixels might not fit in memory.
+            too_large = FileFacts("", height, width, f"{width} x {height} pixels", True, ())
+            return ProbedFile(key, too_large, can_store=True)
         if key.is_mask:
-            mask = mask_values(image, name, foreground_255=False)
+            mask = decode_mask_values(image, name, foreground_255=False)
             values = tuple(np.flatnonzero(np.bincount(mask.ravel())).tolist())
         else:
-            image_pixels(image, name, 1)
+            decode_pixels(image, name, 1)
     except DataError as error:
-        error_text = _without_path(error, name)
+        error_text = _remove_path(error, name)
     if len(values) > MAX_VALUES:
         values = (*values[: MAX_VALUES - 1], values[-1])
-    return FileFacts(digest, height, width, error_text, False, values), True
+    return ProbedFile(key, FileFacts(digest, height, width, error_text, False, values), can_store=True)
 
 
-def _store_file() -> str:
+def _make_store_name() -> str:
     """Return the file name of the store in the cache folder."""
-    return f"{store_name(f'files-{STORE_VERSION}')}.sqlite"
+    return f"{add_readers_version(f'files-{STORE_VERSION}')}.sqlite"
 
 
-def _without_path(error: DataError, name: str) -> str:
-    """Return a message without the file's name, because errors of rows name the file themselves."""
+def _remove_path(error: DataError, name: str) -> str:
+    """Return an error's message without the file's name, because the errors of index rows already contain it."""
     return str(error).removeprefix(f"{name}: ")
 
 
 class FactStore:
-    """Store of facts in a SQLite file, which several processes can use; a corrupt file is deleted and recreated."""
+    """Facts in a SQLite file that several processes can use; a corrupt file is deleted and created again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
-        """Return the stored facts of unchanged files; errors are returned only if the current readers found them."""
+        """Return the stored facts of unchanged files.
+
+        Facts with a decoding error are left out unless the current version of the readers has found the error.
+        """
         if not keys:
             return {}
         stored: dict[tuple[str, int, int, int], FileFacts] = {}
         refused: set[tuple[str, int, int, int]] = set()
-        readers = readers_identity()
+        readers = describe_readers()
         paths = [os.fsencode(key.file.path) for key in keys]
-        bounds = (min(paths), max(paths))
+        bounds = (min(paths), max(paths))  # one range query is faster than a query per file
 
         def select(connection: sqlite3.Connection) -> None:
+            # The action may run a second time, after the store was created again.
             stored.clear()
+            refused.clear()
             query = "SELECT * FROM facts WHERE path BETWEEN ? AND ?"
             for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
                 query, bounds
@@ -203,7 +218,6 @@ class FactStore:
                     sha256, height, width, error, bool(large), distinct_values
                 )
             query = "SELECT path, is_mask, size, mtime_ns FROM refusals WHERE readers = ? AND path BETWEEN ? AND ?"
-            refused.clear()
             for path, mask, size, mtime_ns in connection.execute(query, (readers, *bounds)):
                 refused.add((os.fsdecode(path), mask, size, mtime_ns))
 
@@ -217,8 +231,9 @@ class FactStore:
         return current
 
     def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
-        """Store facts; earlier facts of the same files are replaced."""
-        lines = [
+        """Store facts, and replace earlier facts about the same files."""
+        stored = list(facts)
+        fact_rows = [
             (
                 os.fsencode(key.file.path),
                 int(key.is_mask),
@@ -231,28 +246,34 @@ class FactStore:
                 int(item.too_large),
                 json.dumps(item.values) if item.values else "",
             )
-            for key, item in facts
+            for key, item in stored
         ]
-        marks, readers = ", ".join("?" * 10), readers_identity()
-        refused = [(*line[:4], readers) for line in lines if line[7] and not line[8]]
+        marks, readers = ", ".join("?" * 10), describe_readers()
+        refused = [
+            (os.fsencode(key.file.path), int(key.is_mask), key.file.size, key.file.mtime_ns, readers)
+            for key, item in stored
+            if item.error and not item.too_large
+        ]
 
         def insert(connection: sqlite3.Connection) -> None:
-            connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", lines)
+            connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", fact_rows)
             connection.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", refused)
 
         self._run(insert)
 
     def forget(self, path: Path) -> None:
-        """Remove the facts of a file, as image and as mask."""
+        """Remove the facts of a file, both as an image and as a mask."""
         self._run(lambda connection: connection.execute("DELETE FROM facts WHERE path = ?", (os.fsencode(path),)))
 
     def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
         """Run an action on the store; if the store is corrupt, delete it and run the action once more."""
         for attempt in (1, 2):
             try:
+                # The second `connection` is the transaction.
                 with open_store(self._path, (_TABLE, _REFUSALS)) as connection, connection:
                     action(connection)
                 return
+            # First, because it is a subclass of DatabaseError: a locked or unwritable store is not corrupt.
             except (sqlite3.OperationalError, OSError) as error:
                 raise DataError(
                     f"{self._path}: the cache cannot be used: {error}; choose another data.cache_dir=..."

@@ -1,6 +1,6 @@
-"""Decoder from the bytes of an image or mask file to an array, used for validation and for training alike.
+"""Decoding of image and mask files to arrays, for validation, training and prediction.
 
-Pixels are returned as stored: an EXIF orientation is not applied, because labels are coordinates of the stored image.
+Pixels are returned as stored. An EXIF orientation is not applied, because labels are coordinates of the stored image.
 """
 
 import io
@@ -30,7 +30,7 @@ def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
     Raises:
         DataError: The file does not exist, is not an image, is truncated, or has more than `max_pixels` pixels.
     """
-    return image_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
+    return decode_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
 
 
 def read_mask(path: Path, foreground_255: bool, max_pixels: int) -> NDArray[Any]:
@@ -47,7 +47,7 @@ def read_mask(path: Path, foreground_255: bool, max_pixels: int) -> NDArray[Any]
         DataError: The file does not exist, is not an image, is truncated, has more than `max_pixels` pixels, or is a
             color image.
     """
-    return mask_values(open_image(read_bytes(path), str(path), max_pixels), str(path), foreground_255)
+    return decode_mask_values(open_image(read_bytes(path), str(path), max_pixels), str(path), foreground_255)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -89,7 +89,7 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     return image
 
 
-def image_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
+def decode_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
     """Decode an opened image to (H, W, channels) uint8, as `read_image`.
 
     Args:
@@ -100,15 +100,15 @@ def image_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is truncated or corrupt, or has floating-point values.
     """
-    pixels = _pixels(image, name, channels)
+    pixels = _decode_distinct(image, name, channels)
     return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)
 
 
-def distinct_pixels(content: bytes, name: str, channels: int, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode an image that validation has decoded before, with one channel if all channels are equal.
+def decode_distinct_channels(content: bytes, name: str, channels: int, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode an image that validation has already decoded, and keep one channel if all channels are equal.
 
-    The pixels are those of `read_image`. Plain PNG files are decoded by OpenCV, which is faster and gives the same
-    pixels, but does not report every truncated file.
+    The pixels are those of `read_image`. Plain PNG files are decoded by OpenCV, which gives the same pixels faster.
+    OpenCV does not report every truncated file, so this function is not for files that were not validated.
 
     Args:
         content: Bytes of the file.
@@ -123,13 +123,13 @@ def distinct_pixels(content: bytes, name: str, channels: int, max_pixels: int) -
         DataError: The content is not an image, or has more than `max_pixels` pixels.
     """
     image = open_image(content, name, max_pixels)
-    pixels = _plain_png(image, content, channels)
+    pixels = _decode_plain_png(image, content, channels)
     if pixels is None:
-        pixels = _pixels(image, name, channels)
+        pixels = _decode_distinct(image, name, channels)
     return _drop_equal_channels(pixels) if pixels.shape[2] == 3 else pixels
 
 
-def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]:
+def decode_mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]:
     """Decode an opened mask to (H, W) uint8 or uint16, as `read_mask`.
 
     Args:
@@ -140,11 +140,11 @@ def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]
     Raises:
         DataError: The file is truncated or corrupt, or is a color image.
     """
-    _decode(image, name)
+    _load(image, name)
     stored = np.asarray(image)
     if image.mode == "F":
         raise DataError(f"{name}: is a mask of floating-point numbers; its values must be class indices")
-    if image.mode in ("LA", "La", "PA"):
+    if image.mode in ("LA", "La", "PA"):  # gray values or palette indices with an alpha channel
         stored = stored[:, :, 0]
     elif stored.ndim == 3:
         if image.mode not in ("RGB", "RGBA") or (stored[:, :, :1] != stored[:, :, 1:3]).any():
@@ -154,17 +154,18 @@ def mask_values(image: "Image", name: str, foreground_255: bool) -> NDArray[Any]
         raise DataError(
             f"{name}: has mask values from {stored.min()} to {stored.max()}; class indices must fit in 16 bits"
         )
+    # Pillow's modes I and I;16 have more than 8 bits.
     values: NDArray[Any] = stored.astype(np.uint16 if image.mode.startswith("I") else np.uint8)
     if foreground_255 and values.max(initial=0) == 255 and np.isin(values, (0, 255)).all():
         values = (values == 255).astype(np.uint8)
     return values
 
 
-def _pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
-    """Decode an opened image as `image_pixels`, but return one channel for grayscale files."""
-    _decode(image, name)
+def _decode_distinct(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
+    """Decode an opened image like `decode_pixels`, but with a single channel for grayscale files."""
+    _load(image, name)
     if image.mode.startswith("I"):
-        return _eight_bits(np.asarray(image))[:, :, None]
+        return _scale_to_8_bits(np.asarray(image))[:, :, None]
     if image.mode == "F":
         raise DataError(f"{name}: is an image of floating-point numbers; save it with 8 or 16 bits")
     # Pillow warns if a palette with transparency is converted to RGB or L directly.
@@ -175,13 +176,16 @@ def _pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
     return pixels if mode == "RGB" else pixels[:, :, None]
 
 
-_PLAIN = {b"\x08\x00\x00\x00\x00": "L", b"\x08\x02\x00\x00\x00": "RGB"}
-"""Modes by the last bytes of a plain PNG header: 8 bits, grayscale or color, default methods, not interlaced."""
+_PLAIN_HEADERS = {b"\x08\x00\x00\x00\x00": "L", b"\x08\x02\x00\x00\x00": "RGB"}
+"""Pillow's mode by the last five bytes of the header chunk IHDR of a plain PNG file.
+
+The bytes are bit depth (8), color type (0 grayscale, 2 RGB), compression, filter and interlace method (all 0)."""
 
 
-def _plain_png(image: "Image", content: bytes, channels: int) -> NDArray[np.uint8] | None:
-    """Decode a PNG file whose pixels all decoders read alike; return None for any other file."""
-    mode = _PLAIN.get(content[24:29]) if image.format == "PNG" and content[12:16] == b"IHDR" else None
+def _decode_plain_png(image: "Image", content: bytes, channels: int) -> NDArray[np.uint8] | None:
+    """Decode a PNG file of a kind that OpenCV and Pillow decode to the same pixels; return None for other files."""
+    # The chunk IHDR is always first: its name is in bytes 12 to 15, its last five bytes are 24 to 28.
+    mode = _PLAIN_HEADERS.get(content[24:29]) if image.format == "PNG" and content[12:16] == b"IHDR" else None
     if mode is None or (mode == "RGB" and channels == 1) or getattr(image, "is_animated", False):
         return None
     import cv2
@@ -201,14 +205,15 @@ def _drop_equal_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the first of three channels if they are equal everywhere, otherwise all."""
     import cv2
 
-    sampled = pixels[::16]  # every 16th line identifies most color images at a low cost
+    sampled = pixels[::16]  # most color images are recognized by every 16th line, which saves time
     if (sampled[:, :, 0] != sampled[:, :, 1]).any() or (sampled[:, :, 0] != sampled[:, :, 2]).any():
         return pixels
     first, second, third = (np.asarray(channel, np.uint8) for channel in cv2.split(pixels))
     return first[:, :, None] if (first == second).all() and (first == third).all() else pixels
 
 
-def _decode(image: "Image", name: str) -> None:
+def _load(image: "Image", name: str) -> None:
+    """Decode the pixels of an opened image, which Pillow keeps in it."""
     _refuse_large_tiles(image, name)
     try:
         image.load()
@@ -217,28 +222,28 @@ def _decode(image: "Image", name: str) -> None:
 
 
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
-"""Tags of a TIFF file with the size of its tiles."""
-_SPARE = 2**22
-"""Number of pixels by which a tile may exceed its image; tiles of small images often do."""
+"""TIFF tags of the width and height of tiles."""
+_MAX_TILE_EXCESS = 2**22
+"""Number of pixels by which a tile may be larger than its image, as tiles of small images often are."""
 
 
 def _refuse_large_tiles(image: "Image", name: str) -> None:
-    """Refuse a TIFF file with tiles much larger than its image: they are decoded completely and can fill the memory."""
+    """Refuse a TIFF file whose tiles are much larger than the image; decoding complete tiles could fill the memory."""
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
     width, height = (tags.get(tag) for tag in (_TILE_WIDTH, _TILE_LENGTH)) if tags else (None, None)
     if width is None or height is None:
         return
     if not isinstance(width, int) or not isinstance(height, int):
         raise DataError(f"{name}: cannot be decoded: the size of its tiles is not a number")
-    if width * height > image.width * image.height + _SPARE:
+    if width * height > image.width * image.height + _MAX_TILE_EXCESS:
         raise DataError(
             f"{name}: has tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
             "save it without tiles"
         )
 
 
-def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale 16 bits to 8 bits by the full range, unless all values fit in 8 bits: those were stored without scaling."""
+def _scale_to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale values of 16 bits to 8 bits; values that all fit in 8 bits were stored without scaling and stay."""
     if values.max(initial=0) > 255:
-        values = values // 257
+        values = values // 257  # 65535 / 255: the full range becomes the full range
     return values.clip(0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Reading of the index of a data set, from `csv_files/*.csv` to rows of text.
+"""Reader of the index of a data set, from `csv_files/*.csv` to rows of text.
 
-The format is that of the FM_UIA challenge: one table per file, whose columns may differ from file to file. Values are
-checked later, by `validation`; here, only the shape of the table is checked.
+The format is that of the FM_UIA challenge. Files may have different columns. Only the shape of the tables is checked
+here; `validation` checks the values.
 """
 
 import csv
@@ -19,8 +19,8 @@ REQUIRED = ("image_path", "task_name", "task_id", "num_classes")
 """Columns that every index file must have."""
 
 
-def label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
-    """Return the names of the columns with the labels of a task.
+def list_label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
+    """Return the names of the columns that contain a task's labels.
 
     Args:
         task_type: Type of the task.
@@ -39,15 +39,15 @@ def label_columns(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
             assert_never(task_type)
 
 
-def task_name(task_type: TaskType) -> str:
-    """Return the type as the challenge writes it in the column task_name; it is read in any letter case."""
+def format_task_type(task_type: TaskType) -> str:
+    """Return a type of task as the challenge writes it in the column task_name; it is read in any letter case."""
     return "Regression" if task_type == "regression" else task_type
 
 
-REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
-    task_type: label_columns(task_type, least_classes(task_type)) for task_type in TASK_TYPES
+COLUMNS_BY_TYPE: dict[str, tuple[str, ...]] = {
+    task_type: list_label_columns(task_type, least_classes(task_type)) for task_type in TASK_TYPES
 }
-"""Further columns that a file must have if it has rows of a type."""
+"""Further columns that a file must have if it has rows of a type, by type."""
 
 _MISSING = frozenset({"", "nan", "none", "null"})
 """Texts that table programs write into empty cells, in lower case."""
@@ -62,13 +62,13 @@ class IndexRow:
     line: int
     """First line of the row in the file; the header is line 1."""
     cells: dict[str, str]
-    """Text without surrounding white space, by column; empty cells are left out."""
+    """Text without surrounding white space by column, without empty cells."""
 
     def text(self, column: str) -> str:
         """Return the text of a column; empty if the cell is empty or the column does not exist."""
         return self.cells.get(column, "")
 
-    def fault(self, column: str, kind: str, message: str, file: str = "") -> Fault:
+    def make_fault(self, column: str, kind: str, message: str, file: str = "") -> Fault:
         """Make an error of this row.
 
         Args:
@@ -85,7 +85,7 @@ def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fa
 
     Args:
         root: Folder that contains `csv_files/`.
-        labels: Whether the columns with labels are required.
+        labels: True if the columns with labels are required, False to read images alone (prediction).
 
     Returns:
         The rows, and the errors of rows that do not fit their header.
@@ -114,7 +114,7 @@ def read_index_file(path: Path, labels: bool = True) -> tuple[list[IndexRow], li
     """Read the rows of one index file, and the errors of rows that do not fit its header, as `read_index`.
 
     Raises:
-        DataError: The file is not a table, or has no required column.
+        DataError: The file is not a table, or lacks a required column.
     """
     index_rows: list[IndexRow] = []
     faults: list[Fault] = []
@@ -133,6 +133,7 @@ def _check_inside(root: Path, path: Path) -> None:
 
 
 def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
+    """Yield each row of an index file that is not empty, or its error if it does not fit the header."""
     reader = csv.reader(io.StringIO(_decode_text(path), newline=""), strict=True)
     try:
         header = _parse_header(path, next(reader, []))
@@ -153,9 +154,13 @@ def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
                     f"the row has {len(cells)} cells, the header {len(header)}; cells with commas need quotes",
                 )
                 continue
+            # Not strict: a row may lack its last cells, which are then empty.
             texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _clean_text(cell))}
             if labels:
-                _check_type(path, header, texts.get("task_name", "").lower(), types_seen)
+                task_type = texts.get("task_name", "").lower()
+                if task_type not in types_seen:
+                    types_seen.add(task_type)
+                    _check_label_columns(path, header, task_type)
             yield IndexRow(path.name, line, texts)
     except csv.Error as error:
         raise DataError(f"{path.name}, line {reader.line_num}: not a CSV table ({error})") from error
@@ -175,21 +180,17 @@ def _parse_header(path: Path, cells: list[str]) -> list[str]:
     return header
 
 
-def _check_type(path: Path, header: list[str], task_name: str, seen: set[str]) -> None:
-    """Check that a file has the columns of a type of task.
+def _check_label_columns(path: Path, header: list[str], task_type: str) -> None:
+    """Check that a file has the columns with the labels of a type of task.
 
     Args:
         path: The file, for messages.
         header: Columns of the file.
-        task_name: Type of task, in lower case.
-        seen: Types that were checked before; the type is added.
+        task_type: Type in lower case; an unknown one, which is an error of its row, has no columns.
     """
-    if task_name in seen:
-        return
-    seen.add(task_name)
-    missing = [column for column in REQUIRED_OF_TYPE.get(task_name, ()) if column not in header]
+    missing = [column for column in COLUMNS_BY_TYPE.get(task_type, ()) if column not in header]
     if missing:
-        raise DataError(f"{path.name}: has {task_name} rows but no column {', '.join(missing)}")
+        raise DataError(f"{path.name}: has {task_type} rows but no column {', '.join(missing)}")
 
 
 def _clean_text(cell: str) -> str:
@@ -203,10 +204,10 @@ def _decode_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # byte order marks of UTF-16
         return content.decode("utf-16", errors="replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # The encoding of Western spreadsheets; it has the no-break space, too.
+        # The encoding in which spreadsheets on Western Windows save CSV files.
         return content.decode("cp1252", errors="replace")

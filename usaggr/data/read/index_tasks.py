@@ -1,12 +1,12 @@
 """The tasks of an index.
 
-Types and numbers of classes are read from its rows. Organs, clinical groups and class names come from the index, the
-configuration or the catalog of benchmark tasks, in this order.
+Types and numbers of classes come from the rows of the index. Organs and clinical groups come from the index, the
+configuration or the catalog of benchmark tasks, in this order; class names from the configuration or the catalog.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from usaggr.config.study import DataConfig
 from usaggr.data.read.index import IndexRow
@@ -44,25 +44,26 @@ def parse_declaration(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     faults: list[Fault] = []
     task_id = row.text("task_id")
     if not task_id:
-        faults.append(row.fault("task_id", "task_id", "is empty"))
+        faults.append(row.make_fault("task_id", "task_id", "is empty"))
     elif not task_id[0].isalnum() or not task_id.isprintable() or not _FORBIDDEN.isdisjoint(task_id):
         allowed = "letters, digits, '_', '-', '.' and spaces, and must begin with a letter or digit"
-        faults.append(row.fault("task_id", "task_id", f"'{task_id}' is not a valid name: names can have {allowed}"))
+        message = f"'{task_id}' is not a valid name: names can have {allowed}"
+        faults.append(row.make_fault("task_id", "task_id", message))
     name = row.text("task_name")
     task_type = next((t for t in TASK_TYPES if t == name.lower()), None)
     if task_type is None:
-        faults.append(row.fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
+        faults.append(row.make_fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
     text = row.text("num_classes")
-    num_classes = parse_whole_number(text)
-    if problem := _check_number(task_type, num_classes):
-        faults.append(row.fault("num_classes", "num_classes", f"'{text}' {problem}"))
+    num_classes = parse_integer(text)
+    if problem := _describe_count_problem(task_type, num_classes):
+        faults.append(row.make_fault("num_classes", "num_classes", f"'{text}' {problem}"))
     if faults or task_type is None or num_classes is None:
         return None, faults
     return Declaration(task_id, task_type, num_classes), faults
 
 
-def _check_number(task_type: TaskType | None, num_classes: int | None) -> str:
-    """Return why a number of classes is not valid; empty if it is valid."""
+def _describe_count_problem(task_type: TaskType | None, num_classes: int | None) -> str:
+    """Describe why a number of classes is not valid; return an empty text if it is valid."""
     if num_classes is None:
         return "is not a whole number"
     if task_type is None:
@@ -77,19 +78,27 @@ def _check_number(task_type: TaskType | None, num_classes: int | None) -> str:
     return ""
 
 
-def parse_whole_number(text: str) -> int | None:
-    """Parse a whole number, also in the form 2.0 that pandas writes for columns with gaps; None for other texts."""
+def parse_integer(text: str) -> int | None:
+    """Parse an integer, also as pandas writes it in a column with empty cells (2.0); return None for other texts."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return int(value) if value.is_integer() and abs(value) < 2**53 else None  # beyond, floats are not exact
+    # From 2**53 on, floats cannot represent every integer.
+    return int(value) if value.is_integer() and abs(value) < 2**53 else None
 
 
 def collect_tasks(
     declarations: Iterable[tuple[IndexRow, Declaration]], data: DataConfig
 ) -> tuple[dict[str, Task], list[str]]:
-    """Return the tasks by id, sorted, and warnings for the user.
+    """Combine the declarations of all rows into tasks, and complete them with organs, clinical groups and names.
+
+    Args:
+        declarations: Rows with their declarations.
+        data: Configuration with organs, clinical groups and class names.
+
+    Returns:
+        The tasks by id, in the order of ids, and warnings for the user.
 
     Raises:
         DataError: Rows of one task contradict each other in its type, number of classes or clinical group.
@@ -98,44 +107,54 @@ def collect_tasks(
     first: dict[str, tuple[IndexRow, Declaration]] = {}
     groups: dict[str, tuple[IndexRow, str]] = {}
     organs: dict[str, set[str]] = defaultdict(set)
-    conflicts: dict[tuple[str, str], str] = {}
+    conflicts = _Conflicts()
     for row, declared in declarations:
         task_id = declared.task_id
         first_row, expected = first.setdefault(task_id, (row, declared))
-        if expected != declared:
-            for column, a, b in (
-                ("task_name", expected.type, declared.type),
-                ("num_classes", expected.num_classes, declared.num_classes),
-            ):
-                if a != b:
-                    conflicts.setdefault(
-                        (task_id, column), _describe_conflict(task_id, column, (first_row, a), (row, b))
-                    )
-        if text := row.text("organ"):
-            organs[task_id].add(text)
-        text = row.text("clinical_group")
-        if text:
-            first_group = groups.setdefault(task_id, (row, text))
-            if first_group[1] != text:
-                description = _describe_conflict(task_id, "clinical_group", first_group, (row, text))
-                conflicts.setdefault((task_id, "clinical_group"), description)
-    if conflicts:
-        listed = "\n  ".join(conflicts[key] for key in sorted(conflicts))
-        contradictions = "1 contradiction" if len(conflicts) == 1 else f"{len(conflicts)} contradictions"
-        raise DataError(
-            f"the index has {contradictions}; each task has one type, number of classes and group:\n  {listed}"
-        )
+        conflicts.compare(task_id, "task_name", (first_row, expected.type), (row, declared.type))
+        conflicts.compare(task_id, "num_classes", (first_row, expected.num_classes), (row, declared.num_classes))
+        if group := row.text("clinical_group"):
+            conflicts.compare(task_id, "clinical_group", groups.setdefault(task_id, (row, group)), (row, group))
+        if organ := row.text("organ"):
+            organs[task_id].add(organ)
+    conflicts.check()
     # A task whose images show several organs, such as one that classifies organs, has no organ from the index.
     indexed = {
         "organ": {task_id: next(iter(names)) for task_id, names in organs.items() if len(names) == 1},
-        "clinical_group": {task_id: text for task_id, (_, text) in groups.items()},
+        "clinical_group": {task_id: group for task_id, (_, group) in groups.items()},
     }
     return _complete_tasks({task_id: first[task_id][1] for task_id in sorted(first)}, indexed, data)
 
 
-def _describe_conflict(task_id: str, column: str, a: tuple[IndexRow, object], b: tuple[IndexRow, object]) -> str:
-    values = (f"{value} ({row.csv_file}, line {row.line})" for row, value in (a, b))
-    return f"task {task_id}: {column} is {' and '.join(values)}"
+@dataclass
+class _Conflicts:
+    """Contradictions between rows of the same task; only the first one of each task and column is described."""
+
+    messages: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Descriptions by task and column."""
+
+    def compare(
+        self, task_id: str, column: str, first: tuple[IndexRow, object], other: tuple[IndexRow, object]
+    ) -> None:
+        """Compare the values of two rows, and describe the contradiction if they differ.
+
+        Args:
+            task_id: Task of both rows.
+            column: Column of the values, for the description.
+            first: First row of the task that has a value, and its value.
+            other: Another row of the task, and its value.
+        """
+        if first[1] != other[1]:
+            values = (f"{value} ({row.csv_file}, line {row.line})" for row, value in (first, other))
+            self.messages.setdefault((task_id, column), f"task {task_id}: {column} is {' and '.join(values)}")
+
+    def check(self) -> None:
+        """Raise a DataError that lists all contradictions, if there are any."""
+        if not self.messages:
+            return
+        listed = "\n  ".join(self.messages[key] for key in sorted(self.messages))
+        count = "1 contradiction" if len(self.messages) == 1 else f"{len(self.messages)} contradictions"
+        raise DataError(f"the index has {count}; each task has one type, number of classes and group:\n  {listed}")
 
 
 def _complete_tasks(
@@ -159,12 +178,12 @@ def _complete_tasks(
             if not value:
                 without_value[column].append(task_id)
             values[column] = value or task_id
-        names = _class_names(task, in_catalog, data)
+        names = _choose_class_names(task, in_catalog, data)
         tasks[task_id] = Task(task_id, task.type, task.num_classes, values["organ"], values["clinical_group"], names)
     return tasks, [*_warn_without_value(without_value), *_warn_unused_names(tasks, data)]
 
 
-def _class_names(task: Declaration, in_catalog: Task | None, data: DataConfig) -> tuple[str, ...]:
+def _choose_class_names(task: Declaration, in_catalog: Task | None, data: DataConfig) -> tuple[str, ...]:
     """Return the class names of a task, from the configuration, the catalog or numbers.
 
     Args:
@@ -188,6 +207,8 @@ def _class_names(task: Declaration, in_catalog: Task | None, data: DataConfig) -
 
 
 def _warn_without_value(without_value: Mapping[str, list[str]]) -> list[str]:
+    """Return warnings for tasks without an organ or a clinical group; `without_value` lists them by column."""
+    # Name in the message and key of the configuration, by column.
     keys = {"clinical_group": ("clinical group", "clinical_groups"), "organ": ("organ", "organs")}
     return [
         f"no {name} for {', '.join(without_value[column])}: each of these tasks is a group of its own; give it in the "

@@ -1,8 +1,8 @@
-"""Labels of rows (class, box, landmarks or mask) and their errors.
+"""Labels of index rows (class, box, landmarks or mask), and the errors in them.
 
-Coordinates are pixels of the original image: x in [0, width] and y in [0, height]. Pixel centers are at .5, so that
-x_max and y_max of a box are exclusive. Coordinates may be up to half a pixel outside the image, because rounding and
-other conventions produce such values.
+Coordinates are pixels of the original image: x in [0, width] and y in [0, height]. The center of the first pixel is at
+(0.5, 0.5), so x_max and y_max of a box are exclusive. Coordinates may be up to half a pixel outside the image, because
+rounding and other conventions produce such values.
 """
 
 import json
@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.index_tasks import Declaration, parse_whole_number
+from usaggr.data.read.index_tasks import Declaration, parse_integer
 from usaggr.data.samples import Box, Fault, Points
 
 TOLERANCE = 0.5
-"""Largest distance of a coordinate from the image, in pixels."""
+"""Largest distance that a coordinate may be outside the image, in pixels."""
 
-SIDES = ("x_min", "y_min", "x_max", "y_max")
-"""Columns of a box."""
-_POINT = re.compile(r"point_(\d+)_xy")
+BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+"""Columns of a box, in the order of `Box`."""
+_POINT_COLUMN = re.compile(r"point_(\d+)_xy")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Label of one row, with the value of its type of task set; all are None for a mask, whose file is in the row."""
+    """Label of one row. Only the value of its type of task is set; for a mask none is, because the label is a file."""
 
     class_index: int | None = None
     box: Box | None = None
@@ -42,43 +42,46 @@ class LabelResult:
     faults: list[Fault] = field(default_factory=list)
 
 
-def class_label(row: IndexRow, task: Declaration) -> LabelResult:
+def read_class(row: IndexRow, task: Declaration) -> LabelResult:
     """Read the class of a row."""
     text = row.text("mask")
-    index = parse_whole_number(text)
+    index = parse_integer(text)
     if index is None:
         return LabelResult(
-            faults=[row.fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")]
+            faults=[row.make_fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")]
         )
     if not 0 <= index < task.num_classes:
         allowed = f"0 to {task.num_classes - 1} (num_classes={task.num_classes})"
-        return LabelResult(faults=[row.fault("mask", "label_range", f"label {index} is out of range: {allowed}")])
+        return LabelResult(faults=[row.make_fault("mask", "label_range", f"label {index} is out of range: {allowed}")])
     return LabelResult(Label(class_index=index))
 
 
-def box_label(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
+def read_box(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
     """Read the box of a row; `size` is the image's height and width, or None if it could not be read."""
-    sides = [_number(row.text(side)) for side in SIDES]
+    sides = [_parse_number(row.text(side)) for side in BOX_COLUMNS]
     faults = [
-        row.fault(side, "box", f"'{row.text(side)}' is not a number" if row.text(side) else "is empty")
-        for side, value in zip(SIDES, sides, strict=True)
+        row.make_fault(side, "box", f"'{row.text(side)}' is not a number" if row.text(side) else "is empty")
+        for side, value in zip(BOX_COLUMNS, sides, strict=True)
         if value is None
     ]
     if faults:
         return LabelResult(faults=faults)
     x_min, y_min, x_max, y_max = (value for value in sides if value is not None)
-    for low, high, a, b in (("x_min", "x_max", x_min, x_max), ("y_min", "y_max", y_min, y_max)):
-        if a >= b:
-            faults.append(row.fault(high, "box_empty", f"{high}={b:g} is not larger than {low}={a:g}"))
+    if x_min >= x_max:
+        faults.append(row.make_fault("x_max", "box_empty", f"x_max={x_max:g} is not larger than x_min={x_min:g}"))
+    if y_min >= y_max:
+        faults.append(row.make_fault("y_max", "box_empty", f"y_max={y_max:g} is not larger than y_min={y_min:g}"))
     if size is not None:
         height, width = size
-        for side, value, limit in zip(SIDES, (x_min, y_min, x_max, y_max), (width, height, width, height), strict=True):
+        box = (x_min, y_min, x_max, y_max)
+        for side, value, limit in zip(BOX_COLUMNS, box, (width, height, width, height), strict=True):
             if not _is_inside(value, limit):
-                faults.append(row.fault(side, "box_outside", _describe_outside(f"{side}={value:g}", width, height)))
+                message = _describe_outside(f"{side}={value:g}", width, height)
+                faults.append(row.make_fault(side, "box_outside", message))
     return LabelResult(Label(box=(x_min, y_min, x_max, y_max)) if not faults else None, faults)
 
 
-def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None) -> LabelResult:
+def read_points(row: IndexRow, task: Declaration, size: tuple[int, int] | None) -> LabelResult:
     """Read the landmarks of a row.
 
     Args:
@@ -91,26 +94,27 @@ def point_labels(row: IndexRow, task: Declaration, size: tuple[int, int] | None)
     for number in range(1, task.num_classes + 1):
         column = f"point_{number}_xy"
         text = row.text(column)
-        point = _point(text)
+        point = _parse_point(text)
         if not text:
-            faults.append(row.fault(column, "points", f"is empty; the task has {task.num_classes} points"))
+            faults.append(row.make_fault(column, "points", f"is empty; the task has {task.num_classes} points"))
         elif point is None:
-            faults.append(row.fault(column, "points", f"'{text}' is not a point; write [x, y]"))
+            faults.append(row.make_fault(column, "points", f"'{text}' is not a point; write [x, y]"))
         elif size is not None and not (_is_inside(point[0], size[1]) and _is_inside(point[1], size[0])):
-            faults.append(row.fault(column, "points_outside", _describe_outside(text, size[1], size[0])))
+            faults.append(row.make_fault(column, "points_outside", _describe_outside(text, size[1], size[0])))
         else:
             points.append(point)
     for column in row.cells:
-        match = _POINT.fullmatch(column)
+        match = _POINT_COLUMN.fullmatch(column)
         if match and int(match[1]) > task.num_classes:
-            faults.append(row.fault(column, "points_count", f"is not empty; the task has {task.num_classes} points"))
+            message = f"is not empty; the task has {task.num_classes} points"
+            faults.append(row.make_fault(column, "points_count", message))
     return LabelResult(Label(points=tuple(points)) if not faults else None, faults)
 
 
-def mask_label(
+def check_mask(
     row: IndexRow, task: Declaration, mask: FileFacts, size: tuple[int, int] | None, data: DataConfig
 ) -> LabelResult:
-    """Check a mask that could be read.
+    """Check the size and the values of a mask that could be read.
 
     Args:
         row: The row.
@@ -123,21 +127,21 @@ def mask_label(
     faults: list[Fault] = []
     if size is not None and size != (mask.height, mask.width):
         message = f"mask has {mask.width} x {mask.height} pixels, but its image has {size[1]} x {size[0]}"
-        faults.append(row.fault("mask_path", "mask_size", message, file))
-    only_255 = task.num_classes == 2 and set(mask.values) <= {0, 255}
+        faults.append(row.make_fault("mask_path", "mask_size", message, file))
+    is_0_or_255 = task.num_classes == 2 and set(mask.values) <= {0, 255}
     invalid = [value for value in mask.values if value >= task.num_classes]
-    if invalid and not (data.foreground_255 and only_255):
+    if invalid and not (data.foreground_255 and is_0_or_255):
         listed = ", ".join(str(value) for value in invalid[:10]) + (", ..." if len(invalid) > 10 else "")
-        hint = "; set data.foreground_255=true to read 255 as 1" if only_255 else ""
+        hint = "; set data.foreground_255=true to read 255 as 1" if is_0_or_255 else ""
         message = f"mask has the values {listed}; allowed are 0 to {task.num_classes - 1}{hint}"
-        faults.append(row.fault("mask_path", "mask_values", message, file))
+        faults.append(row.make_fault("mask_path", "mask_values", message, file))
     if mask.values in ((), (0,)) and not data.allow_empty_masks:
         message = "mask has no foreground; set data.allow_empty_masks=true to accept it"
-        faults.append(row.fault("mask_path", "empty_mask", message, file))
+        faults.append(row.make_fault("mask_path", "empty_mask", message, file))
     return LabelResult(Label() if not faults else None, faults)
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -145,13 +149,15 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _point(text: str) -> tuple[float, float] | None:
+def _parse_point(text: str) -> tuple[float, float] | None:
     try:
         values = json.loads(text)
-        if not isinstance(values, list) or len(values) != 2 or not all(type(v) in (int, float) for v in values):
+        if not isinstance(values, list) or len(values) != 2:
+            return None
+        if not all(type(v) in (int, float) for v in values):  # not isinstance: True and False are integers in Python
             return None
         x, y = float(values[0]), float(values[1])
-    except (ValueError, OverflowError, RecursionError):  # of numbers with 400 digits, and of deeply nested brackets
+    except (ValueError, OverflowError, RecursionError):  # OverflowError: 400 digits; RecursionError: nested brackets
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 

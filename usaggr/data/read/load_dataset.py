@@ -1,4 +1,4 @@
-"""Loading of a data set, from its index to validated samples. All other packages get their samples here."""
+"""Loading of a data set, from its index to validated samples; all other packages get their samples from here."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,13 +7,13 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
-from usaggr.data.read.paths import cache_root, data_root
-from usaggr.data.read.validation import count_kinds, validate
+from usaggr.data.read.paths import find_cache_folder, find_data_root
+from usaggr.data.read.validation import count_kinds, validate_rows
 from usaggr.data.samples import Dataset, Fault
 from usaggr.errors import DataError
 from usaggr.progress import NoProgress, Progress
 
-SHOWN = 20
+MAX_LISTED_FAULTS = 20
 """Largest number of errors that an exception lists."""
 
 
@@ -27,22 +27,22 @@ def load_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
             valid row (`skip`).
         ConfigError: Class names of the configuration do not fit the index.
     """
-    dataset, faults, lost = _read(data, progress or NoProgress())
+    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress())
     if faults and data.on_bad_sample == "error":
         raise DataError(
             f"{len(faults)} error{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); fix them, or leave "
             f"these rows out with data.on_bad_sample=skip:\n{_list_faults(faults)}"
         )
-    if lost:
+    if empty_tasks:
         raise DataError(
-            f"no valid row is left for {', '.join(lost)} ({count_kinds(faults)}); fix the errors, or remove "
-            f"{'this task' if len(lost) == 1 else 'these tasks'} from the index:\n{_list_faults(faults)}"
+            f"no valid row is left for {', '.join(empty_tasks)} ({count_kinds(faults)}); fix the errors, or remove "
+            f"{'this task' if len(empty_tasks) == 1 else 'these tasks'} from the index:\n{_list_faults(faults)}"
         )
     return dataset
 
 
 def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[Dataset | None, tuple[Fault, ...]]:
-    """Return the data set without its invalid rows, and all errors, for each value of `data.on_bad_sample`.
+    """Return the data set of the valid rows, and the errors of the others, regardless of `data.on_bad_sample`.
 
     The data set is None if a task has no valid row.
 
@@ -50,12 +50,12 @@ def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[D
         DataError: There is no index, or it contradicts itself.
         ConfigError: Class names of the configuration do not fit the index.
     """
-    dataset, faults, lost = _read(data, progress or NoProgress())
-    return (None if lost else dataset), faults
+    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress())
+    return (None if empty_tasks else dataset), faults
 
 
-def _read(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
-    """Return the data set of all valid rows, the errors of the others, and the tasks without a valid row."""
+def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
+    """Return the data set of all valid rows, the errors of the other rows, and the tasks without a valid row."""
     root = _prepare_root(data, progress)
     index_rows, faults = read_index(root)
     declared: list[tuple[IndexRow, Declaration | None]] = []
@@ -66,28 +66,31 @@ def _read(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, .
     tasks, warnings = collect_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
-        return probe_files(keys, cache_root(data), data.max_pixels, data.workers, progress)
+        return probe_files(keys, find_cache_folder(data), data.max_pixels, data.workers, progress)
 
-    samples, sample_faults, subject_warnings = validate(declared, root, data, probe)
+    samples, sample_faults, subject_warnings = validate_rows(declared, root, data, probe)
     faults += sample_faults
     faults.sort(key=lambda fault: (fault.csv_file, fault.row))
     samples.sort(key=lambda sample: (sample.task_id, sample.sample_id))
+    # From the rows, not from `tasks`: a task without any valid declaration is not in `tasks`.
     named = {row.text("task_id") for row in index_rows} - {""}
-    lost = sorted(named - {sample.task_id for sample in samples})
-    usable = {task_id: task for task_id, task in tasks.items() if task_id not in lost}
+    empty_tasks = sorted(named - {sample.task_id for sample in samples})
+    usable = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
     dataset = Dataset(root, usable, tuple(samples), tuple(faults), (*warnings, *subject_warnings))
-    return dataset, tuple(faults), lost
+    return dataset, tuple(faults), empty_tasks
 
 
 def _prepare_root(data: DataConfig, progress: Progress) -> Path:
+    """Return the root of the data set; phantoms are drawn if the cache does not have them."""
     if data.name == "synthetic":
         # Imported here, because drawing needs numpy and OpenCV, which `plan` on other data must not import.
         from usaggr.data.synthetic.writer import synthetic_root
 
-        return synthetic_root(data, cache_root(data), progress).resolve()
-    return data_root(data)
+        return synthetic_root(data, find_cache_folder(data), progress).resolve()
+    return find_data_root(data)
 
 
 def _list_faults(faults: tuple[Fault, ...]) -> str:
-    more = f"\n  ... and {len(faults) - SHOWN} more (usaggr data check lists all)" if len(faults) > SHOWN else ""
-    return "\n".join(f"  {fault}" for fault in faults[:SHOWN]) + more
+    more = len(faults) - MAX_LISTED_FAULTS
+    ending = f"\n  ... and {more} more (usaggr data check lists all)" if more > 0 else ""
+    return "\n".join(f"  {fault}" for fault in faults[:MAX_LISTED_FAULTS]) + ending

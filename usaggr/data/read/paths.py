@@ -1,4 +1,4 @@
-"""Location of the cache folder, of the root of a data set, and of the files listed in its index."""
+"""Paths of the cache folder, of the root of a data set, and of the files that its index lists."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from usaggr.config.study import DataConfig
 from usaggr.errors import DataError
 
 
-def cache_root(data: DataConfig) -> Path:
+def find_cache_folder(data: DataConfig) -> Path:
     """Return the cache folder: `data.cache_dir`, $USAGGR_CACHE, $XDG_CACHE_HOME/usaggr or ~/.cache/usaggr."""
     chosen = data.cache_dir or os.environ.get("USAGGR_CACHE")
     if chosen:
@@ -52,9 +52,9 @@ class UnusablePath:
     """Reason why a path in the index cannot be used."""
 
     kind: str
-    """Kind of error: path_outside or missing_file."""
+    """Kind of error, as in `Fault.kind`: path_outside or missing_file."""
     message: str
-    """Follows the path in a sentence, such as `is not a file`."""
+    """End of a sentence that begins with the path, such as `is not a file`."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class FileFinder:
     root: str
     """Absolute path with symbolic links resolved."""
     _resolved_folders: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """Cache of folders with symbolic links resolved, by folder."""
+    """Cache of `_resolve_folder`: real paths by path of the folder."""
 
     def find(self, text: str) -> ListedFile | UnusablePath:
-        """Find the file of a path in the index, or return the reason why the path cannot be used."""
+        """Find the file that the index lists as `text`, or return the reason why the path cannot be used."""
         if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):  # also Windows paths such as C:\images
             return UnusablePath("path_outside", "is an absolute path; paths must be relative to csv_files/")
         try:
@@ -101,7 +101,7 @@ class FileFinder:
         return path.startswith(self.root.rstrip("/") + "/")
 
 
-def data_root(data: DataConfig) -> Path:
+def find_data_root(data: DataConfig) -> Path:
     """Return the folder that contains `csv_files/`, as an absolute path with symbolic links resolved.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Formats and version of the image readers, which are part of the key of every cache of read files.
+"""Formats and version of the image readers; every cache of decoded files has them in its key.
 
-This module imports no numpy, because `plan` and `status` use it.
+This module does not import numpy, so that the commands `plan` and `status` start fast.
 """
 
 from importlib.metadata import version
@@ -20,17 +20,17 @@ format; suffixes only select the image files of a folder.
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """Suffixes of all image files, in lower case."""
 READERS_VERSION = 1
-"""Version of the readers. Raise it if the same file gives other pixels, other values or an error that it did not give.
+"""Version of the readers. Raise it if the same file gives other pixels, other mask values or a new error.
 
-It is part of the key of every cache of read files, and tests/data/read/test_readers_version.py fails if readers change
-without a new version. A new format needs no new version, because `readers_identity` contains the formats."""
+It is part of the key of every cache of decoded files; tests/data/read/test_readers_version.py fails if readers change
+without a new version. A new format needs no new version, because `describe_readers` contains the formats."""
 
 
-def readers_identity() -> str:
-    """Return a text that changes if other files may be refused: version, formats, and version of the decoder."""
+def describe_readers() -> str:
+    """Return a text that changes if the readers may refuse other files: their version, formats and Pillow's version."""
     return f"{READERS_VERSION} {','.join(FORMATS)} Pillow {version('pillow')}"
 
 
-def store_name(name: str) -> str:
-    """Return the file name of a cache of read files; caches of the first version of the readers have no suffix."""
+def add_readers_version(name: str) -> str:
+    """Return a cache's name with the readers' version; version 1 adds nothing, so that older caches stay valid."""
     return name if READERS_VERSION == 1 else f"{name}-readers{READERS_VERSION}"

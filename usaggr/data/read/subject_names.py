@@ -1,7 +1,7 @@
-"""Normalization of subject names, so that one patient has one name in all tables of an index.
+"""Normalization of subject names, so that a patient has the same name in all files of an index.
 
-Table programs change names that look like numbers: pandas writes whole numbers as 17.0 if their column has gaps, and R
-writes 100000 as 1e+05. They also write marks such as NA and #N/A into empty cells.
+Programs that write tables change names that look like numbers. Pandas writes integers as 17.0 if their column has empty
+cells, and R writes 100000 as 1e+05. Such programs also write marks such as NA and #N/A into empty cells.
 """
 
 import re
@@ -11,13 +11,14 @@ from decimal import Decimal
 _MISSING = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"})
 """Marks of missing values in any letter case: pandas, NumPy, SQL, JSON."""
 _MISSING_EXACT = frozenset({"NA", "NaT"})
-"""Marks of R and pandas that can be names in another letter case."""
+"""Marks of R and pandas that are missing values only in this letter case: `na` may be a patient's initials."""
 _SHEET_ERROR = re.compile(r"#(N/A N/A|N/A|NA|NV|NULL!|REF!|VALUE!|NAME\?|DIV/0!|NUM!)|-?1\.#(IND|QNAN)", re.IGNORECASE)
 """Errors of spreadsheets (#NV is the German #N/A), and NaN as older C libraries print it."""
 
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0*")
+"""Integer that was written as a float; the group is the integer."""
 _SCIENTIFIC = re.compile(r"-?[1-9](\.[0-9]+)?[eE]\+[0-9]{2}")
-"""Scientific notation with a plus sign, which programs write and which names do not have."""
+"""Scientific notation with a plus sign and two digits in the exponent: programs write it, names do not have it."""
 _INVISIBLE = ("Cc", "Cf")
 """Unicode categories of control and format characters, such as the zero-width space and the byte order mark."""
 
@@ -27,12 +28,12 @@ def normalize_subject(text: str) -> str:
 
     - White space at the ends is removed, and white space inside becomes one space.
     - Characters are composed (Unicode NFC).
-    - A whole number written as a float becomes an integer: 17.0, 17.00 and 1.7e+01 are 17.
+    - An integer written as a float becomes an integer again: 17.0, 17.00 and 1.7e+01 are 17.
     - Marks of missing values, and text without a letter or digit, are missing values.
 
     Leading zeros and letter case stay: 017 and 17, P1 and p1 are different subjects.
     """
-    name = _without_stray_characters(text)
+    name = _remove_stray_characters(text)
     if _is_missing(name):
         return ""
     if match := _WHOLE_FLOAT.fullmatch(name):
@@ -44,19 +45,20 @@ def normalize_subject(text: str) -> str:
     return name
 
 
-def similarity_key(name: str) -> str:
+def make_similarity_key(name: str) -> str:
     """Return a key that is the same for names that differ only in letter case or in leading zeros of numbers."""
-    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold())  # zeros at the start of a number, but not the only one
 
 
-def printable(text: str) -> str:
-    """Return a text in quotes, with escapes for characters that are invisible or look like others."""
+def quote_name(text: str) -> str:
+    """Return a text in quotes, with escapes if it has characters that are invisible or look like others."""
     visible = text.isprintable() and unicodedata.is_normalized("NFC", text)
     return f"'{text}'" if visible else ascii(text)
 
 
-def _without_stray_characters(text: str) -> str:
-    if text.isascii() and text.isprintable():
+def _remove_stray_characters(text: str) -> str:
+    """Remove invisible characters and superfluous white space, and compose characters (Unicode NFC)."""
+    if text.isascii() and text.isprintable():  # faster, for nearly all names
         return " ".join(text.split())
     visible = (c for c in text if c.isspace() or unicodedata.category(c) not in _INVISIBLE)
     return " ".join(unicodedata.normalize("NFC", "".join(visible)).split())

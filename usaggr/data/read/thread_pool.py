@@ -1,7 +1,7 @@
-"""Threads that read many files at once.
+"""Threads that read many files at the same time.
 
-Decoding, decompression, hashing and resizing release the interpreter's lock, so threads are as fast as processes here.
-They also start at once, leave no orphans, and do not require the calling program to have a main guard.
+Decoding, decompression, hashing and resizing release Python's global interpreter lock (GIL), so threads are as fast as
+processes here. Threads also start faster, cannot outlive the program, and need no `if __name__ == "__main__":` in it.
 """
 
 import os
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def count_readers(workers: int | None) -> int:
-    """Return the number of files to read at once: `data.workers`, else one for each core that this process may use."""
+    """Return the number of threads: `data.workers` if it is set, otherwise one per core that this process may use."""
     return workers or len(os.sched_getaffinity(0))
 
 
@@ -24,9 +24,9 @@ def split_into_pieces(items: Sequence[Piece], size: int) -> list[Sequence[Piece]
 
 
 def map_in_threads(function: Callable[[Piece], Result], work: Sequence[Piece], readers: int) -> Iterator[Result]:
-    """Yield the results of a function on each piece, in the order in which they are ready.
+    """Call a function with each piece of work in threads, and yield the results in the order in which they are ready.
 
-    The first exception is raised, and pieces that have not started by then are canceled.
+    The first exception is raised again, and pieces that have not started by then are canceled.
 
     Args:
         function: Called with one piece, in a thread.

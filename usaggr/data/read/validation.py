@@ -1,6 +1,6 @@
-"""Validation of all rows of an index in one pass, before training.
+"""Validation of all rows of an index, before training.
 
-It turns rows of text into valid samples, and lists every error of every other row by file, line and column.
+Valid rows of text become samples. Every error of the other rows is listed by file, line and column.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration
-from usaggr.data.read.labels import Label, LabelResult, box_label, class_label, mask_label, point_labels
+from usaggr.data.read.labels import Label, LabelResult, check_mask, read_box, read_class, read_points
 from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
-from usaggr.data.read.subjects import Subjects, keep_single_spellings
+from usaggr.data.read.subjects import SubjectFinder, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
 from usaggr.tasks import has_mask_label
 
 Prober = Callable[[Iterable[ProbeKey]], dict[ProbeKey, FileFacts]]
 """Function that reads files and returns their facts."""
 
-_FOLDS = {
+_SUBSETS = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -36,7 +36,7 @@ _FOLDS = {
 """Subset by the text of the column `split`, in lower case."""
 
 
-def validate(
+def validate_rows(
     declared: Sequence[tuple[IndexRow, Declaration | None]], root: Path, data: DataConfig, probe: Prober
 ) -> tuple[list[Sample], list[Fault], list[str]]:
     """Validate the rows of an index.
@@ -54,13 +54,14 @@ def validate(
     finder = FileFinder(str(root))
     faults: list[Fault] = []
     candidates = [_make_candidate(row, task, number, finder, faults) for row, task, number in _number_rows(declared)]
-    facts = probe(key for candidate in candidates for key in _probe_keys(candidate))
-    validator = _RowValidator(data, facts, Subjects(data.subject_patterns), faults)
+    # All files are probed together, so that threads can share the work.
+    facts = probe(key for candidate in candidates for key in _list_probe_keys(candidate))
+    validator = _RowValidator(data, facts, SubjectFinder(data.subject_patterns), faults)
     samples = [sample for candidate in candidates if (sample := validator.make_sample(candidate)) is not None]
     repeated = _find_repeated(samples)
     invalid = {(fault.csv_file, fault.row) for fault in repeated}
     valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
-    return valid, [*faults, *repeated], validator.subjects.warnings(valid)
+    return valid, [*faults, *repeated], validator.subjects.list_warnings(valid)
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
@@ -85,7 +86,7 @@ class _Candidate:
 def _number_rows(
     declared: Sequence[tuple[IndexRow, Declaration | None]],
 ) -> Iterable[tuple[IndexRow, Declaration | None, int]]:
-    """Yield each row with its number among the rows of the same image and task.
+    """Yield each row with its number among the rows of the same image and task, from 1.
 
     Invalid rows are counted, too, so that fixing one row does not change the sample ids of others.
     """
@@ -118,18 +119,19 @@ def _make_candidate(
 
 
 def _find_file(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> ListedFile | None:
+    """Find the file in a column of a row; if it cannot be used, add the error to `faults` and return None."""
     text = row.text(column)
     if not text:
-        faults.append(row.fault(column, "no_mask" if column == "mask_path" else "no_image", "is empty"))
+        faults.append(row.make_fault(column, "no_mask" if column == "mask_path" else "no_image", "is empty"))
         return None
     file = finder.find(text)
     if isinstance(file, UnusablePath):
-        faults.append(row.fault(column, file.kind, file.message, text))
+        faults.append(row.make_fault(column, file.kind, file.message, text))
         return None
     return file
 
 
-def _probe_keys(candidate: _Candidate) -> Iterable[ProbeKey]:
+def _list_probe_keys(candidate: _Candidate) -> Iterable[ProbeKey]:
     if candidate.image is not None:
         yield ProbeKey(candidate.image, False)
     if candidate.mask is not None:
@@ -138,11 +140,11 @@ def _probe_keys(candidate: _Candidate) -> Iterable[ProbeKey]:
 
 @dataclass
 class _RowValidator:
-    """Validator that makes samples of valid candidates, and collects the errors of the others."""
+    """Turns valid candidates into samples, and collects the errors of the others."""
 
     data: DataConfig
     facts: dict[ProbeKey, FileFacts]
-    subjects: Subjects
+    subjects: SubjectFinder
     faults: list[Fault]
 
     def make_sample(self, candidate: _Candidate) -> Sample | None:
@@ -153,11 +155,12 @@ class _RowValidator:
         result = self._read_label(row, task, image, mask) if task is not None else LabelResult()
         self.faults += result.faults
         split = row.text("split").lower()
-        if split and split not in _FOLDS:
-            self.faults.append(row.fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
-        if not candidate.files_exist or len(self.faults) > faults_before or task is None:
+        if split and split not in _SUBSETS:
+            self.faults.append(row.make_fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
+        if not candidate.files_exist or len(self.faults) > faults_before:
             return None
-        if candidate.image is None or image is None or result.label is None:
+        # Each of these has an error in the list already, possibly one of the caller; the check is for the types.
+        if task is None or candidate.image is None or image is None or result.label is None:
             return None
         subject = self.subjects.find(row, image.sha256)
         return Sample(
@@ -175,7 +178,7 @@ class _RowValidator:
             label=result.label.class_index,
             box=result.label.box,
             points=result.label.points,
-            official_subset=_FOLDS.get(split),
+            official_subset=_SUBSETS.get(split),
             subject_written=subject.written,
         )
 
@@ -186,9 +189,9 @@ class _RowValidator:
         facts = self.facts[ProbeKey(file, is_mask)]
         if facts.too_large:
             message = f"has {facts.error}, more than data.max_pixels={self.data.max_pixels}"
-            self.faults.append(row.fault(column, "too_large", message, row.text(column)))
+            self.faults.append(row.make_fault(column, "too_large", message, row.text(column)))
         elif facts.error:
-            self.faults.append(row.fault(column, "unreadable_file", facts.error, row.text(column)))
+            self.faults.append(row.make_fault(column, "unreadable_file", facts.error, row.text(column)))
         else:
             return facts
         return None
@@ -207,28 +210,29 @@ class _RowValidator:
         size = (image.height, image.width) if image is not None else None
         match task.type:
             case "classification":
-                return class_label(row, task)
+                return read_class(row, task)
             case "detection":
-                return box_label(row, size)
+                return read_box(row, size)
             case "regression":
-                return point_labels(row, task, size)
+                return read_points(row, task, size)
             case "segmentation":
                 if mask is None:
                     return LabelResult()
-                return mask_label(row, task, mask, size, self.data)
+                return check_mask(row, task, mask, size, self.data)
             case _:
                 assert_never(task.type)
 
 
 def _hash_label(label: Label) -> str:
+    # The text is part of fingerprints of finished runs, so its format must not change.
     return hashlib.sha256(repr((label.class_index, label.box, label.points)).encode()).hexdigest()
 
 
 def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
     """Return the errors of rows that repeat or contradict each other.
 
-    Of equal rows, all but the first are errors. If classification rows give one image (the same bytes) different
-    classes, all of them are errors, because it is unknown which class is correct.
+    Of equal rows, all but the first are errors. If an image (the same bytes) has different classes in the rows of one
+    classification task, all these rows are errors, because it is unknown which class is correct.
     """
     faults: list[Fault] = []
     first: dict[Hashable, Sample] = {}
@@ -236,7 +240,7 @@ def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
     for sample in samples:
         original = first.setdefault((sample.task_id, sample.image_path, sample.label_hash), sample)
         if original is not sample:
-            faults.append(_sample_fault(sample, "image_path", "duplicate", f"repeats {_describe_row(original)}"))
+            faults.append(_make_sample_fault(sample, "image_path", "duplicate", f"repeats {_describe_row(original)}"))
         elif sample.label is not None:
             same_image[sample.task_id, sample.image_hash].append(sample)
     for group in same_image.values():
@@ -247,7 +251,7 @@ def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
                     f"has the label {sample.label}, but {_describe_row(other)} gives the same image the label "
                     f"{other.label}"
                 )
-                faults.append(_sample_fault(sample, "mask", "contradiction", message))
+                faults.append(_make_sample_fault(sample, "mask", "contradiction", message))
     return faults
 
 
@@ -255,6 +259,6 @@ def _describe_row(sample: Sample) -> str:
     return f"{sample.csv_file}, line {sample.row}"
 
 
-def _sample_fault(sample: Sample, column: str, kind: str, message: str) -> Fault:
+def _make_sample_fault(sample: Sample, column: str, kind: str, message: str) -> Fault:
     image_path = re.sub(r"#\d+$", "", sample.sample_id)
     return Fault(sample.csv_file, sample.row, column, image_path, kind, message)

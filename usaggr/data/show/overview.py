@@ -1,4 +1,4 @@
-"""Tables of a data set: samples, classes and subjects of each task, and the images and subjects that tasks share."""
+"""Overview of a data set: samples, classes and subjects of each task, and the images and subjects that tasks share."""
 
 import csv
 from collections import Counter
@@ -37,7 +37,7 @@ class TaskOverview:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Images and subjects that two tasks share. Because of them, one split is made for all tasks together."""
+    """Numbers of images and subjects that two tasks share; because of them, all tasks are split together."""
 
     first: str
     second: str
@@ -59,8 +59,8 @@ def find_overlaps(dataset: Dataset) -> list[Overlap]:
     pairs = [
         Overlap(a, b, len(images[a] & images[b]), len(subjects[a] & subjects[b])) for a, b in combinations(images, 2)
     ]
-    shared = [pair for pair in pairs if pair.images or pair.subjects]
-    return sorted(shared, key=lambda pair: (-pair.images, -pair.subjects, pair.first, pair.second))
+    overlapping = [pair for pair in pairs if pair.images or pair.subjects]
+    return sorted(overlapping, key=lambda pair: (-pair.images, -pair.subjects, pair.first, pair.second))
 
 
 def print_check(dataset: Dataset | None, faults: Sequence[Fault]) -> None:
@@ -101,7 +101,8 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
         "task", "type", "organ", "clinical group", "samples", "subjects", "height x width", "classes or points"
     )
     for entry in summarize_tasks(dataset):
-        low, high = ("x".join(map(str, size)) for size in (entry.smallest, entry.largest))
+        smallest, largest = ("x".join(map(str, size)) for size in (entry.smallest, entry.largest))
+        class_counts = ", ".join(f"{name} {n}" for name, n in entry.class_counts.items())
         tasks.add_row(
             entry.task.id,
             entry.task.type,
@@ -109,8 +110,8 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
             entry.task.clinical_group,
             str(entry.samples),
             str(entry.subjects),
-            low if low == high else f"{low} to {high}",
-            ", ".join(f"{name} {n}" for name, n in entry.class_counts.items()) or ", ".join(entry.task.class_names),
+            smallest if smallest == largest else f"{smallest} to {largest}",
+            class_counts or ", ".join(entry.task.class_names),
         )
     console.print(tasks)
     pairs = Table("tasks", "", "images in both", "subjects in both")

@@ -1,4 +1,4 @@
-"""A sheet of samples with their labels drawn in, to look at the data before training."""
+"""A sheet of random samples with their labels drawn in, for a look at the data before training."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2")
 """Palette of Okabe and Ito, which color-blind people can distinguish; it repeats after the seventh color."""
 
-_PANEL, _GAP, _MARGIN = 1.7, 0.07, 0.15
+_PANEL_WIDTH, _GAP, _MARGIN = 1.7, 0.07, 0.15
 """Width of an image, space between two images, and margin of the sheet, in inches."""
-_TITLE, _LINE, _SPACE = 0.23, 0.17, 0.16
+_TITLE_HEIGHT, _LINE_HEIGHT, _STRIP_SPACE = 0.23, 0.17, 0.16
 """Height of a task's title, of a line (legend, or class above an image), and of the space below a task, in inches."""
+_MAX_ASPECT = 1.5
+"""Largest height of an image on the sheet, relative to its width; taller images are drawn narrower."""
 _DPI = 110
 
 
 @dataclass(frozen=True)
 class _Strip:
-    """Title, legend and images of one task on the sheet; all lengths are in inches."""
+    """Part of the sheet with the title, legend and images of one task; all lengths are in inches."""
 
     task: Task
     samples: list[Sample]
@@ -46,7 +48,7 @@ class _Strip:
     @property
     def row_count(self) -> int:
         """Number of rows of images."""
-        return -(-len(self.samples) // self.per_row)
+        return -(-len(self.samples) // self.per_row)  # rounded up
 
     @property
     def legend(self) -> tuple[str, ...]:
@@ -62,26 +64,26 @@ class _Strip:
                 assert_never(self.task.type)
 
     @property
-    def head(self) -> float:
+    def header_height(self) -> float:
         """Height of title and legend."""
-        return _TITLE + (_LINE if self.legend else 0)
+        return _TITLE_HEIGHT + (_LINE_HEIGHT if self.legend else 0)
 
     @property
-    def caption(self) -> float:
-        """Height of the class name above an image."""
-        return _LINE if has_class_label(self.task.type) else 0
+    def caption_height(self) -> float:
+        """Height of the class name above an image; 0 for tasks without classes of images."""
+        return _LINE_HEIGHT if has_class_label(self.task.type) else 0
 
     @property
     def height(self) -> float:
         """Height of the strip."""
-        return self.head + self.row_count * (self.panel_height + self.caption + _GAP) + _SPACE
+        return self.header_height + self.row_count * (self.panel_height + self.caption_height + _GAP) + _STRIP_SPACE
 
 
 def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4) -> None:
-    """Write a PNG with randomly drawn samples of each task.
+    """Write a PNG with random samples of each task.
 
-    Masks are drawn as outlines of their classes, landmarks with their numbers, classes as titles. More than four tasks
-    are in two columns.
+    Masks are drawn as outlines of their classes, landmarks as numbered crosses, and classes as titles. More than four
+    tasks are arranged in two columns.
 
     Args:
         dataset: The valid samples.
@@ -98,7 +100,7 @@ def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4)
 
     strips = [_make_strip(task, dataset.by_task[task.id], per_task, max_pixels) for task in dataset.tasks.values()]
     columns = _arrange_columns(strips, 2 if len(strips) > 4 else 1)
-    width = per_task * (_PANEL + _GAP) + _MARGIN
+    width = per_task * (_PANEL_WIDTH + _GAP) + _MARGIN
     height = max(sum(strip.height for strip in column) for column in columns) + 2 * _MARGIN
     figure = Figure(figsize=(len(columns) * width + _MARGIN, height), dpi=_DPI)
     FigureCanvasAgg(figure)
@@ -113,23 +115,22 @@ def draw_sheet(dataset: Dataset, path: Path, max_pixels: int, per_task: int = 4)
 
 
 def choose_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Choose samples at random, but the same in each call; classes alternate, and so do subjects within a class."""
+    """Choose samples at random, but equally in each call; classes alternate, and subjects alternate within a class."""
     if not samples:
         return []
     rng = make_generator("sheet", samples[0].task_id)
     shuffled = [samples[i] for i in rng.permutation(len(samples))]
-    frames: Counter[str] = Counter()
+    subject_counts: Counter[str] = Counter()
     by_class: dict[int, list[tuple[int, int]]] = {}
     for position, sample in enumerate(shuffled):
-        # Sorted by the number of the frame, the first frame of every subject precedes each subject's second one.
-        by_class.setdefault(sample.stratum, []).append((frames[sample.subject_id], position))
-        frames[sample.subject_id] += 1
-    turns = [
-        (turn, label, position)
-        for label, entries in by_class.items()
-        for turn, (_, position) in enumerate(sorted(entries))
-    ]
-    return [shuffled[position] for _, _, position in sorted(turns)[:count]]
+        # Sorted by this number, the first sample of every subject precedes the second sample of any subject.
+        by_class.setdefault(sample.stratum, []).append((subject_counts[sample.subject_id], position))
+        subject_counts[sample.subject_id] += 1
+    order: list[tuple[int, int, int]] = []
+    for label, entries in by_class.items():
+        # Sorted by turn, the first sample of every class precedes the second sample of any class.
+        order += [(turn, label, position) for turn, (_, position) in enumerate(sorted(entries))]
+    return [shuffled[position] for _, _, position in sorted(order)[:count]]
 
 
 def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint8], max_pixels: int) -> None:
@@ -146,7 +147,7 @@ def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint
     if sample.mask_path is not None:
         mask = read_mask(sample.mask_path, True, max_pixels)
         for label in range(1, task.num_classes):
-            # A border of background is added, so that regions at the image's border have closed outlines.
+            # A border of background, so that regions at the image's border have closed outlines.
             region = np.pad(mask == label, 1)
             if region.any():
                 grid_x, grid_y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
@@ -155,7 +156,7 @@ def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint
         axes.set_title(task.class_names[sample.label], fontsize=7.5, pad=2.5)
     if sample.box is not None:
         x0, y0, x1, y1 = sample.box
-        # In matplotlib, pixels have their centers at whole numbers; in the index, their borders are at whole numbers.
+        # Pixel centers are at integers in matplotlib, but at .5 in the index.
         axes.plot(np.array([x0, x1, x1, x0, x0]) - 0.5, np.array([y0, y0, y1, y1, y0]) - 0.5, color=_color(1), lw=1.3)
     for number, (x, y) in enumerate(sample.points or (), start=1):
         axes.plot(x - 0.5, y - 0.5, "+", color=_color(number), markersize=8, markeredgewidth=1.6)
@@ -182,16 +183,17 @@ def _make_strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels
     chosen = choose_samples(samples, max(per_task, classes))
     images = [read_image(sample.image_path, 1, max_pixels)[:, :, 0] for sample in chosen]
     tallest = max((image.shape[0] / image.shape[1] for image in images), default=1.0)
-    return _Strip(task, chosen, images, max_pixels, _PANEL * min(tallest, 1.5), per_task)
+    return _Strip(task, chosen, images, max_pixels, _PANEL_WIDTH * min(tallest, _MAX_ASPECT), per_task)
 
 
 def _arrange_columns(strips: Sequence[_Strip], count: int) -> list[list[_Strip]]:
-    """Distribute the strips over columns of about the same height, in order."""
+    """Distribute the strips, in order, over columns of similar height."""
     column_height = sum(strip.height for strip in strips) / count
     columns: list[list[_Strip]] = [[] for _ in range(count)]
     top = 0.0
     for strip in strips:
-        columns[min(int((top + strip.height / 2) / column_height), count - 1)].append(strip)
+        center = top + strip.height / 2
+        columns[min(int(center / column_height), count - 1)].append(strip)
         top += strip.height
     return [column for column in columns if column]
 
@@ -211,22 +213,22 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
     def write(x: float, y: float, text: str, **style: object) -> None:
         figure.text(x / width, 1 - y / height, text, va="top", **style)  # type: ignore[arg-type]
 
-    # Offsets after a name are its number of characters times their mean width; the exact width is not needed here.
+    # The width of a name is estimated by its number of characters, because matplotlib measures text only when drawing.
     write(left, top, task.id, fontsize=9.5, weight="bold")
     write(
         left + 0.09 * len(task.id) + 0.1, top + 0.015, f"{task.type}, {task.clinical_group}", fontsize=8, color="#444"
     )
     x = left
     for number, name in enumerate(strip.legend, 1):
-        write(x, top + _TITLE - 0.03, "\u25a0", fontsize=9, color=_color(number))
-        write(x + 0.12, top + _TITLE - 0.015, name, fontsize=7.5)
+        write(x, top + _TITLE_HEIGHT - 0.03, "\u25a0", fontsize=9, color=_color(number))
+        write(x + 0.12, top + _TITLE_HEIGHT - 0.015, name, fontsize=7.5)
         x += 0.25 + 0.068 * len(name)
     for position, (sample, image) in enumerate(zip(strip.samples, strip.images, strict=True)):
         row, column = divmod(position, strip.per_row)
-        y = top + strip.head + row * (strip.panel_height + strip.caption + _GAP) + strip.caption
-        x = left + column * (_PANEL + _GAP)
+        y = top + strip.header_height + row * (strip.panel_height + strip.caption_height + _GAP) + strip.caption_height
+        x = left + column * (_PANEL_WIDTH + _GAP)
         axes = figure.add_axes(
-            (x / width, 1 - (y + strip.panel_height) / height, _PANEL / width, strip.panel_height / height)
+            (x / width, 1 - (y + strip.panel_height) / height, _PANEL_WIDTH / width, strip.panel_height / height)
         )
         axes.set_axis_off()
         axes.set_anchor("N")

@@ -1,4 +1,4 @@
-"""Classification data with one folder per class: `images/benign/x.png`, `images/malignant/y.png`."""
+"""Reader of classification data with one folder per class: `images/benign/x.png`, `images/malignant/y.png`."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""Boxes and keypoints from COCO's JSON (https://cocodataset.org/#format-data), of one category and one per image."""
+"""Reader of boxes or keypoints in COCO's JSON format (https://cocodataset.org/#format-data).
+
+One category is read, with one object per image, because a sample has one box or one set of landmarks.
+"""
 
 import json
 import math
@@ -12,7 +15,7 @@ from usaggr.errors import ConfigError, DataError, one_of
 
 Kind = Literal["boxes", "keypoints"]
 """Labels to read."""
-Several = Literal["refuse", "largest"]
+SeveralObjects = Literal["refuse", "largest"]
 """Treatment of images with several objects."""
 
 _Entry = Mapping[str, Any]
@@ -25,7 +28,7 @@ def read_coco(
     task: str,
     kind: Kind,
     category: str | None = None,
-    several: Several = "refuse",
+    several: SeveralObjects = "refuse",
 ) -> SourceTable:
     """Read one task from a COCO file: one box per image (detection), or the keypoints of one object (landmarks).
 
@@ -49,11 +52,11 @@ def read_coco(
     selected = _select_category(annotations, content["categories"], category)
     objects: dict[int, list[_Entry]] = defaultdict(list)
     for annotation in content["annotations"]:
-        # Crowd annotations are regions with many objects, not single objects.
+        # A crowd annotation is a region with many objects.
         if annotation.get("category_id") == selected.get("id") and not annotation.get("iscrowd"):
             objects[annotation["image_id"]].append(annotation)
-    points = tuple(str(name) for name in selected.get("keypoints", ()))
-    if kind == "keypoints" and not points:
+    keypoints = tuple(str(name) for name in selected.get("keypoints", ()))
+    if kind == "keypoints" and not keypoints:
         raise DataError(f"{annotations}: the category {selected.get('name')} has no list of keypoints")
     image_ids = {entry["id"] for entry in content["images"]}
     left_out = [
@@ -68,17 +71,17 @@ def read_coco(
                 f"{annotations}: image {entry['file_name']} is not in {images}; give its folder as --images"
             )
         annotated = _select_object(annotations, image, objects.get(entry["id"], []), several)
-        row = _make_row(image, annotated, kind, len(points)) if annotated is not None else "no object"
+        row = _make_row(image, annotated, kind, len(keypoints)) if annotated is not None else "no object"
         if isinstance(row, str):
             left_out.append(f"{image}: {row}")
         else:
             source_rows.append(row)
-    names = points if kind == "keypoints" else (str(selected.get("name", "box")),)
+    names = keypoints if kind == "keypoints" else (str(selected.get("name", "box")),)
     task_type: Literal["detection", "regression"] = "detection" if kind == "boxes" else "regression"
     return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out))
 
 
-def as_kind(text: str) -> Kind:
+def parse_kind(text: str) -> Kind:
     """Return the kind of labels for a name on the command line.
 
     Raises:
@@ -91,7 +94,7 @@ def as_kind(text: str) -> Kind:
             raise ConfigError(one_of("--kind", text, get_args(Kind)))
 
 
-def as_several(text: str) -> Several:
+def parse_several(text: str) -> SeveralObjects:
     """Return the treatment of several objects for a name on the command line.
 
     Raises:
@@ -101,7 +104,7 @@ def as_several(text: str) -> Several:
         case "refuse" | "largest":
             return text
         case _:
-            raise ConfigError(one_of("--several", text, get_args(Several)))
+            raise ConfigError(one_of("--several", text, get_args(SeveralObjects)))
 
 
 def _read_content(path: Path) -> dict[str, list[_Entry]]:
@@ -151,7 +154,7 @@ def _select_category(path: Path, categories: Sequence[_Entry], name: str | None)
     return categories[names.index(name)]
 
 
-def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: Several) -> _Entry | None:
+def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: SeveralObjects) -> _Entry | None:
     """Return the object of an image, or None if it has none.
 
     Args:
@@ -167,10 +170,11 @@ def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: 
             f"{path}: image {image.name} has {len(objects)} objects, but a sample has one; add --several largest to "
             "select the largest"
         )
-    return max(objects, key=_box_area)
+    return max(objects, key=_compute_box_area)
 
 
-def _box_area(annotation: _Entry) -> float:
+def _compute_box_area(annotation: _Entry) -> float:
+    """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
     box = _parse_numbers(annotation.get("bbox"), 4)
     return box[2] * box[3] if box else -1.0
 
@@ -194,9 +198,10 @@ def _make_row(image: Path, annotation: _Entry, kind: Kind, points: int) -> Sourc
     if values is None:
         return f"keypoints are not {points} times x, y, v"
     triples = [values[i : i + 3] for i in range(0, len(values), 3)]
-    if any(triple[2] == 0 for triple in triples):
+    # v is 0 (not labeled; x and y are 0, too), 1 (labeled but not visible) or 2 (labeled and visible).
+    if any(visibility == 0 for _, _, visibility in triples):
         return "a keypoint is not labeled (v=0)"
-    # COCO's coordinates start at the corner of a pixel, as those of usaggr.
+    # COCO's coordinates start at the corner of the first pixel, as in usaggr, so they need no shift.
     return SourceRow(image, points=tuple((x, y) for x, y, _ in triples))
 
 

@@ -1,4 +1,4 @@
-"""Segmentation data in two folders: the name of a mask is that of its image, or is made from it by a pattern."""
+"""Reader of segmentation data in a folder of images and a folder of masks, which are paired by their names."""
 
 from pathlib import Path
 
@@ -33,22 +33,28 @@ def read_masks(images: Path, masks: Path, task: str, num_classes: int = 2, mask_
         )
     if num_classes < 2:
         raise ConfigError(f"--classes: {num_classes} is too few; give at least 2, including the background")
-    mask_files: dict[Path, Path] = {}
+    mask_files: dict[Path, Path] = {}  # by path without suffix, because masks are often PNG and images JPEG
     for path in find_images(masks):
         key = path.relative_to(masks).with_suffix("")
         if key in mask_files:
             raise ConfigError(f"{path}: has the same name as {mask_files[key].name}; an image has one mask")
         mask_files[key] = path
-    mask_keys = {path: _mask_key(path.relative_to(images), mask_name) for path in find_images(images)}
+    mask_keys = {path: _make_mask_key(path.relative_to(images), mask_name) for path in find_images(images)}
     used = {mask_files[key] for key in mask_keys.values() if key in mask_files}
     # If masks and images are in the same folder, masks must not be read as images.
-    mask_keys = {image: key for image, key in mask_keys.items() if mask_name == "{name}" or image not in used}
-    paired = tuple(SourceRow(image, mask=mask_files[key]) for image, key in mask_keys.items() if key in mask_files)
-    left_out = [f"{image}: no mask {masks / key}.*" for image, key in mask_keys.items() if key not in mask_files]
+    if mask_name != "{name}":
+        mask_keys = {image: key for image, key in mask_keys.items() if image not in used}
+    paired: list[SourceRow] = []
+    left_out: list[str] = []
+    for image, key in mask_keys.items():
+        if key in mask_files:
+            paired.append(SourceRow(image, mask=mask_files[key]))
+        else:
+            left_out.append(f"{image}: no mask {masks / key}.*")
     left_out += [f"{mask}: no image" for mask in mask_files.values() if mask not in used and mask not in mask_keys]
-    return SourceTable(task, "segmentation", num_classes, paired, left_out=tuple(left_out))
+    return SourceTable(task, "segmentation", num_classes, tuple(paired), left_out=tuple(left_out))
 
 
-def _mask_key(image: Path, mask_name: str) -> Path:
+def _make_mask_key(image: Path, mask_name: str) -> Path:
     """Return the path of an image's mask without suffix; both paths are relative to their folders."""
     return image.with_name(mask_name.replace("{name}", image.stem))

@@ -1,14 +1,14 @@
-"""Rows of an index that is made from another layout, and the index file."""
+"""The table that readers of other layouts return, and the index file that is written from it."""
 
 import csv
 import io
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from usaggr.data.read.index import label_columns, task_name
+from usaggr.data.read.index import format_task_type, list_label_columns
 from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.read.subject_names import normalize_subject
 from usaggr.errors import ConfigError, DataError
@@ -18,11 +18,12 @@ from usaggr.tasks import TaskType
 
 @dataclass(frozen=True)
 class SourceRow:
-    """An image with its label, before it is a row of an index; only the label of the task's type is set."""
+    """An image with its label, from which a row of an index is made; only the label of the task's type is set."""
 
     image: Path
     mask: Path | None = None
     label: int | None = None
+    """Class index, from 0."""
     box: tuple[float, float, float, float] | None = None
     """x_min, y_min, x_max, y_max in pixels."""
     points: tuple[tuple[float, float], ...] | None = None
@@ -33,7 +34,7 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class SourceTable:
-    """One task, as a reader of another layout returns it."""
+    """One task, read from another layout."""
 
     task: str
     type: TaskType
@@ -42,7 +43,7 @@ class SourceTable:
     class_names: tuple[str, ...] = ()
     """Names of the classes or landmarks; empty if the source has none."""
     left_out: tuple[str, ...] = ()
-    """Files that are not samples, one line per file with the reason."""
+    """Descriptions of the files that are not samples, with the reason; one line per file."""
 
 
 def find_images(folder: Path, pattern: str = "**/*") -> list[Path]:
@@ -63,20 +64,26 @@ def find_images(folder: Path, pattern: str = "**/*") -> list[Path]:
     return files
 
 
-def index_text(table: SourceTable, root: Path) -> str:
+def format_index(table: SourceTable, root: Path) -> str:
     """Return the content of the index file, with paths relative to `<root>/csv_files`.
 
     Raises:
         DataError: A file is outside the root.
     """
-    columns = ["image_path", *label_columns(table.type, table.num_classes), "task_name", "task_id", "num_classes"]
+    columns = ["image_path", *list_label_columns(table.type, table.num_classes), "task_name", "task_id", "num_classes"]
     columns += sorted({name for row in table.rows for name in row.columns} - set(columns))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in table.rows:
-        fixed = {"task_name": task_name(table.type), "task_id": table.task, "num_classes": str(table.num_classes)}
-        writer.writerow({"image_path": _relative(row.image, root), **_label_cells(row, root), **fixed, **row.columns})
+        fixed = {
+            "task_name": format_task_type(table.type),
+            "task_id": table.task,
+            "num_classes": str(table.num_classes),
+        }
+        writer.writerow(
+            {"image_path": _format_path(row.image, root), **_format_label(row, root), **fixed, **row.columns}
+        )
     return text.getvalue()
 
 
@@ -91,7 +98,7 @@ def write_index(table: SourceTable, root: Path) -> Path:
     path = root / "csv_files" / f"{table.task}.csv"
     if path.exists():
         raise DataError(f"{path}: exists; remove it, or give another --task")
-    write_atomic(path, index_text(table, root))
+    write_atomic(path, format_index(table, root))
     return path
 
 
@@ -109,7 +116,7 @@ def check_task_name(task: str) -> None:
         )
 
 
-def with_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list[SourceRow]:
+def add_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list[SourceRow]:
     """Return the rows with the subject that a regular expression finds in the names of their images.
 
     The subject is the first group of the expression, or the complete match if it has no group. With None, the rows are
@@ -137,26 +144,29 @@ def with_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list
                 f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which is read as a missing value"
             )
         columns = {**row.columns, "subject_id": subject}
-        completed.append(SourceRow(row.image, row.mask, row.label, row.box, row.points, columns))
+        completed.append(replace(row, columns=columns))
     return completed
 
 
-def _label_cells(row: SourceRow, root: Path) -> dict[str, str]:
+def _format_label(row: SourceRow, root: Path) -> dict[str, str]:
+    """Return the cells of a row's label by column."""
     cells: dict[str, str] = {}
     if row.mask is not None:
-        cells["mask_path"] = _relative(row.mask, root)
+        cells["mask_path"] = _format_path(row.mask, root)
     if row.label is not None:
         cells["mask"] = str(row.label)
     if row.box is not None:
-        cells |= {name: f"{v:.10g}" for name, v in zip(("x_min", "y_min", "x_max", "y_max"), row.box, strict=True)}
+        cells |= {
+            name: f"{value:.10g}" for name, value in zip(list_label_columns("detection", 1), row.box, strict=True)
+        }
     for number, point in enumerate(row.points or (), start=1):
         cells[f"point_{number}_xy"] = json.dumps(list(point))
     return cells
 
 
-def _relative(path: Path, root: Path) -> str:
-    """Return the path of a file as the index writes it, relative to csv_files/."""
-    real, top = path.resolve(), root.resolve()
-    if not real.is_relative_to(top):
+def _format_path(path: Path, root: Path) -> str:
+    """Return the path of a file relative to `<root>/csv_files`, as the index contains it."""
+    real_path, real_root = path.resolve(), root.resolve()
+    if not real_path.is_relative_to(real_root):
         raise DataError(f"{path}: is outside --out {root}; no image is copied, so --out must contain the images")
-    return "../" + os.path.relpath(real, top).replace(os.sep, "/")
+    return "../" + os.path.relpath(real_path, real_root).replace(os.sep, "/")

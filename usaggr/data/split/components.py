@@ -24,6 +24,7 @@ def number_components(samples: Sequence[Sample]) -> list[int]:
 
     first_with: dict[Hashable, int] = {}
     for i, sample in enumerate(samples):
+        # The kind is part of the link: a subject may have the same name as a path.
         for link in (("image", sample.image_hash), ("path", sample.image_path), ("subject", sample.subject_id)):
             first = first_with.setdefault(link, i)
             # Roots are joined, not the samples: this sample may connect two components that already exist.

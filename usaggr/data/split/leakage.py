@@ -10,22 +10,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 KINDS = ("components", "images", "files", "subjects")
-"""Kinds of things that are counted: components, distinct image bytes, distinct image files, patients or videos."""
+"""Kinds of identifiers that must not be in two subsets: component, image bytes, image file, patient or video."""
 
 IN_TWO_FOLDS = "_in_two_folds"
-"""Suffix of the counts in data.json that should be 0; results of older versions have it too."""
+"""Suffix of the counts in data.json that must be 0. It says "folds" because stored results keep their keys."""
 
 _MISSING_MARKS = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"}) | {
     *("#n/a", "#n/a n/a", "#na", "#nv", "#null!", "#ref!", "#value!", "#name?", "#div/0!", "#num!"),
     *("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
 }
-"""Marks of missing values, in lower case: of programs and data bases, of spreadsheets, of older C libraries."""
+"""Marks of missing values in lower case, from databases and pandas, spreadsheets, and older C libraries.
+
+Repeated from `subject_names` on purpose: a wrong entry there must not also be wrong in the proof."""
 _MISSING_MARKS_EXACT = ("NA", "NaT")  # in lower case these may be initials of a patient
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedSample:
-    """A sample's subset, and everything that identifies its image and its patient."""
+    """A sample's subset, and all identifiers of its image and its patient."""
 
     subset: str
     component: int
@@ -39,20 +41,20 @@ class PlacedSample:
 
 @dataclass(frozen=True)
 class Proof:
-    """Distinct components, images, files and subjects, and those that are in more than one subset."""
+    """Numbers of distinct components, images, files and subjects, and those that are in more than one subset."""
 
     totals: dict[str, int]
-    """Number of distinct things by kind; a kind without any data is left out."""
+    """Number of distinct identifiers by kind; kinds without any identifier are left out."""
     shared: dict[str, tuple[str, ...]]
-    """Things in more than one subset, by kind, each with its subsets, such as "17 (train, test)"."""
+    """Identifiers in more than one subset, by kind, each with its subsets, such as "17 (train, test)"."""
 
     @property
     def is_disjoint(self) -> bool:
-        """True if nothing is in more than one subset."""
+        """True if no identifier is in more than one subset."""
         return not any(self.shared.values())
 
-    def sentence(self) -> str:
-        """Return the result in one line, with the first thing that is in two subsets."""
+    def describe(self) -> str:
+        """Describe the result in one line; if subsets overlap, with the first shared identifier as an example."""
         totals = ", ".join(_count(total, kind) for kind, total in self.totals.items())
         if self.is_disjoint:
             return f"subsets are disjoint: none of {totals} is in two subsets"
@@ -60,18 +62,18 @@ class Proof:
         first = next(f"{kind.removesuffix('s')} {shared[0]}" for kind, shared in self.shared.items() if shared)
         return f"subsets are not disjoint: of {totals}, these are in two subsets: {counts}, such as {first}"
 
-    def counts(self) -> dict[str, int]:
-        """Return the counts under their names in data.json: `subjects`, `subjects_in_two_folds`, ..."""
-        return {
-            name: count
-            for kind, total in self.totals.items()
-            for name, count in ((kind, total), (f"{kind}{IN_TWO_FOLDS}", len(self.shared[kind])))
-        }
+    def list_counts(self) -> dict[str, int]:
+        """Return the counts by their names in data.json: `subjects`, `subjects_in_two_folds`, ..."""
+        named: dict[str, int] = {}
+        for kind, total in self.totals.items():
+            named[kind] = total
+            named[f"{kind}{IN_TWO_FOLDS}"] = len(self.shared[kind])
+        return named
 
 
 def prove_disjoint(samples: Iterable[PlacedSample]) -> Proof:
     """Find components, images, files and subjects that are in more than one subset, over all tasks."""
-    # Kind: thing: its subsets. The innermost dictionary is a set that keeps its order.
+    # Subsets by kind and identifier. The innermost dictionary serves as a set that keeps its order.
     subsets: dict[str, dict[str, dict[str, None]]] = {kind: {} for kind in KINDS}
     for sample in samples:
         patient = _normalize_patient(sample.subject) or sample.image_hash or sample.file
@@ -81,11 +83,11 @@ def prove_disjoint(samples: Iterable[PlacedSample]) -> Proof:
                 subsets[kind].setdefault(identifier, {})[sample.subset] = None
     totals: dict[str, int] = {}
     shared: dict[str, tuple[str, ...]] = {}
-    for kind, subsets_of in subsets.items():
-        if subsets_of:
-            totals[kind] = len(subsets_of)
+    for kind, by_identifier in subsets.items():
+        if by_identifier:
+            totals[kind] = len(by_identifier)
             shared[kind] = tuple(
-                f"{identifier} ({', '.join(names)})" for identifier, names in subsets_of.items() if len(names) > 1
+                f"{identifier} ({', '.join(names)})" for identifier, names in by_identifier.items() if len(names) > 1
             )
     return Proof(totals, shared)
 
@@ -102,24 +104,27 @@ def _normalize_patient(written: str) -> str:
     name = re.sub(" +", " ", unicodedata.normalize("NFC", name)).strip()
     if not re.search(r"[^\W_]", name) or name in _MISSING_MARKS_EXACT or name.lower() in _MISSING_MARKS:
         return ""
-    return _integer_digits(name) or name
+    return _parse_integer_digits(name) or name
 
 
-def _integer_digits(name: str) -> str:
+def _parse_integer_digits(name: str) -> str:
     """Return the digits of an integer that a table program wrote as a float (17.0, 1e+05); empty for other text."""
+    # Independent of the expressions in `subject_names`, so that the proof does not share their errors.
     mantissa, plus, exponent = re.sub("[eE]", "e", name).partition("e+")
     sign = "-" if mantissa.startswith("-") else ""
     integer, _, fraction = mantissa.removeprefix("-").partition(".")
-    if not _all_digits(integer) or not _all_digits(fraction or "0"):
+    if not _has_only_digits(integer) or not _has_only_digits(fraction or "0"):
         return ""
     if not plus:
         return "" if fraction.strip("0") else sign + integer
     # Table programs write one digit before the point and two in the exponent; other text is a name such as "12e+5".
-    if len(exponent) != 2 or not _all_digits(exponent) or len(integer) != 1 or integer == "0" or mantissa[-1] == ".":
+    is_mantissa = len(integer) == 1 and integer != "0" and not mantissa.endswith(".")
+    is_exponent = len(exponent) == 2 and _has_only_digits(exponent)
+    if not is_mantissa or not is_exponent:
         return ""
     shift = int(exponent)  # positions by which the decimal point moves to the right
     return "" if fraction[shift:].strip("0") else sign + integer + fraction[:shift].ljust(shift, "0")
 
 
-def _all_digits(text: str) -> bool:
+def _has_only_digits(text: str) -> bool:
     return text.isascii() and text.isdecimal()

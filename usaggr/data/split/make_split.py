@@ -1,11 +1,12 @@
 """The split of a data set into train, val and test subsets.
 
-A sample's subset depends on the data and the split's seed alone. It depends neither on the order of files nor on which
-tasks share a model. The split has three steps:
+A sample's subset depends only on the data and the split's seed, not on the order of files or on which tasks share a
+model. The split has three steps:
 
 1. Group the samples into components, which are never divided (`components.py`).
-2. Take over the subsets that an official split names in the index; add validation samples where it has none.
-3. Assign the other components so that the subsets hold their fraction of each task and class (`stratify.py`).
+2. Keep the subsets of an official split (the index's column `split`); if it has no validation samples, take some from
+   its training samples.
+3. Assign the other components so that each subset has its fraction of each task and class (`stratify.py`).
 """
 
 import hashlib
@@ -47,7 +48,7 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
 
     Args:
         dataset: samples of all tasks.
-        config: seed, fractions of train, val and test, and what to do with conflicts of an official split.
+        config: seed, fractions of train, val and test, and the treatment of conflicts in an official split.
 
     Raises:
         DataError: an official split divides a component, and `config.conflict` is `error`.
@@ -59,17 +60,18 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
 
     official, dropped_ids = _official_subsets(components, config.conflict)
     official |= _carve_validation(official, components, config)
-    # Official samples count towards the fractions of the split, dropped ones do not.
+    # Samples with an official subset count towards the fractions of the split; dropped ones do not.
     fixed = [
         (subset, _count_strata(s for s in components[number] if s.official_subset in (subset, None)))
         for number, subset in official.items()
     ]
     free = _sort_by_size({c: samples for c, samples in components.items() if c not in official}, config.seed)
-    subset_of = {**official, **assign_components(free, fixed, config.fractions)}
-    return Split(
-        tuple(numbers),
-        tuple(None if id(s) in dropped_ids else subset_of[c] for c, s in zip(numbers, dataset.samples, strict=True)),
+    component_subsets = {**official, **assign_components(free, fixed, config.fractions)}
+    sample_subsets = tuple(
+        None if id(sample) in dropped_ids else component_subsets[number]
+        for number, sample in zip(numbers, dataset.samples, strict=True)
     )
+    return Split(tuple(numbers), sample_subsets)
 
 
 def _official_subsets(
@@ -79,7 +81,7 @@ def _official_subsets(
 
     Args:
         components: samples of each component.
-        conflict: what to do with a component whose samples have several official subsets.
+        conflict: treatment of components whose samples have several official subsets.
 
     Returns:
         The subset of each component with an official one, and the `id()` of each sample to drop.
@@ -121,7 +123,7 @@ def _describe_conflict(samples: Iterable[Sample]) -> str:
 
 
 def _carve_validation(official: Mapping[int, Subset], components: Components, config: SplitConfig) -> dict[int, Subset]:
-    """Take validation samples from official training samples, for tasks whose official split has none.
+    """Take validation samples from the official training samples of tasks without official validation samples.
 
     Args:
         official: subset of each component with an official one.
@@ -129,14 +131,14 @@ def _carve_validation(official: Mapping[int, Subset], components: Components, co
         config: seed of the split, and the fractions of train, val and test.
 
     Returns:
-        The new subset, train or val, of each component that was divided this way.
+        The new subset, train or val, of each component that may become validation data.
     """
     tasks_with_val = {s.task_id for c, subset in official.items() if subset == "val" for s in components[c]}
-    training = {
-        c: components[c]
-        for c, subset in official.items()
-        if subset == "train" and not any(s.task_id in tasks_with_val for s in components[c])
-    }
+    training: dict[int, Sequence[Sample]] = {}
+    for number, subset in official.items():
+        has_val = any(s.task_id in tasks_with_val for s in components[number])
+        if subset == "train" and not has_val:
+            training[number] = components[number]
     if not training:
         return {}
     train, val = config.fractions[0], config.fractions[1]
@@ -155,9 +157,9 @@ def _sort_by_size(components: Components, seed: int) -> dict[int, StratumCounts]
 
 
 def _tie_break_key(samples: Sequence[Sample], seed: int) -> str:
-    """Return a component's sort key among those of its size: a hash of the seed and its first sample.
+    """Return the sort key of a component among those of equal size: a hash of the seed and its first sample.
 
-    Unlike a random number generator, a hash gives a component the same key when other components come or go.
+    Unlike a drawn number, the hash of a component stays the same if other components are added or removed.
     """
     name = min((s.task_id, s.sample_id) for s in samples)
     return hashlib.sha256(f"{seed}\0{name[0]}\0{name[1]}".encode()).hexdigest()

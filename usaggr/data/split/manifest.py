@@ -1,7 +1,7 @@
-"""The manifest of a data set: its split and rankings, and the files split.csv and data.json that hold them.
+"""The manifest of a data set: its split and rankings, stored in split.csv and data.json.
 
-A study's directory keeps the manifest of its data. Reports therefore need no images, and results of another data set or
-split are refused.
+The directory of a study contains the manifest of its data. Reports therefore need no images, and results of another
+data set or split are refused.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.split import NO_SUBSET, SUBSETS, SplitRow, Subset, write_split_rows
 
 MIN_TEST_SUBJECTS = 5
-"""Smallest number of test subjects with which a task gets a verdict; with fewer, it gets scores alone."""
+"""Smallest number of test subjects with which a task gets a verdict; with fewer, only its scores are reported."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Manifest:
             digest.update(f"{sample.task_id}\0{sample.sample_id}\0{subset}\n".encode())
         return digest.hexdigest()
 
-    def training_samples(self, task_id: str, scale: float | int, seed: int) -> tuple[str, ...]:
+    def select_training_samples(self, task_id: str, scale: float | int, seed: int) -> tuple[str, ...]:
         """Return the ids of a task's training samples at a scale, in rank order.
 
         Args:
@@ -69,31 +69,35 @@ class Manifest:
         ranking = self.ranks[seed][task_id]
         return ranking[: count_at_scale(scale, len(ranking), self._count_cover(task_id, seed))]
 
-    def task_content(self, task_id: str) -> str:
-        """Return a hash of the content and the subsets of a task's samples, which fingerprints of its runs contain."""
-        return self._task_content[task_id]
+    def get_task_hash(self, task_id: str) -> str:
+        """Return the hash of the content and the subsets of a task's samples; fingerprints of its runs contain it."""
+        return self._task_hashes[task_id]
 
     def _count_cover(self, task_id: str, seed: int) -> int:
-        """Return the number of samples from the start of a ranking that hold all of its classes; cached."""
+        """Return the number of samples from the start of a ranking that contain all of its classes; cached."""
         cover = self._covers.get((task_id, seed))
         if cover is None:
             strata, ranking = self._strata[task_id], self.ranks[seed][task_id]
-            has_one_class = len(set(strata.values())) == 1
-            cover = min(1, len(ranking)) if has_one_class else count_cover([strata[sample_id] for sample_id in ranking])
+            if len(set(strata.values())) == 1:  # most tasks have one class, for which nothing has to be counted
+                cover = min(1, len(ranking))
+            else:
+                cover = count_cover([strata[sample_id] for sample_id in ranking])
             self._covers[task_id, seed] = cover
         return cover
 
     @cached_property
     def _covers(self) -> dict[tuple[str, int], int]:
+        """Cache of `_count_cover`, by task and seed."""
         return {}
 
     @cached_property
     def _strata(self) -> dict[str, dict[str, int]]:
+        """Stratum of each sample, by task and sample id."""
         return {task_id: {s.sample_id: s.stratum for s in samples} for task_id, samples in self.dataset.by_task.items()}
 
     @cached_property
-    def _task_content(self) -> dict[str, str]:
-        # The task's names, organ and clinical group are left out: they change no run.
+    def _task_hashes(self) -> dict[str, str]:
+        # Class names, organs and clinical groups are left out, because they change no run.
         digests = {
             task.id: hashlib.sha256(repr((task.id, task.type, task.num_classes)).encode())
             for task in self.dataset.tasks.values()
@@ -110,7 +114,7 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
 
     Args:
         dataset: samples of all tasks.
-        config: how to split, and whether each seed draws its own ranking (`data.subset`).
+        config: configuration of the split, and whether each seed draws its own ranking (`data.subset`).
         seeds: seeds of the study.
 
     Raises:
@@ -135,11 +139,13 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
     # With data.subset=fixed, all seeds share one ranking, drawn by the split's seed.
     ranking_seeds = {seed: seed if config.subset == "per_seed" else config.split.seed for seed in seeds}
     rankers = [Ranker(task_id, training[task_id]) for task_id in dataset.tasks]
-    rankings = {s: {ranker.task_id: ranker.rank(s) for ranker in rankers} for s in sorted(set(ranking_seeds.values()))}
+    rankings: dict[int, dict[str, tuple[str, ...]]] = {}
+    for ranking_seed in sorted(set(ranking_seeds.values())):
+        rankings[ranking_seed] = {ranker.task_id: ranker.rank(ranking_seed) for ranker in rankers}
     return Manifest(dataset, split, {seed: rankings[ranking_seeds[seed]] for seed in seeds})
 
 
-def describe(manifest: Manifest) -> dict[str, Any]:
+def describe_manifest(manifest: Manifest) -> dict[str, Any]:
     """Return the content of data.json: tasks with counts, skipped rows, and the proof that subsets are disjoint."""
     tasks = []
     for task in manifest.dataset.tasks.values():
@@ -171,12 +177,12 @@ def describe(manifest: Manifest) -> dict[str, Any]:
 
 
 def count_overlaps(manifest: Manifest) -> dict[str, int]:
-    """Count components, images, files and subjects, and those of each in two subsets (0 unless the split is wrong)."""
-    return prove_split(manifest.dataset, manifest.split).counts()
+    """Count components, images, files and subjects, and those in two subsets (0 unless the split is wrong)."""
+    return prove_split(manifest.dataset, manifest.split).list_counts()
 
 
 def prove_split(dataset: Dataset, split: Split) -> Proof:
-    """Prove from images, files and subjects as written in the index that none of them is in two subsets."""
+    """Prove that no image, file or subject (as written in the index) is in two subsets."""
     return prove_disjoint(
         PlacedSample(subset, component, s.image_hash, str(s.image_path), s.subject_written)
         for s, component, subset in zip(dataset.samples, split.components, split.subsets, strict=True)
@@ -192,13 +198,13 @@ def write_manifest(manifest: Manifest, directory: Path) -> None:
     """
     check_same_data(manifest, directory)
     seeds = sorted(manifest.ranks)
-    ranks, samples, split = _rank_table(manifest, seeds), manifest.dataset.samples, manifest.split
+    ranks, samples, split = _make_rank_table(manifest, seeds), manifest.dataset.samples, manifest.split
     split_rows = (
         (_make_row(sample, component, subset), ranks[i].tolist() if subset == "train" else None)
         for i, (sample, component, subset) in enumerate(zip(samples, split.components, split.subsets, strict=True))
     )
     write_split_rows(directory, seeds, split_rows)
-    write_data(directory, describe(manifest))
+    write_data(directory, describe_manifest(manifest))
 
 
 def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow:
@@ -214,7 +220,7 @@ def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow
         sample_id=sample.sample_id,
         component=component,
         fold=subset or NO_SUBSET,
-        # The id of a repeated row ends in #2, #3, ...; its image is that of the first one.
+        # The ids of further rows of one image end in #2, #3, ..., which is not part of the path.
         image_path=re.sub(r"#\d+$", "", sample.sample_id),
         subject_id=sample.subject_id,
         subject_written=sample.subject_written,
@@ -222,10 +228,10 @@ def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow
     )
 
 
-def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
-    """Return the rank of each sample of the data set for each seed, -1 if it is no training sample.
+def _make_rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
+    """Return the rank of each sample of the data set for each seed; -1 if it is not a training sample.
 
-    Ten thousand runs of a large data set have millions of ranks. In an array they take four bytes each.
+    An array of four bytes per rank, because a large data set with many seeds has millions of ranks.
 
     Returns:
         Array of shape (samples, seeds).
@@ -236,8 +242,8 @@ def _rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
     table = np.full((len(manifest.dataset.samples), len(seeds)), -1, np.int32)
     for column, seed in enumerate(seeds):
         for task_id, ids in manifest.ranks[seed].items():
-            index_of = sample_indices[task_id]
-            table[[index_of[sample_id] for sample_id in ids], column] = np.arange(len(ids), dtype=np.int32)
+            task_indices = [sample_indices[task_id][sample_id] for sample_id in ids]
+            table[task_indices, column] = np.arange(len(ids), dtype=np.int32)
     return table
 
 

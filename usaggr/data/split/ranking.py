@@ -1,7 +1,7 @@
-"""The order in which a task's training samples are used: a scale takes the first n of it, so scales nest.
+"""Ranking of a task's training samples: a scale takes the first n of them, so each scale contains the smaller ones.
 
-Classes are interleaved in proportion, and samples of a component are adjacent. A small scale therefore resembles a
-small study: it has fewer patients, and the same share of each class.
+Classes are interleaved in proportion, and the samples of a component are adjacent. A small scale therefore resembles a
+small study: it has fewer patients, but the same share of each class.
 """
 
 from collections import Counter, defaultdict
@@ -29,45 +29,42 @@ class _Component:
 
     sample_ids: tuple[str, ...]
     counts: tuple[tuple[int, int], ...]
-    """Pairs of class and number of its samples."""
+    """Number of samples of each class, as pairs of class and number."""
     main_class: int
     """The most frequent class; of equally frequent ones, the one that is rarer in the task."""
 
 
 class Ranker:
-    """Rankings of one task's training samples; what does not depend on the seed is computed once."""
+    """Ranks the training samples of one task; the parts that all seeds share are computed only once."""
 
     def __init__(self, task_id: str, samples: Iterable[TrainingSample]) -> None:
         self.task_id = task_id
         members: dict[int, list[TrainingSample]] = defaultdict(list)
-        # Sorted, so that a ranking does not depend on the order in which the index names the samples.
+        # Sorted, so that a ranking does not depend on the order of rows in the index.
         for sample in sorted(samples, key=lambda s: s.sample_id):
             members[sample.component].append(sample)
         self._class_totals = Counter(s.stratum for component in members.values() for s in component)
         self._components = [self._make_component(component) for component in members.values()]
-        self._smallest_holders: dict[int, list[int]] = {}
-        """Indices of the components with the fewest samples among those that hold a class, by class."""
-        for label in self._class_totals:
-            holders = [i for i, c in enumerate(self._components) if any(name == label for name, _ in c.counts)]
-            least = min(len(self._components[i].sample_ids) for i in holders)
-            self._smallest_holders[label] = [i for i in holders if len(self._components[i].sample_ids) == least]
+        self._smallest_holders = {label: self._find_smallest_holders(label) for label in self._class_totals}
 
     def rank(self, seed: int) -> tuple[str, ...]:
-        """Return the ids of the task's training samples in rank order, drawn by the task and the seed alone.
+        """Return the ids of the task's training samples in rank order, which depends on their classes and the seed.
 
-        The first components hold one sample of each class, so that small scales have all classes. After them, the next
-        component is of the class that is furthest behind its share.
+        The first components (the cover) contain a sample of each class, so that small scales have all classes. After
+        them, the next component is always of the class that is furthest behind its share.
         """
         rng = make_generator("ranking", self.task_id, seed)
         drawn: list[int] = rng.permutation(len(self._components)).tolist()
         cover = self._cover_classes(drawn)
         covering = set(cover)
         remaining = [i for i in drawn if i not in covering]
+        if len(self._class_totals) > 1:
+            remaining = self._interleave(cover, remaining)
         ranked: list[str] = []
-        for i in cover + (remaining if len(self._class_totals) == 1 else self._interleave(cover, remaining)):
+        for i in cover + remaining:
             ids = list(self._components[i].sample_ids)
             if len(ids) > 1:
-                rng.shuffle(ids)  # the draws of rng.permutation, without an array for a few ids
+                rng.shuffle(ids)  # draws the same numbers as rng.permutation, but makes no array of a few ids
             ranked += ids
         return tuple(ranked)
 
@@ -76,52 +73,62 @@ class Ranker:
         main_class = max(counts, key=lambda label: (counts[label], -self._class_totals[label], -label))
         return _Component(tuple(s.sample_id for s in samples), tuple(counts.items()), main_class)
 
-    def _cover_classes(self, drawn: Sequence[int]) -> list[int]:
-        """Return a few small components that together hold every class; the rarest class is covered first.
+    def _find_smallest_holders(self, label: int) -> list[int]:
+        """Return the components with the fewest samples among those that contain a class."""
+        sizes = {i: len(c.sample_ids) for i, c in enumerate(self._components) if label in dict(c.counts)}
+        smallest = min(sizes.values())
+        return [i for i, size in sizes.items() if size == smallest]
 
-        Rare classes first, because their components often hold a frequent class as well.
+    def _cover_classes(self, drawn: Sequence[int]) -> list[int]:
+        """Return a few small components that together contain every class.
+
+        The rarest class is covered first, because its component often contains a frequent class as well.
+
+        Args:
+            drawn: all components, in the order that the seed has drawn.
         """
-        position = {component: i for i, component in enumerate(drawn)}
+        positions = {component: i for i, component in enumerate(drawn)}
         cover: list[int] = []
         covered: set[int] = set()
         for label in sorted(self._class_totals, key=lambda label: (self._class_totals[label], label)):
             if label not in covered:
-                cover.append(min(self._smallest_holders[label], key=position.__getitem__))
+                cover.append(min(self._smallest_holders[label], key=positions.__getitem__))
                 covered.update(name for name, _ in self._components[cover[-1]].counts)
         return cover
 
     def _interleave(self, cover: Sequence[int], remaining: Sequence[int]) -> list[int]:
-        """Order the components after the cover: the next one is of the class furthest behind its share.
+        """Return the components after the cover in order: the next one is of the class furthest behind its share.
 
         Args:
-            cover: components that are ranked first.
+            cover: components that are ranked before.
             remaining: the other components, in the order that the seed has drawn.
         """
-        used = dict.fromkeys(self._class_totals, 0)
+        ranked_counts = dict.fromkeys(self._class_totals, 0)
         for i in cover:
             for label, n in self._components[i].counts:
-                used[label] += n
+                ranked_counts[label] += n
         queues: dict[int, list[int]] = {label: [] for label in self._class_totals}
         for i in reversed(remaining):  # pop() below takes from the end
             queues[self._components[i].main_class].append(i)
-        share = {label: n / self._class_totals[label] for label, n in used.items()}
-        waiting = sorted(label for label, queue in queues.items() if queue)
+        ranked_shares = {label: n / self._class_totals[label] for label, n in ranked_counts.items()}
+        unfinished = sorted(label for label, queue in queues.items() if queue)
         order: list[int] = []
-        while len(waiting) > 1:
-            behind = min(waiting, key=share.__getitem__)  # of equal shares, the lowest class
-            order.append(queues[behind].pop())
-            for label, n in self._components[order[-1]].counts:
-                used[label] += n
-                share[label] = used[label] / self._class_totals[label]
+        while len(unfinished) > 1:
+            behind = min(unfinished, key=ranked_shares.__getitem__)  # of equal shares, the lowest class
+            component = queues[behind].pop()
+            order.append(component)
+            for label, n in self._components[component].counts:
+                ranked_counts[label] += n
+                ranked_shares[label] = ranked_counts[label] / self._class_totals[label]
             if not queues[behind]:
-                waiting.remove(behind)
-        for label in waiting:
+                unfinished.remove(behind)
+        for label in unfinished:  # a single class remains, whose order is already drawn
             order.extend(reversed(queues[label]))
         return order
 
 
 def count_cover(strata: Sequence[int]) -> int:
-    """Return the number of samples, from the start of a ranking, that hold each class at least once.
+    """Return how many samples from the start of a ranking are needed to have each class at least once.
 
     `strata` are the classes of the ranking's samples in rank order.
     """
@@ -136,7 +143,7 @@ def count_at_scale(scale: float | int, samples: int, cover: int) -> int:
     Args:
         scale: fraction of the samples in (0, 1] if it is a float, cap on their number if it is an integer.
         samples: number N of samples in the ranking.
-        cover: number of samples from its start that hold each class, as `count_cover` returns it.
+        cover: number of samples from its start that have each class at least once, from `count_cover`.
     """
     # Not round(): it rounds half to even, so that 2.5 samples would be 2 and 3.5 samples 4.
     scaled = min(scale, samples) if isinstance(scale, int) else int(np.floor(scale * samples + 0.5))

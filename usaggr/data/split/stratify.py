@@ -1,8 +1,8 @@
 """Stratified assignment of components to subsets.
 
-Components are assigned one by one, the largest first, to the subset where they bring the counts nearest to their
-targets. This is iterative stratification (Sechidis et al. 2011) over groups of samples. Single moves, then swaps of two
-components, reduce the cost further until nothing helps.
+Each component in turn, the largest first, is assigned to the subset where it brings the counts of samples nearest to
+their targets. This is iterative stratification (Sechidis et al. 2011) over groups of samples. Moves of single
+components, then swaps of two, reduce the cost further until neither helps.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from usaggr.results.split import SUBSETS, Subset
 
 Stratum = tuple[str, int]
-"""Task and class; the samples of each are kept in proportion over the subsets."""
+"""Task and class. Each stratum is divided between the subsets in the same proportions."""
 StratumCounts = Counter[Stratum]
 """Number of samples in each stratum."""
 
@@ -19,9 +19,9 @@ _ALL_CLASSES = -1
 """Class of the additional stratum that counts all samples of a task."""
 
 SWAP_LIMIT = 150
-"""Number of components, the largest first, among which swaps are tried. With more components, moves are fine enough."""
+"""Number of components, the largest first, among which swaps are tried; swaps of small ones gain little over moves."""
 MIN_GAIN = 1e-9
-"""Smallest reduction of the cost that counts, above rounding errors: smaller ones could be undone forever."""
+"""Smallest reduction of the cost that is accepted. Below it, rounding errors could do and undo one change forever."""
 
 
 def assign_components(
@@ -39,22 +39,22 @@ def assign_components(
     Returns:
         The subset of each of `components`.
     """
-    # A component in a subset with fraction 0 would have infinite cost, and the cost has the target in its denominator.
+    # The cost divides by the target, so a subset with fraction 0 would have an infinite cost.
     allowed = [subset for subset, fraction in enumerate(fractions) if fraction > 0]
     assignment = _Assignment(components, fixed, fractions)
     for component in components:
-        assignment.assign(component, assignment.cheapest_subset(component, allowed))
+        assignment.assign(component, assignment.find_cheapest_subset(component, allowed))
     # Moves are tried first because they are far fewer than swaps.
     while _improve_by_moves(assignment, allowed) or _improve_by_swaps(assignment):
         pass
-    return {component: SUBSETS[subset] for component, subset in assignment.subset_of.items()}
+    return {component: SUBSETS[subset] for component, subset in assignment.subsets.items()}
 
 
 class _Assignment:
-    """Subset of each component, given by its index in `SUBSETS`, and the cost of the counts that result.
+    """Current subset of each component, with the cost of moving components. Subsets are given as indices in `SUBSETS`.
 
-    The cost is the sum of squared relative gaps, (count - target)^2 / target, over all strata and subsets. Changes of
-    it are computed from the strata that change, which is far cheaper than the sum.
+    The cost is the sum of (count - target)^2 / target over all strata and subsets. Only its changes are computed, from
+    the strata of the components that move, because that is far cheaper than the complete sum.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class _Assignment:
         totals: StratumCounts = Counter()
         for counts in (*components.values(), *(counts for _, counts in fixed)):
             totals.update(counts)
-        self.subset_of: dict[int, int] = {}
+        self.subsets: dict[int, int] = {}
+        """Index of the subset of each assigned component, in the order of assignment."""
         self._strata = {component: tuple(_add_task_totals(counts)) for component, counts in components.items()}
         self._tasks = {component: {task_id for task_id, _ in counts} for component, counts in components.items()}
         self._targets = {stratum: [n * f for f in fractions] for stratum, n in _add_task_totals(totals)}
@@ -83,11 +84,11 @@ class _Assignment:
             for stratum, n in _add_task_totals(counts):
                 self._counts[stratum][subset] += n
 
-    def share_a_task(self, first: int, second: int) -> bool:
+    def has_shared_task(self, first: int, second: int) -> bool:
         """Return whether two components have samples of the same task."""
         return not self._tasks[first].isdisjoint(self._tasks[second])
 
-    def cost_change(self, component: int, subset: int, sign: int) -> float:
+    def compute_cost_change(self, component: int, subset: int, sign: int) -> float:
         """Return the change of the cost if a component enters or leaves a subset.
 
         Args:
@@ -102,24 +103,24 @@ class _Assignment:
             change += ((gap + sign * n) ** 2 - gap**2) / max(target, 1e-9)
         return change
 
-    def cheapest_subset(self, component: int, subsets: Sequence[int]) -> int:
+    def find_cheapest_subset(self, component: int, subsets: Sequence[int]) -> int:
         """Return the one of `subsets` whose cost rises least if the component enters it; of equal ones, the first."""
-        return min(subsets, key=lambda subset: self.cost_change(component, subset, 1))
+        return min(subsets, key=lambda subset: self.compute_cost_change(component, subset, 1))
 
     def assign(self, component: int, subset: int) -> float:
         """Put an unassigned component into a subset and return the change of the cost."""
         change = self._count(component, subset, 1)
-        self.subset_of[component] = subset
+        self.subsets[component] = subset
         return change
 
     def move(self, component: int, subset: int) -> float:
         """Move a component to another subset and return the change of the cost."""
-        change = self._count(component, self.subset_of[component], -1)
+        change = self._count(component, self.subsets[component], -1)
         return change + self.assign(component, subset)
 
     def swap(self, first: int, second: int) -> float:
         """Swap the subsets of two components and return the change of the cost; a second call undoes the swap."""
-        first_subset, second_subset = self.subset_of[first], self.subset_of[second]
+        first_subset, second_subset = self.subsets[first], self.subsets[second]
         # The order of these four terms is part of the split: rounding decides between swaps of equal cost.
         change = self._count(first, first_subset, -1)
         change += self._count(second, second_subset, -1)
@@ -128,23 +129,23 @@ class _Assignment:
         return change
 
     def _count(self, component: int, subset: int, sign: int) -> float:
-        """Count a component's samples in a subset, or no longer, and return the change of the cost.
+        """Add a component's samples to a subset's counts, or subtract them, and return the change of the cost.
 
         Args:
             component: number of the component.
             subset: index of the subset.
             sign: 1 to add the samples, -1 to subtract them.
         """
-        change = self.cost_change(component, subset, sign)
+        change = self.compute_cost_change(component, subset, sign)
         for stratum, n in self._strata[component]:
             self._counts[stratum][subset] += sign * n
         return change
 
 
 def _add_task_totals(counts: StratumCounts) -> Iterator[tuple[Stratum, int]]:
-    """Yield the strata and, for each task, a stratum of all its samples.
+    """Yield the counts, and an additional stratum with all samples of each task.
 
-    With it, a task's total is in proportion even where its classes cannot be.
+    It keeps the total of a task in proportion even if its classes are too rare for that.
     """
     task_totals: Counter[str] = Counter()
     for (task_id, label), n in counts.items():
@@ -157,13 +158,13 @@ def _add_task_totals(counts: StratumCounts) -> Iterator[tuple[Stratum, int]]:
 def _improve_by_moves(assignment: _Assignment, allowed: Sequence[int]) -> bool:
     """Move single components where that reduces the cost; return whether any was moved."""
     has_moved = False
-    for component, current in list(assignment.subset_of.items()):
+    for component, current in list(assignment.subsets.items()):  # a copy, because moves change the dictionary
         other_subsets = [subset for subset in allowed if subset != current]
         if not other_subsets:
             continue
-        target = assignment.cheapest_subset(component, other_subsets)
-        leaving = assignment.cost_change(component, current, -1)
-        if leaving + assignment.cost_change(component, target, 1) < -MIN_GAIN:
+        target = assignment.find_cheapest_subset(component, other_subsets)
+        leaving = assignment.compute_cost_change(component, current, -1)
+        if leaving + assignment.compute_cost_change(component, target, 1) < -MIN_GAIN:
             assignment.move(component, target)
             has_moved = True
     return has_moved
@@ -175,15 +176,15 @@ def _improve_by_swaps(assignment: _Assignment) -> bool:
     Only the largest components are tried, because moves alone place the small ones well.
     """
     has_swapped = False
-    largest = list(assignment.subset_of)[:SWAP_LIMIT]
+    largest = list(assignment.subsets)[:SWAP_LIMIT]
     for i, first in enumerate(largest):
         for second in largest[i + 1 :]:
-            if assignment.subset_of[first] == assignment.subset_of[second]:
+            if assignment.subsets[first] == assignment.subsets[second]:
                 continue
-            if not assignment.share_a_task(first, second):
+            if not assignment.has_shared_task(first, second):
                 continue
             if assignment.swap(first, second) < -MIN_GAIN:
                 has_swapped = True
             else:
-                assignment.swap(first, second)
+                assignment.swap(first, second)  # undoes the swap
     return has_swapped

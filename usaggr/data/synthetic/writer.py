@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig, SyntheticConfig
-from usaggr.data.read.index import task_name
+from usaggr.data.read.index import format_task_type
 from usaggr.data.synthetic import difficulty
 from usaggr.data.synthetic.image_plan import Shot, Use, roster
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
@@ -52,7 +52,7 @@ _PIECE = 16
 """Number of pictures that a process draws at a time."""
 
 
-def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | None" = None) -> Path:
+def synthetic_root(data: DataConfig, find_cache_folder: Path, progress: "Progress | None" = None) -> Path:
     """Return the folder of the phantoms that `data.synthetic` configures; they are drawn on first use.
 
     The folder is complete or does not exist: it is built under another name and then renamed. A second process waits
@@ -60,7 +60,7 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
 
     Args:
         data: Configuration of the phantoms.
-        cache_root: Cache folder.
+        find_cache_folder: Cache folder.
         progress: Advances by one for each image.
 
     Raises:
@@ -73,7 +73,7 @@ def synthetic_root(data: DataConfig, cache_root: Path, progress: "Progress | Non
     content = {**data.synthetic.model_dump(exclude=_PLANTED), **planted}
     content |= {"version": GENERATOR_VERSION, "difficulty": hardness}
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    folder = cache_root / "synthetic" / name
+    folder = find_cache_folder / "synthetic" / name
     building = folder.with_name(f"{name}.building")
     try:
         while not folder.exists():
@@ -169,7 +169,7 @@ def _write_picture(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> 
         yield {
             "image_path": f"../{image_path}",
             **label,
-            "task_name": task_name(task.type),
+            "task_name": format_task_type(task.type),
             "task_id": task.id,
             "num_classes": str(task.num_classes),
             "dataset": f"synthetic_{shot.pool}",

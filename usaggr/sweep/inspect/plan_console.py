@@ -11,7 +11,7 @@ from rich.table import Table
 
 from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe, prove_split
+from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe_manifest, prove_split
 from usaggr.errors import UsaggrError
 from usaggr.results import contract
 from usaggr.results.run_result import State
@@ -57,7 +57,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
     if not proof.is_disjoint:
-        console.print(f"[red]warning:[/] {escape(proof.sentence())}", highlight=False)
+        console.print(f"[red]warning:[/] {escape(proof.describe())}", highlight=False)
 
 
 def input_lines(plan: Plan) -> list[str]:
@@ -124,7 +124,7 @@ def _make_task_table(plan: Plan) -> Table:
     studied = {
         task_id for grouping in plan.groupings.values() for block in grouping.blocks.values() for task_id in block
     }
-    for task in describe(plan.manifest)["tasks"]:
+    for task in describe_manifest(plan.manifest)["tasks"]:
         if task["id"] in studied:
             few = " (few)" if task["subjects_test"] < MIN_TEST_SUBJECTS else ""
             counts = (str(task[name]) for name in ("num_classes", "n_train", "n_val", "n_test", "subjects_test"))

@@ -42,7 +42,7 @@ def compute_fingerprints(
         samples: training samples of each task, scale and seed.
     """
     blocks = {stage.block for stage in stages}
-    contents = {block: "".join(manifest.task_content(task_id) for task_id in block) for block in blocks}
+    contents = {block: "".join(manifest.get_task_hash(task_id) for task_id in block) for block in blocks}
     tasks = {task_id for block in blocks for task_id in block}
     # Each id is quoted once here, not once in every run's list: quoting takes most of the time of a large plan.
     quoted = {

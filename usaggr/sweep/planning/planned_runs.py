@@ -65,7 +65,7 @@ def plan_runs(study: StudyConfig, manifest: Manifest, groupings: Mapping[str, Gr
     variants = apply_variants(study, groupings)
     tasks = {task_id for stage in names for task_id in stage.block}
     sample_keys = itertools.product(tasks, study.scales, study.seeds)
-    samples = {key: manifest.training_samples(*key) for key in sample_keys}
+    samples = {key: manifest.select_training_samples(*key) for key in sample_keys}
     fingerprints = compute_fingerprints(study, manifest, list(names), variants, samples)
     distinct = _find_distinct_runs(study, stages, fingerprints)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from usaggr.config.compose import apply_variant
 from usaggr.config.section import Section
 from usaggr.config.study import StudyConfig, TrainingConfig
-from usaggr.data.batches.streams import stream_length
+from usaggr.data.batches.streams import compute_stream_length
 from usaggr.errors import ConfigError
 from usaggr.sweep.planning.grouping import Grouping
 
@@ -74,7 +74,9 @@ class Stage:
             training: budget and smallest number of examples of a task.
             n_train: number of training samples by task.
         """
-        lengths = {task: stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()}
+        lengths = {
+            task: compute_stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()
+        }
         return {task_id: self.window(length) for task_id, length in lengths.items()}
 
     @property
