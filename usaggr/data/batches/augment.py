@@ -43,8 +43,8 @@ class Transform:
         A lesion is more like the ellipse than like the box, whose mapped corners would give too large a box.
         """
         center = self.map_points((box[None, :2] + box[None, 2:]) / 2)[0]
-        half = np.sqrt(((self.matrix * ((box[2:] - box[:2]) / 2)) ** 2).sum(axis=1))
-        return np.concatenate([center - half, center + half])
+        half_size = np.sqrt(((self.matrix * ((box[2:] - box[:2]) / 2)) ** 2).sum(axis=1))
+        return np.concatenate([center - half_size, center + half_size])
 
     def soften(self) -> "Transform":
         """Return a transform with half the movement and the same gray values."""

@@ -52,8 +52,8 @@ def compute_stream_lengths(training: TrainingConfig, n_train: Mapping[str, int])
     """Return the number of examples in the streams of the tasks that share a model, by task.
 
     With `training.sampling=equal` they are those of `compute_stream_length`. Otherwise their sum is divided in
-    proportion to the tasks' training samples (`proportional`), to the square root of them (`sqrt`), or evenly
-    (`uniform`), with at least one example per task.
+    proportion to the tasks' numbers of training samples (`proportional`), to the square roots of these numbers
+    (`sqrt`), or evenly (`uniform`). Each task gets at least one example.
 
     Args:
         training: budget, smallest length and sampling.

@@ -208,8 +208,8 @@ class _FileWriter:
     def write(self, row: _CorrectedRow, column: str, convert: bool) -> None:
         """Write the file of one cell to the path that the corrected cell names.
 
-        Usually the path is that of the original index. It is a new one for a converted mask, and for a path that leads
-        out of the root and back (through the root's name or a link); then the cell and its changes are updated.
+        Usually the path is that of the original index. A converted mask gets a new path, and so does a file whose path
+        leads out of the root and back (through the root's name or a link). Then the cell and its changes are updated.
 
         Args:
             row: the corrected row.

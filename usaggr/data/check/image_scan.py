@@ -143,8 +143,10 @@ def _load_stored(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[st
     for piece in split_into_pieces(
         keys, 500
     ):  # SQLite limits the number of parameters of one query, to 999 in older versions
-        marks = ",".join("?" * len(piece))
-        contents.update(connection.execute(f"SELECT key, content FROM looks WHERE key IN ({marks})", piece).fetchall())
+        placeholders = ",".join("?" * len(piece))
+        contents.update(
+            connection.execute(f"SELECT key, content FROM looks WHERE key IN ({placeholders})", piece).fetchall()
+        )
     return contents
 
 

@@ -20,9 +20,9 @@ from usaggr.results.split import Subset
 THRESHOLD = 20
 """Largest number of bits, of 143, in which near-identical images differ.
 
-In real ultrasound data (15 tasks, 2,012 images), 0.0004 % of the pairs of different subjects differ in so few bits, and
-those pairs look the same to a reader. The threshold finds 98 % of copies that were saved again, resized, shifted by
-2 % or changed in contrast, and 75 % of copies shifted by 4 % (tests/data/check/test_near_duplicates.py)."""
+In real ultrasound data (15 tasks, 2,012 images), 0.0004 % of the pairs of different subjects differ in so few bits.
+Those pairs look the same to a reader. The threshold finds 98 % of copies that were saved again, resized, shifted by 2 %
+or changed in contrast. It finds 75 % of copies shifted by 4 % (tests/data/check/test_near_duplicates.py)."""
 
 CHUNK_SIZE = 2048
 """Number of images that one matrix product compares with all others; it limits the memory of the products."""

@@ -1,8 +1,8 @@
 """Perceptual hashes: images that look the same have hashes that differ in few bits, whatever their file format.
 
-A hash has one bit for each low frequency of a small copy of the image (Zauner 2010, "Implementation and benchmarking of
-perceptual image hash functions", chapter 3.2.1). Each image has two hashes. The hash of the complete frame is robust to
-changes of contrast and to markers. The hash of the frame without its dark border is robust to shifts.
+A hash has one bit for each low frequency of a small copy of the image. Each image has two hashes. The hash of the
+complete frame is robust to changes of contrast and to markers. The hash of the frame without its dark border is robust
+to shifts. Source: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", chapter 3.2.1.
 """
 
 import numpy as np

@@ -97,8 +97,8 @@ def probe_files(
 def read_unchanged(path: Path, sha256: str, data: DataConfig) -> bytes:
     """Return the content of a probed file, if it has not changed since.
 
-    The facts of a changed file are removed from the store, so that the next plan reads it again even if its size and
-    modification time are the same.
+    The facts of a changed file are removed from the store. The next plan therefore reads the file again, even if its
+    size and modification time are the same.
 
     Args:
         path: The file.
@@ -248,7 +248,7 @@ class FactStore:
             )
             for key, item in stored
         ]
-        marks, readers = ", ".join("?" * 10), describe_readers()
+        placeholders, readers = ", ".join("?" * 10), describe_readers()
         refused = [
             (os.fsencode(key.file.path), int(key.is_mask), key.file.size, key.file.mtime_ns, readers)
             for key, item in stored
@@ -256,7 +256,7 @@ class FactStore:
         ]
 
         def insert(connection: sqlite3.Connection) -> None:
-            connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({marks})", fact_rows)
+            connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({placeholders})", fact_rows)
             connection.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", refused)
 
         self._run(insert)

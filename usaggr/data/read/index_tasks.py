@@ -68,11 +68,11 @@ def _describe_count_problem(task_type: TaskType | None, num_classes: int | None)
         return "is not a whole number"
     if task_type is None:
         return "" if num_classes >= 1 else "is less than 1"
-    least, most = least_classes(task_type), most_classes(task_type)
-    if num_classes < least:
-        return f"is too few: a {task_type} task has at least {least}"
-    if most is not None and num_classes > most:
-        return f"is too many: a {task_type} task has {most} (one box)"
+    minimum, maximum = least_classes(task_type), most_classes(task_type)
+    if num_classes < minimum:
+        return f"is too few: a {task_type} task has at least {minimum}"
+    if maximum is not None and num_classes > maximum:
+        return f"is too many: a {task_type} task has {maximum} (one box)"
     if has_mask_label(task_type) and num_classes > MAX_CLASSES:
         return f"is too many: a segmentation task has at most {MAX_CLASSES} classes"
     return ""

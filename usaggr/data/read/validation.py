@@ -72,13 +72,17 @@ def count_kinds(faults: Iterable[Fault]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A row and the files that it names, before these are read."""
+    """A row and its files, before the files are read."""
 
     row: IndexRow
     task: Declaration | None
+    """Declaration of the row; None if it is not valid."""
     sample_id: str
+    """Id that the sample gets if the row is valid; see `Sample.sample_id`."""
     image: ListedFile | None
+    """Image file; None if it was not found."""
     mask: ListedFile | None
+    """Mask file; None if the row needs none, or if it was not found."""
     files_exist: bool
     """True if all files that the row needs were found."""
 
@@ -231,8 +235,8 @@ def _hash_label(label: Label) -> str:
 def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
     """Return the errors of rows that repeat or contradict each other.
 
-    Of equal rows, all but the first are errors. If an image (the same bytes) has different classes in the rows of one
-    classification task, all these rows are errors, because it is unknown which class is correct.
+    Of equal rows, all but the first are errors. If the rows of a classification task give an image (the same bytes)
+    different classes, all these rows are errors. It is unknown which class is correct.
     """
     faults: list[Fault] = []
     first: dict[Hashable, Sample] = {}

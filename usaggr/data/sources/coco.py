@@ -50,18 +50,14 @@ def read_coco(
     check_task_name(task)
     content = _read_content(annotations)
     selected = _select_category(annotations, content["categories"], category)
-    objects: dict[int, list[_Entry]] = defaultdict(list)
-    for annotation in content["annotations"]:
-        # A crowd annotation is a region with many objects.
-        if annotation.get("category_id") == selected.get("id") and not annotation.get("iscrowd"):
-            objects[annotation["image_id"]].append(annotation)
+    objects = _group_objects(content["annotations"], selected)
     keypoints = tuple(str(name) for name in selected.get("keypoints", ()))
     if kind == "keypoints" and not keypoints:
         raise DataError(f"{annotations}: the category {selected.get('name')} has no list of keypoints")
     image_ids = {entry["id"] for entry in content["images"]}
     left_out = [
         f"{annotations}: object of image {key}, which is not in the list of images"
-        for key in objects.keys() - image_ids
+        for key in sorted(objects.keys() - image_ids, key=str)  # a set has no fixed order, and ids may be of two types
     ]
     source_rows: list[SourceRow] = []
     for entry in sorted(content["images"], key=lambda image: str(image["file_name"])):
@@ -152,6 +148,16 @@ def _select_category(path: Path, categories: Sequence[_Entry], name: str | None)
     if name not in names:
         raise ConfigError(one_of("--category", name, names))
     return categories[names.index(name)]
+
+
+def _group_objects(annotations: Sequence[_Entry], category: _Entry) -> dict[int, list[_Entry]]:
+    """Return the objects of a category by the id of their image."""
+    objects: dict[int, list[_Entry]] = defaultdict(list)
+    for annotation in annotations:
+        # A crowd annotation is a region with many objects.
+        if annotation["category_id"] == category["id"] and not annotation.get("iscrowd"):
+            objects[annotation["image_id"]].append(annotation)
+    return objects
 
 
 def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: SeveralObjects) -> _Entry | None:
