@@ -38,7 +38,7 @@ def cell(
         content="c" * 64,
         task=task,
         grouping="unified",
-        way="unified",
+        mode="unified",
         shares_with=(CATALOGUE["IUGC"],),
         scale=1.0,
         n_train=n_train,

@@ -43,13 +43,16 @@ def test_a_gain_in_all_tasks_of_a_type_is_predicted_for_another_task(gaining: Pa
     (first, *_, plane) = advice.tasks
     assert kinds(advice)["thyroid_nodule"] == "share"
     assert first.best is not None
-    assert (first.best.answer.way, first.best.shares_with) == ("unified", tuple(sorted(set(DATA) - {"thyroid_nodule"})))
-    assert first.best.answer.prediction is not None
-    assert first.best.answer.prediction.mean == pytest.approx(
+    assert (first.best.result.mode, first.best.shares_with) == (
+        "unified",
+        tuple(sorted(set(DATA) - {"thyroid_nodule"})),
+    )
+    assert first.best.result.prediction is not None
+    assert first.best.result.prediction.mean == pytest.approx(
         0.06, abs=0.01
     )  # a skill of .1, where DSC can improve by .6
-    assert {c.task.type for c in first.best.answer.cells} == {"segmentation"}
-    assert (plane.kind, {way.answer.why for way in plane.ways}) == (
+    assert {c.task.type for c in first.best.result.cells} == {"segmentation"}
+    assert (plane.kind, {mode.result.reason for mode in plane.modes}) == (
         "not known", {"no classification task was trained this way"}
     )  # fmt: skip
 
@@ -72,17 +75,17 @@ def test_a_gain_of_one_way_wins_over_the_loss_of_another(tmp_path: Path) -> None
         partitions={"task_type": {"regression": ("FUGC",), "segmentation": TASKS[:4]}},
     )
     first = advice.tasks[0]
-    assert (first.kind, first.best and first.best.answer.way) == ("share", "task_type")
+    assert (first.kind, first.best and first.best.result.mode) == ("share", "task_type")
     assert first.best is not None
     assert first.best.shares_with == ("carotid_artery", "cervix_multi")
-    assert {way.answer.way: way.answer.verdict for way in first.ways} == {"task_type": "gain", "unified": "loss"}
+    assert {mode.result.mode: mode.result.verdict for mode in first.modes} == {"task_type": "gain", "unified": "loss"}
 
 
 def test_ways_under_which_a_task_is_alone_are_listed_and_not_recommended(equal: Path) -> None:
     advice = advice_from(equal)
     first = advice.tasks[0]
     assert first.alone == ("clinical",)
-    assert [way.answer.way for way in first.ways] == ["unified"]
+    assert [mode.result.mode for mode in first.modes] == ["unified"]
 
 
 def test_a_grouping_without_a_rule_is_applied_to_similar_tasks(tmp_path: Path) -> None:
@@ -97,7 +100,10 @@ def test_a_grouping_without_a_rule_is_applied_to_similar_tasks(tmp_path: Path) -
     head, _, lung, nodule = advice.tasks
     assert (head.kind, head.best and head.best.shares_with) == ("share", ("cervix_multi", "lung"))
     assert (lung.kind, lung.best and lung.best.shares_with) == ("share", ("cervix_multi", "fetal_head"))
-    assert (nodule.kind, nodule.ways[0].answer.why) == ("not known", "no similar task is in a block of this grouping")
+    assert (nodule.kind, nodule.modes[0].result.reason) == (
+        "not known",
+        "no similar task is in a block of this grouping",
+    )
 
 
 def test_verdicts_that_change_between_scales_are_reported(tmp_path: Path) -> None:
@@ -107,8 +113,8 @@ def test_verdicts_that_change_between_scales_are_reported(tmp_path: Path) -> Non
         scales=(0.2, 1.0),
         groupings=("task_specific", "unified"),
     )
-    (way,) = advice.tasks[0].ways
-    assert [(step.n_train, step.verdict) for step in way.steps] == [(20, "gain"), (100, "loss")]
+    (mode,) = advice.tasks[0].modes
+    assert [(step.n_train, step.verdict) for step in mode.steps] == [(20, "gain"), (100, "loss")]
     expected = (
         "thyroid_nodule (100 here), one model for all tasks: gain from about 20 training samples, loss from about 100"
     )
@@ -121,10 +127,10 @@ def test_leaving_a_task_out_predicts_it_from_the_others(gaining: Path) -> None:
     for task_id in ("breast_lesion", "cervix", "fetal_head", "lung"):
         (left_out,) = [c for c in sweep.cells if (c.task.id, c.grouping) == (task_id, "unified")]
         advice = advise(data(new(task_id), new("IUGC")), [without_task(sweep, task_id)])
-        way = next(way for way in advice.tasks[0].ways if way.answer.way == "unified")
-        assert left_out not in way.answer.cells
-        assert way.answer.prediction is not None
-        low, high = way.answer.prediction.low, way.answer.prediction.high
+        mode = next(mode for mode in advice.tasks[0].modes if mode.result.mode == "unified")
+        assert left_out not in mode.result.cells
+        assert mode.result.prediction is not None
+        low, high = mode.result.prediction.low, mode.result.prediction.high
         overlaps.append(left_out.delta_low <= high and low <= left_out.delta_high)
         assert high - low < 0.2
     assert all(overlaps)

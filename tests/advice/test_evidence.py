@@ -8,7 +8,7 @@ import yaml
 
 from tests.advice.factories import evidence_of, finished
 from tests.report.sweeps import FakeSweep, level
-from usaggr.advice.evidence import EvidenceCell, find_sweeps, read_sweep, read_sweeps, unit_of
+from usaggr.advice.evidence import EvidenceCell, find_sweeps, get_margin_unit, read_sweep, read_sweeps
 from usaggr.analysis.collect import collect
 from usaggr.errors import ConfigError, RunError
 from usaggr.progress import NoProgress
@@ -45,7 +45,7 @@ def test_effects_of_distances_are_relative_to_the_reference(gaining: Path) -> No
     """MRE is 40 without sharing and 30 with it: an improvement by a quarter."""
     cells = evidence_of(gaining).cells
     cell = select(cells, "FUGC")
-    assert unit_of("mre") == "relative"
+    assert get_margin_unit("mre") == "relative"
     assert cell.delta == pytest.approx(10, abs=1)
     assert cell.effect is not None
     assert cell.effect.value == pytest.approx(0.25, abs=0.03)
@@ -107,7 +107,7 @@ def test_staged_groupings_count_only_with_an_equal_number_of_examples(tmp_path: 
     path.write_text(yaml.safe_dump(content))
     (cells,) = read(tmp_path / "a")
     cervix = select(cells, "cervix", "later")
-    assert (cervix.unusable, cervix.way) == (why, "later")
+    assert (cervix.unusable, cervix.mode) == (why, "later")
     # The second stage of a single task shares nothing.
     assert not [cell for cell in cells if (cell.task.id, cell.grouping) == ("lung", "later")]
 

@@ -8,7 +8,7 @@ from scipy import optimize
 from statsmodels.stats.meta_analysis import _fit_tau_iterative
 
 from tests.advice.families import covers
-from usaggr.advice.meta_analysis import FEWEST, Pooled, pool
+from usaggr.advice.meta_analysis import MIN_EFFECTS, Pooled, pool
 
 BCG = np.array([
     (4, 119, 11, 128), (6, 300, 29, 274), (3, 228, 11, 209), (62, 13536, 248, 12619), (33, 5036, 47, 5761),
@@ -41,7 +41,7 @@ def test_pooling_agrees_with_the_published_analysis_of_the_bcg_trials() -> None:
     assert 0.44 < result.high < 0.7
 
 
-@given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=FEWEST, max_size=12))
+@given(st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=MIN_EFFECTS, max_size=12))
 def test_pooling_agrees_with_statsmodels(studies: list[tuple[float, float]]) -> None:
     effects, errors = np.array(studies).T
     result = pooled(effects, errors)
@@ -74,7 +74,7 @@ def _excess(effects: np.ndarray, errors: np.ndarray, tau2: float, square: float)
 
 
 @given(
-    st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=FEWEST, max_size=8),
+    st.lists(st.tuples(st.floats(-0.3, 0.3), st.floats(0.005, 0.1)), min_size=MIN_EFFECTS, max_size=8),
     st.floats(-1, 1),
     st.floats(0.1, 10),
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.advice.factories import SEGMENTATIONS, cell, new
 from usaggr.advice.evidence import EvidenceCell
-from usaggr.advice.rule import answer, find_level, is_near, judge_interval
+from usaggr.advice.rule import assess_mode, decide_verdict, find_level, is_near
 from usaggr.statistics.verdicts import VERDICTS
 from usaggr.tasks import CATALOGUE
 
@@ -27,14 +27,14 @@ def cells(value: float, half: float = 0.01, **changes: object) -> list[EvidenceC
     [(0.05, 0.01, "gain"), (0.0, 0.01, "no_loss"), (-0.06, 0.01, "loss"), (-0.01, 0.04, "undecided")],
 )
 def test_tasks_of_the_type_predict_a_new_one(value: float, half: float, verdict: str) -> None:
-    result = answer(new(), "unified", cells(value, half))
+    result = assess_mode(new(), "unified", cells(value, half))
     assert result.verdict == verdict
     assert result.level == "same type"
     assert len(result.cells) == 7
     assert result.prediction is not None
     assert result.prediction.mean == pytest.approx(value, abs=1e-3)
     assert result.prediction.low < value < result.prediction.high
-    assert result.why == "7 tasks of the same type (7 results)"
+    assert result.reason == "7 tasks of the same type (7 results)"
 
 
 @pytest.mark.parametrize(
@@ -42,33 +42,35 @@ def test_tasks_of_the_type_predict_a_new_one(value: float, half: float, verdict:
     [(0.001, 1, "gain"), (-0.01, -0.001, "no_loss"), (-0.03, -0.001, "loss"), (-0.03, 0.01, "undecided")],
 )
 def test_intervals_are_judged_as_in_the_report(low: float, high: float, verdict: str) -> None:
-    assert judge_interval(low, high, 0.02) == verdict
+    assert decide_verdict(low, high, 0.02) == verdict
 
 
 def test_the_same_task_comes_first_with_its_own_verdict() -> None:
     same_task = cell("thyroid_nodule", -0.05, 0.06, "loss")  # the report judged it, although its interval includes 0
-    result = answer(new(), "unified", [*cells(0.05), same_task])
+    result = assess_mode(new(), "unified", [*cells(0.05), same_task])
     assert (result.verdict, result.level, result.cells) == ("loss", "same task", (same_task,))
-    assert result.why == "the same task in 1 other data set (1 result), with its own verdict"
+    assert result.reason == "the same task in 1 other data set (1 result), with its own verdict"
 
 
 def test_evidence_from_this_data_set_is_labeled() -> None:
     mine = replace(new(), content="c" * 64)
     cells_ = [cell("thyroid_nodule", 0.05), cell("thyroid_nodule", 0.05, sweep="b", content="d")]
-    assert answer(mine, "unified", cells_[:1]).why.startswith("the same task in this data set (1 result)")
-    assert answer(mine, "unified", cells_).why.startswith("the same task in this data set and 1 other data set (2")
+    assert assess_mode(mine, "unified", cells_[:1]).reason.startswith("the same task in this data set (1 result)")
+    assert assess_mode(mine, "unified", cells_).reason.startswith(
+        "the same task in this data set and 1 other data set (2"
+    )
 
 
 def test_the_clinical_group_comes_before_the_type() -> None:
     obstetric = [cell(t, -0.06) for t in ("cervix", "fetal_head", "fetal_heart")]
-    result = answer(new("cervix_multi"), "unified", [*cells(0.05), *obstetric])
+    result = assess_mode(new("cervix_multi"), "unified", [*cells(0.05), *obstetric])
     assert result.level == "same clinical group"
     assert {c.task.clinical_group for c in result.cells} == {"obstetrics"}
 
 
 def test_the_interval_of_two_data_sets_spans_both() -> None:
     mine = [cell("thyroid_nodule", 0.05, 0.01), cell("thyroid_nodule", -0.001, 0.01, sweep="b", content="d")]
-    result = answer(new(), "unified", mine)
+    result = assess_mode(new(), "unified", mine)
     assert result.prediction is not None
     assert (result.prediction.low, result.prediction.high) == pytest.approx((-0.011, 0.06))
     assert result.verdict == "no_loss"
@@ -78,8 +80,8 @@ def test_the_interval_of_two_data_sets_spans_both() -> None:
 def test_several_sweeps_of_one_data_set_give_the_interval_of_one() -> None:
     once = [*cells(0.03)]
     again = [replace(c, sweep="outputs/b") for c in once]
-    single = answer(new(), "unified", once).prediction
-    double = answer(new(), "unified", [*once, *again]).prediction
+    single = assess_mode(new(), "unified", once).prediction
+    double = assess_mode(new(), "unified", [*once, *again]).prediction
     assert single is not None
     assert double is not None
     assert double.effects == single.effects == 7
@@ -90,30 +92,30 @@ def test_the_nearest_of_several_scales_counts() -> None:
     scales = [
         replace(c, n_train=n, scale=s, scales=3) for c in cells(0.05) for n, s in ((60, 0.25), (110, 0.5), (190, 1.0))
     ]
-    result = answer(new(n_train=100), "unified", scales)
+    result = assess_mode(new(n_train=100), "unified", scales)
     assert {c.n_train for c in result.cells} == {110}
 
 
 def test_cells_of_other_types_and_ways_are_ignored() -> None:
-    unrelated = [cell("breast_2cls", -0.5, 0.01, "loss"), *cells(-0.5, way="clinical", grouping="clinical")]
-    assert answer(new(), "unified", [*cells(0.05), *unrelated]).verdict == "gain"
+    unrelated = [cell("breast_2cls", -0.5, 0.01, "loss"), *cells(-0.5, mode="clinical", grouping="clinical")]
+    assert assess_mode(new(), "unified", [*cells(0.05), *unrelated]).verdict == "gain"
 
 
 def test_tasks_of_the_same_type_are_no_evidence_for_a_grouping_without_a_rule() -> None:
-    mine = [replace(c, way="mine", grouping="mine") for c in cells(0.05)]
-    result = answer(new(), "mine", mine)
-    assert (result.verdict, result.why) == ("not_known", "no similar task is in a block of this grouping")
-    assert answer(new("cervix"), "mine", mine).verdict == "undecided"
+    mine = [replace(c, mode="mine", grouping="mine") for c in cells(0.05)]
+    result = assess_mode(new(), "mine", mine)
+    assert (result.verdict, result.reason) == ("not_known", "no similar task is in a block of this grouping")
+    assert assess_mode(new("cervix"), "mine", mine).verdict == "undecided"
 
 
 # Reasons for an answer that is not known
 
 
 def why_not_known(cells_: list[EvidenceCell], n_train: int = 100, task: str = "thyroid_nodule") -> str:
-    result = answer(new(task, n_train), "unified", cells_)
+    result = assess_mode(new(task, n_train), "unified", cells_)
     assert result.verdict == "not_known"
     assert not result.cells or result.prediction is not None
-    return result.why
+    return result.reason
 
 
 def test_not_known_without_a_task_of_the_type() -> None:
@@ -131,7 +133,7 @@ def test_not_known_outside_the_range_of_training_samples() -> None:
 def test_not_known_from_collapsed_or_unconverged_models() -> None:
     failed = cells(-0.3, verdict="loss", unusable="the shared model collapsed", invalid=True)
     assert why_not_known(failed) == "only collapsed or unconverged models (7 results)"
-    result = answer(new(), "unified", failed)
+    result = assess_mode(new(), "unified", failed)
     assert result.left_out == tuple(failed)
 
 
@@ -184,8 +186,8 @@ def test_every_answer_has_usable_cells_or_a_reason(drawn: list[tuple[str, float,
         cell(task, value, half, verdict, n_train, unusable=unusable, sweep=sweep)
         for task, value, half, verdict, n_train, unusable, sweep in drawn
     ]
-    result = answer(new(), "unified", evidence)
-    assert result.why
+    result = assess_mode(new(), "unified", evidence)
+    assert result.reason
     assert all(c in evidence and not c.unusable and is_near(c.n_train, 100) for c in result.cells)
     assert all(c.task.type == "segmentation" for c in result.cells)
     if result.verdict != "not_known":
@@ -200,5 +202,5 @@ def test_the_level_of_a_cell_is_its_highest_similarity() -> None:
     assert find_level(new(), cell("fetal_head")) == "same type"
     assert find_level(new(), cell("fetal_head", n_train=900)) is None
     assert find_level(new(), cell("breast_2cls")) is None
-    assert find_level(new(), cell("fetal_head", way="mine")) is None
+    assert find_level(new(), cell("fetal_head", mode="mine")) is None
     assert CATALOGUE["thyroid_nodule"].type == "segmentation"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.advice.factories import new
-from usaggr.advice.sharing_modes import NewTask, find_counterparts, find_partners, is_rule, name_way
+from usaggr.advice.sharing_modes import NewTask, find_counterparts, find_partners, is_rule, name_mode
 from usaggr.tasks import CATALOGUE
 
 DATA = tuple(new(t) for t in ("breast_lesion", "breast_2cls", "fetal_head", "FUGC", "thyroid_nodule"))
@@ -35,11 +35,11 @@ def test_image_sources_are_those_of_the_new_images() -> None:
 def test_a_grouping_is_a_rule_only_if_its_blocks_follow_the_attribute() -> None:
     tasks = {t: CATALOGUE[t] for t in ("breast_lesion", "breast_2cls", "fetal_head", "FUGC")}
     clinical = {("breast_2cls", "breast_lesion"), ("FUGC", "fetal_head")}
-    assert name_way("clinical", clinical, tasks) == "clinical"
-    assert name_way("clinical", {("breast_2cls", "fetal_head"), ("FUGC", "breast_lesion")}, tasks) == (
+    assert name_mode("clinical", clinical, tasks) == "clinical"
+    assert name_mode("clinical", {("breast_2cls", "fetal_head"), ("FUGC", "breast_lesion")}, tasks) == (
         "clinical (own blocks)"
     )
-    assert name_way("mine", clinical, tasks) == "mine"
+    assert name_mode("mine", clinical, tasks) == "mine"
     assert is_rule("clinical")
     assert not is_rule("mine")
     assert not is_rule("clinical (own blocks)")

@@ -27,7 +27,7 @@ def test_cells_that_concern_no_task_of_the_data_are_left_out() -> None:
     sweep = sweep_of(
         cell("breast_2cls", seeds_needed=4),
         cell("fetal_head", n_train=900, seeds_needed=4),
-        cell("cervix", way="clinical", grouping="clinical", seeds_needed=4),
+        cell("cervix", mode="clinical", grouping="clinical", seeds_needed=4),
         cell("lung", unusable="the shared model did not converge", invalid=True, seeds_needed=4),  # seeds cannot help
     )
     assert find_undecided([(new(), UNIFIED)], [sweep]) == []

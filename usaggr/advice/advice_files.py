@@ -5,20 +5,20 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from usaggr.advice.advise import Advice, TaskAdvice, WayAdvice
+from usaggr.advice.advise import Advice, ModeAdvice, TaskAdvice
 from usaggr.advice.document import advice_document
-from usaggr.advice.evidence import CONFIDENCE, EvidenceCell, unit_of
-from usaggr.advice.meta_analysis import FEWEST
-from usaggr.advice.rule import WIDE
+from usaggr.advice.evidence import CONFIDENCE, EvidenceCell, get_margin_unit
+from usaggr.advice.meta_analysis import MIN_EFFECTS
+from usaggr.advice.rule import MAX_HALF_WIDTH
 from usaggr.advice.sentences import (
     KIND_LABELS,
-    advised,
-    counted,
-    phantom_sentences,
-    predicted,
-    reason,
-    steps_sentences,
-    way_name,
+    count_advice,
+    describe_mode,
+    describe_recommendation,
+    describe_steps,
+    explain_advice,
+    format_prediction,
+    warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
 from usaggr.document.display_names import plural
@@ -65,23 +65,23 @@ def print_advice(advice: Advice, console: "Console") -> None:
     for column in table.columns[:3]:
         column.no_wrap = True
     for task in advice.tasks:
-        table.add_row(task.new.task.id, f"{task.new.n_train:,}", KIND_LABELS[task.kind], Text(_because(task)))
+        table.add_row(task.new.task.id, f"{task.new.n_train:,}", KIND_LABELS[task.kind], Text(_describe_task(task)))
     console.print(table)
     lines = [
-        counted(advice),
-        *phantom_sentences(advice),
-        *(line for task in advice.tasks for line in steps_sentences(task)),
+        count_advice(advice),
+        *warn_of_phantoms(advice),
+        *(line for task in advice.tasks for line in describe_steps(task)),
     ]
     for line in (*lines, *_undecided_lines(advice)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _because(task: TaskAdvice) -> str:
-    """Return the recommended way and its predicted effect, if there is one, and the evidence."""
+def _describe_task(task: TaskAdvice) -> str:
+    """Return the recommended mode and its predicted effect, if there is one, and the evidence."""
     if task.best is None:
-        return reason(task)
-    effect = predicted(task.best.answer.prediction, task.new.task.type)
-    return f"{advised(task.best)}\n{effect}: {reason(task)}"
+        return explain_advice(task)
+    effect = format_prediction(task.best.result.prediction, task.new.task.type)
+    return f"{describe_recommendation(task.best)}\n{effect}: {explain_advice(task)}"
 
 
 def _undecided_lines(advice: Advice) -> list[str]:
@@ -94,7 +94,7 @@ def _undecided_lines(advice: Advice) -> list[str]:
     lines = [f"{counted_cells} {verb} these tasks; more seeds would decide (fewest first):"]
     for undecided in shown:
         cell = undecided.cell
-        name = f"{cell.task.id}, {way_name(cell.way)}, {cell.n_train:,} training samples"
+        name = f"{cell.task.id}, {describe_mode(cell.mode)}, {cell.n_train:,} training samples"
         lines.append(f"  {name}: {plural(cell.seeds, 'seed')}, {cell.seeds_needed} needed")
     # Cells of one sweep that need as many seeds have the same command.
     lines += [f"  {command}" for command in dict.fromkeys(undecided.command for undecided in shown)]
@@ -121,13 +121,13 @@ def as_json(advice: Advice) -> dict[str, Any]:
             }
             for s in advice.sweeps
         ],
-        "rule": {"confidence": CONFIDENCE, "near": NEAR, "fewest_tasks": FEWEST, "wide": WIDE},
-        "tasks": [_task(task) for task in advice.tasks],
-        "undecided": [_undecided(undecided) for undecided in advice.undecided],
+        "rule": {"confidence": CONFIDENCE, "near": NEAR, "fewest_tasks": MIN_EFFECTS, "wide": MAX_HALF_WIDTH},
+        "tasks": [_task_json(task) for task in advice.tasks],
+        "undecided": [_undecided_json(undecided) for undecided in advice.undecided],
     }
 
 
-def _task(task: TaskAdvice) -> dict[str, Any]:
+def _task_json(task: TaskAdvice) -> dict[str, Any]:
     new = task.new.task
     return {
         "task": new.id,
@@ -136,26 +136,26 @@ def _task(task: TaskAdvice) -> dict[str, Any]:
         "organ": new.organ,
         "n_train": task.new.n_train,
         "advice": task.kind,
-        "grouping": None if task.best is None else task.best.answer.way,
-        "because": reason(task),
-        "ways": [_way(way, main_metric(new.type).name) for way in task.ways],
+        "grouping": None if task.best is None else task.best.result.mode,
+        "because": explain_advice(task),
+        "ways": [_mode_json(mode, main_metric(new.type).name) for mode in task.modes],
         "alone": list(task.alone),
     }
 
 
-def _way(way: WayAdvice, metric: str) -> dict[str, Any]:
-    prediction = way.answer.prediction
+def _mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
+    prediction = mode.result.prediction
     return {
-        "grouping": way.answer.way,
-        "verdict": way.answer.verdict,
-        "because": way.answer.why,
-        "level": way.answer.level,
-        "with": list(way.shares_with),
+        "grouping": mode.result.mode,
+        "verdict": mode.result.verdict,
+        "because": mode.result.reason,
+        "level": mode.result.level,
+        "with": list(mode.shares_with),
         "predicted": None
         if prediction is None
         else {
             "metric": metric,
-            "unit": unit_of(metric),
+            "unit": get_margin_unit(metric),
             "mean": prediction.mean,
             "low": prediction.low,
             "high": prediction.high,
@@ -163,13 +163,13 @@ def _way(way: WayAdvice, metric: str) -> dict[str, Any]:
             "effects": prediction.effects,
             "spread": prediction.tau,
         },
-        "by_n_train": [{"from": step.n_train, "verdict": step.verdict} for step in way.steps],
-        "cells": [_cell(cell) for cell in way.answer.cells],
-        "left_out": [_cell(cell) | {"reason": cell.unusable} for cell in way.answer.left_out],
+        "by_n_train": [{"from": step.n_train, "verdict": step.verdict} for step in mode.steps],
+        "cells": [_cell_json(cell) for cell in mode.result.cells],
+        "left_out": [_cell_json(cell) | {"reason": cell.unusable} for cell in mode.result.left_out],
     }
 
 
-def _cell(cell: EvidenceCell) -> dict[str, Any]:
+def _cell_json(cell: EvidenceCell) -> dict[str, Any]:
     return {
         "sweep": cell.sweep,
         "task": cell.task.id,
@@ -181,20 +181,20 @@ def _cell(cell: EvidenceCell) -> dict[str, Any]:
         "n_train": cell.n_train,
         "seeds": cell.seeds,
         "metric": cell.metric,
-        "delta": _number(cell.delta),
-        "delta_low": _number(cell.delta_low),
-        "delta_high": _number(cell.delta_high),
+        "delta": _number_json(cell.delta),
+        "delta_low": _number_json(cell.delta_low),
+        "delta_high": _number_json(cell.delta_high),
         "verdict": cell.verdict,
         "note": cell.note,
         "seeds_needed": cell.seeds_needed,
     }
 
 
-def _undecided(undecided: Undecided) -> dict[str, Any]:
+def _undecided_json(undecided: Undecided) -> dict[str, Any]:
     facts = {"bears_on": list(undecided.task_ids), "level": undecided.level, "command": undecided.command or None}
-    return _cell(undecided.cell) | facts
+    return _cell_json(undecided.cell) | facts
 
 
-def _number(value: float) -> float | None:
+def _number_json(value: float) -> float | None:
     """Return a number, or None if it is NaN, which JSON cannot represent."""
     return value if math.isfinite(value) else None

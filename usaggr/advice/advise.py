@@ -6,7 +6,7 @@ from typing import Literal
 
 from usaggr.advice.evidence import EvidenceCell, SweepEvidence
 from usaggr.advice.new_data import NewData
-from usaggr.advice.rule import WayAnswer, answer
+from usaggr.advice.rule import ModeResult, assess_mode
 from usaggr.advice.scale_steps import Step, find_steps
 from usaggr.advice.sharing_modes import NewTask, find_counterparts, find_partners, is_rule
 from usaggr.advice.undecided import Undecided, find_undecided
@@ -16,10 +16,10 @@ KINDS: tuple[Kind, ...] = ("share", "may share", "do not share", "undecided", "n
 
 
 @dataclass(frozen=True)
-class WayAdvice:
-    """Advice on one way of sharing for one task."""
+class ModeAdvice:
+    """Advice on one sharing mode for one task."""
 
-    answer: WayAnswer
+    result: ModeResult
     shares_with: tuple[str, ...]
     """Tasks of the new data that would be in the same block."""
     steps: tuple[Step, ...]
@@ -32,12 +32,12 @@ class TaskAdvice:
 
     new: NewTask
     kind: Kind
-    best: WayAdvice | None
-    """Recommended way of sharing (for share and may share); otherwise None."""
-    ways: tuple[WayAdvice, ...]
-    """Every way under which the task would share a model."""
+    best: ModeAdvice | None
+    """Recommended sharing mode (for share and may share); otherwise None."""
+    modes: tuple[ModeAdvice, ...]
+    """Every sharing mode under which the task would share a model."""
     alone: tuple[str, ...]
-    """Ways under which no other task of the data would share its model."""
+    """Sharing modes under which no other task of the data would share its model."""
 
 
 @dataclass(frozen=True)
@@ -52,60 +52,60 @@ class Advice:
 
 
 def advise(data: NewData, sweeps: Sequence[SweepEvidence]) -> Advice:
-    """Apply the rule (rule.py) to each task and each way of sharing in the sweeps."""
+    """Apply the rule (rule.py) to each task and each sharing mode in the sweeps."""
     cells = [cell for sweep in sweeps for cell in sweep.cells]
-    ways = tuple(dict.fromkeys(cell.way for cell in cells))
-    tasks = tuple(_advise_on_task(new, ways, cells, data) for new in data.tasks)
-    return Advice(data, tuple(sweeps), tasks, tuple(find_undecided(tasks_with_ways(tasks), sweeps)))
+    modes = tuple(dict.fromkeys(cell.mode for cell in cells))
+    tasks = tuple(_advise_on_task(new, modes, cells, data) for new in data.tasks)
+    return Advice(data, tuple(sweeps), tasks, tuple(find_undecided(list_tasks_with_modes(tasks), sweeps)))
 
 
-def tasks_with_ways(tasks: Sequence[TaskAdvice]) -> list[tuple[NewTask, frozenset[str]]]:
-    """Return each task with the ways under which it would share a model."""
-    return [(task.new, frozenset(way.answer.way for way in task.ways)) for task in tasks]
+def list_tasks_with_modes(tasks: Sequence[TaskAdvice]) -> list[tuple[NewTask, frozenset[str]]]:
+    """Return each task with the sharing modes under which it would share a model."""
+    return [(task.new, frozenset(mode.result.mode for mode in task.modes)) for task in tasks]
 
 
-def _advise_on_task(new: NewTask, ways: Sequence[str], cells: Sequence[EvidenceCell], data: NewData) -> TaskAdvice:
-    shared: list[WayAdvice] = []
+def _advise_on_task(new: NewTask, modes: Sequence[str], cells: Sequence[EvidenceCell], data: NewData) -> TaskAdvice:
+    shared: list[ModeAdvice] = []
     alone: list[str] = []
-    for way in ways:
-        way_answer = answer(new, way, cells)
-        if is_rule(way):
-            partners = find_partners(way, new, data.tasks)
+    for mode in modes:
+        result = assess_mode(new, mode, cells)
+        if is_rule(mode):
+            partners = find_partners(mode, new, data.tasks)
             is_alone = not partners
         else:
-            members = {member for cell in way_answer.cells for member in cell.shares_with}
+            members = {member for cell in result.cells for member in cell.shares_with}
             partners = find_counterparts(new, members, data.tasks)
-            # Without cells the blocks are unknown: the answer then states why, and the task need not be alone.
-            is_alone = bool(way_answer.cells) and not partners
+            # Without cells the blocks are unknown, so that the task need not be alone; the result states why.
+            is_alone = bool(result.cells) and not partners
         if is_alone:
-            alone.append(way)
+            alone.append(mode)
         else:
-            shared.append(WayAdvice(way_answer, partners, find_steps(new, way, cells)))
+            shared.append(ModeAdvice(result, partners, find_steps(new, mode, cells)))
     kind, best = _choose(shared)
     return TaskAdvice(new, kind, best, tuple(shared), tuple(alone))
 
 
-def _choose(ways: Sequence[WayAdvice]) -> tuple[Kind, WayAdvice | None]:
-    """Return the advice and the recommended way, by the same order as the report: gain first, then no loss.
+def _choose(modes: Sequence[ModeAdvice]) -> tuple[Kind, ModeAdvice | None]:
+    """Return the advice and the recommended mode, by the same order as the report: gain first, then no loss.
 
-    The advice is not to share only if every way loses, because a way without a verdict may be the better one.
+    The advice is not to share only if every mode loses, because a mode without a verdict may be the better one.
     """
-    gains = [way for way in ways if way.answer.verdict == "gain"]
+    gains = [mode for mode in modes if mode.result.verdict == "gain"]
     if gains:
         return "share", max(gains, key=_mean)
-    harmless = [way for way in ways if way.answer.verdict == "no_loss"]
+    harmless = [mode for mode in modes if mode.result.verdict == "no_loss"]
     if harmless:
         # The largest block saves the most models.
-        return "may share", max(harmless, key=lambda way: (len(way.shares_with), _mean(way)))
-    if ways and all(way.answer.verdict == "loss" for way in ways):
+        return "may share", max(harmless, key=lambda mode: (len(mode.shares_with), _mean(mode)))
+    if modes and all(mode.result.verdict == "loss" for mode in modes):
         return "do not share", None
-    if any(way.answer.verdict == "undecided" for way in ways):
+    if any(mode.result.verdict == "undecided" for mode in modes):
         return "undecided", None
     return "not known", None
 
 
-def _mean(way: WayAdvice) -> float:
-    return way.answer.prediction.mean if way.answer.prediction is not None else float("-inf")
+def _mean(mode: ModeAdvice) -> float:
+    return mode.result.prediction.mean if mode.result.prediction is not None else float("-inf")
 
 
 def without_task(sweep: SweepEvidence, task_id: str) -> SweepEvidence:

@@ -4,21 +4,21 @@ from collections.abc import Sequence
 
 from usaggr.advice.advise import Advice, TaskAdvice
 from usaggr.advice.evidence import EvidenceCell
-from usaggr.advice.meta_analysis import FEWEST
-from usaggr.advice.rule import WIDE
+from usaggr.advice.meta_analysis import MIN_EFFECTS
+from usaggr.advice.rule import MAX_HALF_WIDTH
 from usaggr.advice.sentences import (
     KIND_LABELS,
     KIND_MEANINGS,
-    advised,
-    cell_difference,
-    counted,
-    partner_names,
-    phantom_sentences,
-    predicted,
-    reason,
-    steps_sentences,
-    way_name,
-    way_verdict,
+    count_advice,
+    describe_mode,
+    describe_recommendation,
+    describe_steps,
+    explain_advice,
+    format_difference,
+    format_prediction,
+    label_verdict,
+    list_partners,
+    warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
 from usaggr.document.display_names import plural, verdict_label
@@ -33,23 +33,29 @@ _COLORS = {"share": "gain", "may share": "no_loss", "do not share": "loss", "und
 
 def advice_document(advice: Advice) -> Document:
     """Compose the page: advice per task, its evidence, undecided results worth training, and assumptions."""
-    sections = [_answers(advice), _amounts(advice), _evidence(advice), _undecided(advice), _assumptions(advice)]
+    sections = [
+        _make_answers(advice),
+        _make_amounts(advice),
+        _make_evidence(advice),
+        _make_undecided(advice),
+        _make_assumptions(advice),
+    ]
     lead = (
-        Paragraph(literal(counted(advice))),
+        Paragraph(literal(count_advice(advice))),
         Paragraph(
             f"Data: {literal(advice.data.where)}. Evidence: "
             + literal("; ".join(" + ".join(sweep.folders) for sweep in advice.sweeps))
             + "."
         ),
-        *(Paragraph(f"**{literal(sentence)}**") for sentence in phantom_sentences(advice)),
+        *(Paragraph(f"**{literal(sentence)}**") for sentence in warn_of_phantoms(advice)),
     )
     title = f"Advice for {advice.data.name}: which tasks should share a model"
     return Document(title, lead, tuple(section for section in sections if section is not None))
 
 
-def _answers(advice: Advice) -> Section:
+def _make_answers(advice: Advice) -> Section:
     columns = ("task", "n_train", "advice", "share", "predicted", "evidence")
-    answers = tuple(_answer_row(task) for task in advice.tasks)
+    answers = tuple(_make_answer_row(task) for task in advice.tasks)
     meanings = Items(tuple(f"**{KIND_LABELS[kind]}**: {KIND_MEANINGS[kind]}" for kind in KIND_LABELS))
     caption = (
         "`n_train` is the task's number of training samples. `predicted` is the effect of sharing compared with a "
@@ -59,73 +65,73 @@ def _answers(advice: Advice) -> Section:
     return Section("Advice per task", (table, meanings))
 
 
-def _answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
+def _make_answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
     best = task.best
     return (
         task.new.task.id,
         Cell(f"{task.new.n_train:,}", task.new.n_train),
         Cell(KIND_LABELS[task.kind], kind=_COLORS.get(task.kind, "")),
-        MISSING if best is None else advised(best),
-        MISSING if best is None else predicted(best.answer.prediction, task.new.task.type),
-        reason(task),
+        MISSING if best is None else describe_recommendation(best),
+        MISSING if best is None else format_prediction(best.result.prediction, task.new.task.type),
+        explain_advice(task),
     )
 
 
-def _amounts(advice: Advice) -> Section | None:
-    sentences = [literal(sentence) for task in advice.tasks for sentence in steps_sentences(task)]
+def _make_amounts(advice: Advice) -> Section | None:
+    sentences = [literal(sentence) for task in advice.tasks for sentence in describe_steps(task)]
     if not sentences:
         return None
     intro = Paragraph("In sweeps with several amounts of training data, these verdicts change with the amount:")
     return Section("Advice that depends on the amount of data", (intro, Items(tuple(sentences))))
 
 
-def _evidence(advice: Advice) -> Section:
+def _make_evidence(advice: Advice) -> Section:
     intro = Paragraph(
         "For each task, every way of sharing that was trained, with the results of the sweeps that were used. A result "
         "is one task of a sweep, with one way of sharing and one amount of training data, over all its seeds. `delta` "
         "is the difference from a task-specific model on the sweep's test set, in the metric's own unit, with its 95 % "
         "interval in brackets. `spread` is the standard deviation of the true effects of the pooled tasks."
     )
-    return Section("Evidence", (intro,), tuple(_evidence_of(task) for task in advice.tasks))
+    return Section("Evidence", (intro,), tuple(_make_task_evidence(task) for task in advice.tasks))
 
 
-def _evidence_of(task: TaskAdvice) -> Section:
-    ways = TextTable(
+def _make_task_evidence(task: TaskAdvice) -> Section:
+    modes = TextTable(
         ("sharing", "verdict", "with", "predicted", "margin", "spread", "evidence"),
-        tuple(_way_rows(task)),
+        tuple(_list_mode_rows(task)),
     )
-    blocks: list[Block] = [ways] if task.ways else []
+    blocks: list[Block] = [modes] if task.modes else []
     if task.alone:
-        names = ", ".join(map(way_name, task.alone))
+        names = ", ".join(map(describe_mode, task.alone))
         blocks.append(Paragraph(f"No other task of the data would share its model with: {literal(names)}."))
-    cells = [(way.answer.way, cell) for way in task.ways for cell in way.answer.cells]
+    cells = [(mode.result.mode, cell) for mode in task.modes for cell in mode.result.cells]
     if cells:
-        blocks.append(Details(f"{plural(len(cells), 'result')} used", (_cells_table([c for _, c in cells]),)))
-    left_out = [cell for way in task.ways for cell in way.answer.left_out]
+        blocks.append(Details(f"{plural(len(cells), 'result')} used", (_make_cells_table([c for _, c in cells]),)))
+    left_out = [cell for mode in task.modes for cell in mode.result.left_out]
     if left_out:
         title = f"{plural(len(left_out), 'result')} not used"
-        blocks.append(Details(title, (_cells_table(left_out, show_reason=True),)))
+        blocks.append(Details(title, (_make_cells_table(left_out, show_reason=True),)))
     return Section(task.new.task.id, tuple(blocks))
 
 
-def _way_rows(task: TaskAdvice) -> list[tuple[str | Cell, ...]]:
+def _list_mode_rows(task: TaskAdvice) -> list[tuple[str | Cell, ...]]:
     table: list[tuple[str | Cell, ...]] = []
-    for way in task.ways:
-        prediction, task_type = way.answer.prediction, task.new.task.type
-        color = "" if way.answer.verdict == "not_known" else way.answer.verdict
+    for mode in task.modes:
+        prediction, task_type = mode.result.prediction, task.new.task.type
+        color = "" if mode.result.verdict == "not_known" else mode.result.verdict
         table.append((
-            way_name(way.answer.way),
-            Cell(way_verdict(way.answer.verdict), kind=color),
-            partner_names(way),
-            predicted(prediction, task_type),
+            describe_mode(mode.result.mode),
+            Cell(label_verdict(mode.result.verdict), kind=color),
+            list_partners(mode),
+            format_prediction(prediction, task_type),
             MISSING if prediction is None else f"{prediction.margin:g}",
             MISSING if prediction is None or prediction.tau is None else f"{prediction.tau:.3f}",
-            way.answer.why,
+            mode.result.reason,
         ))  # fmt: skip
     return table
 
 
-def _cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) -> TextTable:
+def _make_cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) -> TextTable:
     columns = ("sweep", "task", "sharing", "shares with", "n_train", "seeds", "metric", "delta", "verdict")
     table: list[tuple[str | Cell, ...]] = []
     for cell in cells:
@@ -133,25 +139,25 @@ def _cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) -> Te
         row: tuple[str | Cell, ...] = (
             cell.sweep,
             cell.task.id,
-            way_name(cell.way),
+            describe_mode(cell.mode),
             ", ".join(partners) if len(partners) < 4 else plural(len(partners), "task"),
             Cell(f"{cell.n_train:,}", cell.n_train),
             str(cell.seeds),
             cell.metric,
-            cell_difference(cell),
+            format_difference(cell),
             Cell(verdict_label(cell.verdict), kind=cell.verdict),
         )
         table.append((*row, cell.unusable) if show_reason else row)
     return TextTable((*columns, "reason") if show_reason else columns, tuple(table), ("n_train", "seeds"))
 
 
-def _undecided(advice: Advice) -> Section | None:
+def _make_undecided(advice: Advice) -> Section | None:
     if not advice.undecided:
         return None
     shown = advice.undecided[:SHOWN_UNDECIDED]
     table = TextTable(
         ("seeds", "needed", "sweep", "task", "sharing", "n_train", "delta", "concerns"),
-        tuple(_undecided_row(undecided) for undecided in shown),
+        tuple(_make_undecided_row(undecided) for undecided in shown),
         ("seeds", "needed", "n_train"),
         left_out=len(advice.undecided) - len(shown),
         caption="Undecided results of the sweeps that concern these tasks. `needed` is the number of seeds that would "
@@ -167,7 +173,7 @@ def _undecided(advice: Advice) -> Section | None:
     return Section("What to train to know more", blocks)
 
 
-def _undecided_row(undecided: Undecided) -> tuple[str | Cell, ...]:
+def _make_undecided_row(undecided: Undecided) -> tuple[str | Cell, ...]:
     cell = undecided.cell
     needed = cell.seeds_needed
     return (
@@ -175,19 +181,19 @@ def _undecided_row(undecided: Undecided) -> tuple[str | Cell, ...]:
         MISSING if needed is None else Cell(str(needed), needed),
         cell.sweep,
         cell.task.id,
-        way_name(cell.way),
+        describe_mode(cell.mode),
         Cell(f"{cell.n_train:,}", cell.n_train),
-        cell_difference(cell),
+        format_difference(cell),
         ", ".join(undecided.task_ids) if len(undecided.task_ids) < 5 else plural(len(undecided.task_ids), "task"),
     )
 
 
-def _assumptions(advice: Advice) -> Section:
+def _make_assumptions(advice: Advice) -> Section:
     same_data = [sweep.name for sweep in advice.sweeps if advice.data.content and sweep.content == advice.data.content]
     items = [
         f"Numbers of training samples are similar if they differ by at most a factor of {NEAR:g}. A prediction from "
-        f"other tasks needs at least {FEWEST} of them. If an undecided interval extends more than {WIDE:g} margins to "
-        "either side, the answer is not known.",
+        f"other tasks needs at least {MIN_EFFECTS} of them. If an undecided interval extends more than "
+        f"{MAX_HALF_WIDTH:g} margins to either side, the answer is not known.",
         "The new task is a draw from the same population as the tasks of the sweeps. It is trained in the same way: "
         "with the same network, budget and image size. Intervals are not adjusted for the number of tasks.",
         "A task with the same name in other data is treated as the same task.",

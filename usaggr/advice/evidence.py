@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from usaggr.advice.sharing_modes import name_way
+from usaggr.advice.sharing_modes import name_mode
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
@@ -27,13 +27,16 @@ ONE_SEED = "one seed"
 """Reason why a cell does not count that more seeds would remove."""
 CONFIDENCE = 0.95
 """Confidence level of all intervals in advice."""
-NEAREST_ZERO = 0.5
-"""A relative change counts only if the lower bound of the reference's mean exceeds this fraction of the mean."""
+MIN_BOUND_OF_REFERENCE = 0.5
+"""A relative change counts only if the lower bound of the reference's mean exceeds this fraction of the mean.
+
+Division by a reference that may be near zero would give changes of any size.
+"""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Difference from task-specific models in the unit of the task type's margin (see `unit_of`)."""
+    """Difference from task-specific models in the unit of the task type's margin (see `get_margin_unit`)."""
 
     value: float
     """Positive if sharing is better."""
@@ -57,8 +60,8 @@ class EvidenceCell:
     """Hash of the sweep's data."""
     task: Task
     grouping: str
-    way: str
-    """Way of sharing for which the cell is evidence (see `sharing_modes.name_way`)."""
+    mode: str
+    """Sharing mode for which the cell is evidence (see `sharing_modes.name_mode`)."""
     shares_with: tuple[Task, ...]
     """The other tasks of its block."""
     scale: float | int
@@ -103,7 +106,7 @@ class SweepEvidence:
         return self.folders[0]
 
 
-def unit_of(metric: str) -> str:
+def get_margin_unit(metric: str) -> str:
     """Return the unit of a metric's differences: `points` (scores whose best is 1) or `relative` (distances).
 
     These are the units of the margins `report.margin` and `report.relative_margin`. Evidence is never pooled over task
@@ -162,14 +165,14 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
     folder, study = str(collection.directories[0]), collection.study
     if not any(run.result is not None for run in collection.runs):
         raise RunError(f"{folder}: no run is finished, so there is no evidence; train the runs with `usaggr sweep`")
-    # With shared models in the reference, a difference would be between two ways of sharing.
+    # With shared models in the reference, a difference would be between two sharing modes.
     shared = [run.row for run in collection.runs if study.reference in run.row.groupings and len(run.row.tasks) > 1]
     if shared:
         raise ConfigError(
             f"{folder}: the reference is {study.reference}, whose models serve several tasks; advice on sharing needs "
             "a sweep with reference=task_specific"
         )
-    cells = tuple(_cells(compare_study(collection)))
+    cells = tuple(_make_cells(compare_study(collection)))
     if not cells:
         raise RunError(
             f"{folder}: no task has finished runs of one seed both with and without a shared model; "
@@ -186,7 +189,7 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
     )
 
 
-def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
+def _make_cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
     collection = comparison.collection
     study, facts = collection.study, collection.data.tasks
     tasks = {task_id: task_facts.task for task_id, task_facts in facts.items()}
@@ -194,7 +197,7 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
     for run in collection.runs:
         for grouping in run.row.groupings:
             blocks.setdefault(grouping, set()).add(run.row.tasks)
-    ways = {grouping: name_way(grouping, members, tasks) for grouping, members in blocks.items()}
+    modes = {grouping: name_mode(grouping, members, tasks) for grouping, members in blocks.items()}
     relative = _relative_effects(comparison)
     means = {row.key: row for row in comparison.cells}
     scales = len({run.row.scale for run in collection.runs})
@@ -213,7 +216,7 @@ def _cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             content=collection.data.content_hash,
             task=tasks[row.task],
             grouping=row.grouping,
-            way=ways[row.grouping],
+            mode=modes[row.grouping],
             shares_with=tuple(tasks[task_id] for task_id in block if task_id != row.task),
             scale=row.scale,
             n_train=row.n_train or 0,
@@ -270,9 +273,9 @@ def _estimate_effect(
         reference: Score of the reference.
         study: Study, for its margins.
     """
-    points = unit_of(row.metric) == "points"
+    points = get_margin_unit(row.metric) == "points"
     margin = study.margin if points else study.relative_margin
-    if not points and not _far_from_zero(reference):
+    if not points and not _is_far_from_zero(reference):
         return None, "the reference's mean is too close to 0 for a relative change"
     estimate = (difference.estimate if difference is not None else None) if points else relative
     # A standard error at the level of rounding means that neither seeds nor subjects vary.
@@ -284,17 +287,19 @@ def _estimate_effect(
     return Effect(float(estimate.value), float(estimate.se), low, high, float(margin)), ""
 
 
-def _far_from_zero(reference: CellScore | None) -> bool:
+def _is_far_from_zero(reference: CellScore | None) -> bool:
     """Return whether the mean is far enough from 0 for a change relative to it."""
     if reference is None:
         return False
-    return reference.mean > 0 and (math.isnan(reference.low) or reference.low > NEAREST_ZERO * reference.mean)
+    return reference.mean > 0 and (math.isnan(reference.low) or reference.low > MIN_BOUND_OF_REFERENCE * reference.mean)
 
 
 def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
     """Return the relative changes of the tasks whose metric is a distance, by the keys of their cells."""
     distances = (
-        row for row in _main_verdicts(comparison) if unit_of(row.metric) == "relative" and not math.isnan(row.relative)
+        row
+        for row in _main_verdicts(comparison)
+        if get_margin_unit(row.metric) == "relative" and not math.isnan(row.relative)
     )
     estimates: dict[Key, Estimate] = {}
     for verdicts in group_rows(distances, lambda row: row.task).values():

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FEWEST = 3
+MIN_EFFECTS = 3
 """Fewest effects for a prediction interval; with fewer, the spread between them cannot be estimated."""
-TOGETHER = 0.5
+SHARED_CORRELATION = 0.5
 """Largest correlation between the errors of two tasks of one sweep, which the seeds of their shared model cause.
 
 Their task-specific models have separate runs. If both sides of a difference have equal variance, these separate runs
@@ -52,8 +52,8 @@ def pool(
     expectation k - 1. The uncertainty of tau follows from Q's distribution (chi-square with k - 1 degrees of freedom),
     because each value of Q corresponds to one tau. The interval is that of the mixture, over all these values, of the
     normal distributions of a new effect (a confidence distribution of tau, as in Nagashima, Noma and Furukawa, Stat
-    Methods Med Res 2019). Errors of effects from one sweep are assumed to have the correlation TOGETHER. docs/advice.md
-    gives the simulated coverage.
+    Methods Med Res 2019). Errors of effects from one sweep are assumed to have the correlation SHARED_CORRELATION.
+    docs/advice.md gives the simulated coverage.
 
     Args:
         effects: (k,) estimates for different tasks.
@@ -62,10 +62,10 @@ def pool(
         sweeps: (k,) sweep of each effect.
 
     Raises:
-        ValueError: There are fewer than FEWEST effects, or a standard error is not above 0.
+        ValueError: There are fewer than MIN_EFFECTS effects, or a standard error is not above 0.
     """
-    if len(effects) < FEWEST:
-        raise ValueError(f"{len(effects)} effects; a prediction interval needs {FEWEST}")
+    if len(effects) < MIN_EFFECTS:
+        raise ValueError(f"{len(effects)} effects; a prediction interval needs {MIN_EFFECTS}")
     if not min(standard_errors) > 0:
         raise ValueError("each effect needs a standard error above 0")
     return _pool(tuple(effects), tuple(standard_errors), confidence, tuple(sweeps))
@@ -131,7 +131,7 @@ def _shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
     same = np.array([[sweep == other for other in sweeps] for sweep in sweeps])
     # The only effect of a sweep shares nothing; all of its error counts as independent.
     several = same.sum(axis=1) > 1
-    return np.asarray(np.where(same & several[:, None], TOGETHER * np.outer(errors, errors), 0.0))
+    return np.asarray(np.where(same & several[:, None], SHARED_CORRELATION * np.outer(errors, errors), 0.0))
 
 
 def _quantile(centers: Array, scales: Array, tail: float) -> float:

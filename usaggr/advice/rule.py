@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
-from usaggr.advice.meta_analysis import FEWEST, pool
+from usaggr.advice.meta_analysis import MIN_EFFECTS, pool
 from usaggr.advice.sharing_modes import NewTask, is_rule, is_similar
 from usaggr.document.display_names import plural
 from usaggr.statistics.scale_trend import NEAR
@@ -17,13 +17,13 @@ Level = Literal["same task", "same clinical group", "same type"]
 LEVELS: tuple[Level, ...] = ("same task", "same clinical group", "same type")
 """Levels of similarity, from most to least similar; only the first level with enough cells is used."""
 Verdict = Literal["gain", "no_loss", "loss", "undecided", "not_known"]
-WIDE = 3.0
+MAX_HALF_WIDTH = 3.0
 """Largest half width, in margins, of an undecided interval that is still reported as undecided."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted effect of sharing on a new task, in the unit of its margin (see `evidence.unit_of`)."""
+    """Predicted effect of sharing on a new task, in the unit of its margin (see `evidence.get_margin_unit`)."""
 
     mean: float
     low: float
@@ -39,12 +39,12 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class WayAnswer:
-    """Verdict on one way of sharing for one task, with its evidence."""
+class ModeResult:
+    """Verdict on one sharing mode for one task, with its evidence."""
 
-    way: str
+    mode: str
     verdict: Verdict
-    why: str
+    reason: str
     """Evidence for the verdict, or the reason why it is not known, as a phrase."""
     level: Level | None
     """Similarity of the cells' tasks to the new task; None without cells."""
@@ -60,37 +60,37 @@ def is_near(n_train: int, other: int) -> bool:
     return min(n_train, other) > 0 and max(n_train, other) <= NEAR * min(n_train, other)
 
 
-def answer(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> WayAnswer:
-    """Return the verdict of the evidence on one way of sharing for a task.
+def assess_mode(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> ModeResult:
+    """Return the verdict of the evidence on one sharing mode for a task.
 
     Args:
         new: The task.
-        way: Way of sharing, as in `EvidenceCell.way`.
-        cells: Cells of all sweeps; those of other ways and task types are ignored.
+        mode: Sharing mode, as in `EvidenceCell.mode`.
+        cells: Cells of all sweeps; those of other modes and task types are ignored.
     """
-    same_type = [cell for cell in cells if cell.way == way and cell.task.type == new.task.type]
+    same_type = [cell for cell in cells if cell.mode == mode and cell.task.type == new.task.type]
     near = [cell for cell in same_type if is_near(cell.n_train, new.n_train)]
     usable = [cell for cell in near if not cell.unusable and cell.effect is not None]
     left_out = tuple(cell for cell in near if cell.unusable or cell.effect is None)
     # Without a rule, only a task that is similar to a block's member shows which block the new task would join.
-    for level in LEVELS if is_rule(way) else LEVELS[:2]:
-        chosen = _choose_scales([cell for cell in usable if _belongs(level, new, cell)], new.n_train)
-        groups = _group(chosen, _effect_key(level))
-        if groups and (level == "same task" or len(groups) >= FEWEST):
-            return _judge(new, way, level, groups, left_out)
-    why = _why_not_known(new, same_type, near, usable, is_rule(way))
-    return WayAnswer(way, "not_known", why, None, None, (), left_out)
+    for level in LEVELS if is_rule(mode) else LEVELS[:2]:
+        chosen = _choose_scales([cell for cell in usable if _is_at_level(level, new, cell)], new.n_train)
+        groups = _group_cells(chosen, _effect_key(level))
+        if groups and (level == "same task" or len(groups) >= MIN_EFFECTS):
+            return _combine_evidence(new, mode, level, groups, left_out)
+    reason = _explain_no_result(new, same_type, near, usable, is_rule(mode))
+    return ModeResult(mode, "not_known", reason, None, None, (), left_out)
 
 
 def find_level(new: NewTask, cell: EvidenceCell) -> Level | None:
     """Return the highest similarity at which a cell concerns a task, usable or not; None if it does not."""
     if cell.task.type != new.task.type or not is_near(cell.n_train, new.n_train):
         return None
-    levels = LEVELS if is_rule(cell.way) else LEVELS[:2]
-    return next((level for level in levels if _belongs(level, new, cell)), None)
+    levels = LEVELS if is_rule(cell.mode) else LEVELS[:2]
+    return next((level for level in levels if _is_at_level(level, new, cell)), None)
 
 
-def judge_interval(low: float, high: float, margin: float) -> Verdict:
+def decide_verdict(low: float, high: float, margin: float) -> Verdict:
     """Return the verdict of an interval, by the same order as `statistics.verdicts`.
 
     Args:
@@ -105,7 +105,7 @@ def judge_interval(low: float, high: float, margin: float) -> Verdict:
     return "loss" if high < 0 else "undecided"
 
 
-def _belongs(level: Level, new: NewTask, cell: EvidenceCell) -> bool:
+def _is_at_level(level: Level, new: NewTask, cell: EvidenceCell) -> bool:
     match level:
         case "same task":
             return cell.task.id == new.task.id
@@ -131,7 +131,7 @@ def _choose_scales(cells: Sequence[EvidenceCell], n_train: int) -> list[Evidence
     return sorted(best.values(), key=lambda c: (c.sweep, c.task.id, c.grouping))
 
 
-def _group(cells: Sequence[EvidenceCell], key: Callable[[EvidenceCell], str]) -> list[list[EvidenceCell]]:
+def _group_cells(cells: Sequence[EvidenceCell], key: Callable[[EvidenceCell], str]) -> list[list[EvidenceCell]]:
     """Return the cells that form each effect."""
     groups: dict[str, list[EvidenceCell]] = {}
     for cell in cells:
@@ -139,7 +139,7 @@ def _group(cells: Sequence[EvidenceCell], key: Callable[[EvidenceCell], str]) ->
     return list(groups.values())
 
 
-def _average(cells: Sequence[EvidenceCell]) -> Effect:
+def _average_effects(cells: Sequence[EvidenceCell]) -> Effect:
     """Return the mean effect of cells that share data or task, as if they were fully correlated.
 
     Several such cells are no more certain than one, so that standard errors and bounds are averaged too.
@@ -156,9 +156,9 @@ def _average(cells: Sequence[EvidenceCell]) -> Effect:
 
 
 def _predict(groups: Sequence[Sequence[EvidenceCell]]) -> Prediction:
-    effects = [_average(cells) for cells in groups]
+    effects = [_average_effects(cells) for cells in groups]
     margin = min(effect.margin for effect in effects)
-    if len(effects) >= FEWEST:
+    if len(effects) >= MIN_EFFECTS:
         sweeps = [tuple(sorted({cell.sweep for cell in cells})) for cells in groups]
         pooled = pool([e.value for e in effects], [e.se for e in effects], CONFIDENCE, sweeps)
         return Prediction(pooled.mean, pooled.low, pooled.high, margin, pooled.effects, pooled.tau)
@@ -168,26 +168,29 @@ def _predict(groups: Sequence[Sequence[EvidenceCell]]) -> Prediction:
     return Prediction(sum(e.value for e in effects) / len(effects), low, high, margin, len(effects), None)
 
 
-def _judge(
+def _combine_evidence(
     new: NewTask,
-    way: str,
+    mode: str,
     level: Level,
     groups: Sequence[Sequence[EvidenceCell]],
     left_out: tuple[EvidenceCell, ...],
-) -> WayAnswer:
+) -> ModeResult:
     cells = sorted((c for group in groups for c in group), key=lambda c: (c.sweep, c.task.id, c.grouping))
     prediction = _predict(groups)
-    verdict = judge_interval(prediction.low, prediction.high, prediction.margin)
+    verdict = decide_verdict(prediction.low, prediction.high, prediction.margin)
     evidence = _describe_evidence(new, level, cells, len(groups))
     if len(cells) == 1 and cells[0].verdict in ("gain", "no_loss", "loss", "undecided"):
         # The report has corrected this cell's verdict for the number of tasks, which its interval is not.
         verdict = cells[0].verdict  # type: ignore[assignment]
-    why = evidence + (", with its own verdict" if len(cells) == 1 else "")
+    reason = evidence + (", with its own verdict" if len(cells) == 1 else "")
     if verdict == "undecided" and {"gain", "loss"} <= {cell.verdict for cell in cells}:
-        verdict, why = "not_known", f"the evidence is contradictory: {_describe_contradiction(cells)}"
-    elif verdict == "undecided" and prediction.high - prediction.low > 2 * WIDE * prediction.margin:
-        verdict, why = "not_known", f"the interval extends more than {WIDE:g} margins to either side; {why}"
-    return WayAnswer(way, verdict, why, level, prediction, tuple(cells), left_out)
+        verdict, reason = "not_known", f"the evidence is contradictory: {_describe_contradiction(cells)}"
+    elif verdict == "undecided" and prediction.high - prediction.low > 2 * MAX_HALF_WIDTH * prediction.margin:
+        verdict, reason = (
+            "not_known",
+            f"the interval extends more than {MAX_HALF_WIDTH:g} margins to either side; {reason}",
+        )
+    return ModeResult(mode, verdict, reason, level, prediction, tuple(cells), left_out)
 
 
 def _describe_evidence(new: NewTask, level: Level, cells: Sequence[EvidenceCell], effects: int) -> str:
@@ -212,7 +215,7 @@ def _describe_contradiction(cells: Sequence[EvidenceCell]) -> str:
     return "; ".join(f"{name} for {', '.join(sorted(set(ids))[:3])}" for name, ids in task_ids.items())
 
 
-def _why_not_known(
+def _explain_no_result(
     new: NewTask,
     same_type: Sequence[EvidenceCell],
     near: Sequence[EvidenceCell],
@@ -224,7 +227,7 @@ def _why_not_known(
         return f"no {new.task.type} task was trained this way"
     if not near:
         sizes = sorted(cell.n_train for cell in same_type)
-        return f"{new.n_train} training samples here, but {_span(sizes)} in the sweeps"
+        return f"{new.n_train} training samples here, but {_format_range(sizes)} in the sweeps"
     if not usable:
         if all(cell.invalid for cell in near):
             return f"only collapsed or unconverged models ({plural(len(near), 'result')})"
@@ -236,8 +239,10 @@ def _why_not_known(
         return "no similar task is in a block of this grouping"
     tasks = len({cell.task.id for cell in usable})
     similarity = "of the same type" if rule else "of the same type and clinical group"
-    return f"only {plural(tasks, 'task')} {similarity} with similar numbers of training samples; {FEWEST} are needed"
+    return (
+        f"only {plural(tasks, 'task')} {similarity} with similar numbers of training samples; {MIN_EFFECTS} are needed"
+    )
 
 
-def _span(sizes: Sequence[int]) -> str:
+def _format_range(sizes: Sequence[int]) -> str:
     return f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"

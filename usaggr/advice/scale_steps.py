@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from usaggr.advice.evidence import EvidenceCell
-from usaggr.advice.rule import Verdict, answer, find_level
+from usaggr.advice.rule import Verdict, assess_mode, find_level
 from usaggr.advice.sharing_modes import NewTask
 from usaggr.statistics.scale_trend import LEAST_SPAN
 
@@ -21,24 +21,24 @@ class Step:
     verdict: Verdict
 
 
-def find_steps(new: NewTask, way: str, cells: Sequence[EvidenceCell]) -> tuple[Step, ...]:
+def find_steps(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> tuple[Step, ...]:
     """Return the verdicts for a task by its number of training samples, in ascending order.
 
     Undecided and unknown verdicts in between are left out, because they do not show a change.
 
     Args:
         new: The task; its own number of training samples has no effect.
-        way: Way of sharing.
+        mode: Sharing mode.
         cells: Cells of all sweeps.
 
     Returns:
         At least two steps; none if the verdict does not change.
     """
     # Tasks of different sizes differ in more than size: only sweeps that vary the size of one task count.
-    several = [cell for cell in cells if cell.scales > 1 and cell.way == way]
+    several = [cell for cell in cells if cell.scales > 1 and cell.mode == mode]
     steps: list[Step] = []
     for n_train in _sizes(new, several):
-        verdict = answer(replace(new, n_train=n_train), way, several).verdict
+        verdict = assess_mode(replace(new, n_train=n_train), mode, several).verdict
         if verdict in ("gain", "no_loss", "loss") and (not steps or steps[-1].verdict != verdict):
             steps.append(Step(n_train, verdict))
     return tuple(steps) if len(steps) > 1 else ()

@@ -1,7 +1,7 @@
 """Labels, phrases and numbers of advice as text, for the terminal and the page."""
 
-from usaggr.advice.advise import KINDS, Advice, Kind, TaskAdvice, WayAdvice
-from usaggr.advice.evidence import EvidenceCell, unit_of
+from usaggr.advice.advise import KINDS, Advice, Kind, ModeAdvice, TaskAdvice
+from usaggr.advice.evidence import EvidenceCell, get_margin_unit
 from usaggr.advice.rule import Prediction, Verdict
 from usaggr.document.display_names import listed, plural, verdict_label
 from usaggr.document.numbers import MISSING, difference, percent
@@ -26,7 +26,7 @@ KIND_MEANINGS: dict[Kind, str] = {
 }
 SHOWN_PARTNERS = 4
 """Most names of tasks in a list of partners."""
-_WAY_NAMES = {
+_MODE_PHRASES = {
     "unified": "one model for all tasks",
     "clinical": "one model per clinical group",
     "task_type": "one model per task type",
@@ -35,67 +35,67 @@ _WAY_NAMES = {
 }
 
 
-def way_name(way: str) -> str:
-    """Return a way of sharing as a phrase; groupings without a rule keep their own name."""
-    return _WAY_NAMES.get(way, f"grouping {way}")
+def describe_mode(mode: str) -> str:
+    """Return a sharing mode as a phrase; groupings without a rule keep their own name."""
+    return _MODE_PHRASES.get(mode, f"grouping {mode}")
 
 
-def way_verdict(verdict: Verdict) -> str:
+def label_verdict(verdict: Verdict) -> str:
     """Return a verdict with its mark; `not_known` has the mark of no verdict."""
     return "– not known" if verdict == "not_known" else verdict_label(verdict)
 
 
-def predicted(prediction: Prediction | None, task_type: TaskType) -> str:
+def format_prediction(prediction: Prediction | None, task_type: TaskType) -> str:
     """Return the predicted difference with its prediction interval, in the unit of the margin."""
     if prediction is None:
         return MISSING
     metric = main_metric(task_type).name
     numbers = (prediction.mean, prediction.low, prediction.high)
-    if unit_of(metric) == "relative":
+    if get_margin_unit(metric) == "relative":
         return f"{metric_label(metric)} {percent(*numbers)}"
     return f"{metric_label(metric)} {difference(*numbers, metric)}"
 
 
-def cell_difference(cell: EvidenceCell) -> str:
+def format_difference(cell: EvidenceCell) -> str:
     """Return the difference of a cell with its interval, as in the report."""
     return difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
 
 
-def partner_names(way: WayAdvice, shown: int = SHOWN_PARTNERS) -> str:
+def list_partners(mode: ModeAdvice, shown: int = SHOWN_PARTNERS) -> str:
     """Return the tasks that would share the model, at most `shown` of them by name."""
-    names = way.shares_with
+    names = mode.shares_with
     if len(names) <= shown:
         return ", ".join(names) or MISSING
     # `shown - 1` names, so that at least two are left out: "and 1 more" is as long as the name itself.
     return f"{', '.join(names[: shown - 1])} and {len(names) - shown + 1} more"
 
 
-def advised(way: WayAdvice) -> str:
-    """Return the recommended way of sharing, with the tasks that would share the model."""
-    return f"{way_name(way.answer.way)}, with {partner_names(way)}"
+def describe_recommendation(mode: ModeAdvice) -> str:
+    """Return the recommended sharing mode, with the tasks that would share the model."""
+    return f"{describe_mode(mode.result.mode)}, with {list_partners(mode)}"
 
 
-def reason(task: TaskAdvice) -> str:
-    """Return the evidence for the recommended way; without one, the verdict and reason of each way of sharing."""
+def explain_advice(task: TaskAdvice) -> str:
+    """Return the evidence for the recommended mode; without one, the verdict and reason of each sharing mode."""
     if task.best is not None:
-        return task.best.answer.why
-    if not task.ways:
+        return task.best.result.reason
+    if not task.modes:
         return "no other task of the data would share its model" if task.alone else "no way of sharing was trained"
-    ways_by_reason: dict[str, list[str]] = {}
-    for way in task.ways:
-        verdict = "" if way.answer.verdict == "not_known" else f"{way.answer.verdict.replace('_', ' ')}, "
-        ways_by_reason.setdefault(f"{verdict}{way.answer.why}", []).append(way_name(way.answer.way))
-    return "; ".join(f"{', '.join(ways)}: {why}" for why, ways in ways_by_reason.items())
+    modes_by_reason: dict[str, list[str]] = {}
+    for mode in task.modes:
+        verdict = "" if mode.result.verdict == "not_known" else f"{mode.result.verdict.replace('_', ' ')}, "
+        modes_by_reason.setdefault(f"{verdict}{mode.result.reason}", []).append(describe_mode(mode.result.mode))
+    return "; ".join(f"{', '.join(modes)}: {reason}" for reason, modes in modes_by_reason.items())
 
 
-def counted(advice: Advice) -> str:
+def count_advice(advice: Advice) -> str:
     """Return a sentence with the number of tasks for each advice."""
     counts = {kind: sum(task.kind == kind for task in advice.tasks) for kind in KINDS}
     phrases = [f"{kind} ({number})" for kind, number in counts.items() if number]
     return f"Advice for {plural(len(advice.tasks), 'task')}: {listed(phrases)}."
 
 
-def phantom_sentences(advice: Advice) -> list[str]:
+def warn_of_phantoms(advice: Advice) -> list[str]:
     """Return a warning for each sweep that was trained on phantoms, unless the advice is for phantoms."""
     if advice.data.phantoms:
         return []
@@ -106,14 +106,14 @@ def phantom_sentences(advice: Advice) -> list[str]:
     ]
 
 
-def steps_sentences(task: TaskAdvice) -> list[str]:
-    """Return one sentence for each way of sharing whose verdict changes with the number of training samples."""
+def describe_steps(task: TaskAdvice) -> list[str]:
+    """Return one sentence for each sharing mode whose verdict changes with the number of training samples."""
     sentences = []
-    for way in task.ways:
-        if way.steps:
+    for mode in task.modes:
+        if mode.steps:
             steps = [
-                f"{step.verdict.replace('_', ' ')} from about {step.n_train:,} training samples" for step in way.steps
+                f"{step.verdict.replace('_', ' ')} from about {step.n_train:,} training samples" for step in mode.steps
             ]
-            name = way_name(way.answer.way)
+            name = describe_mode(mode.result.mode)
             sentences.append(f"{task.new.task.id} ({task.new.n_train:,} here), {name}: {', '.join(steps)}")
     return sentences

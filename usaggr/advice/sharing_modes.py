@@ -1,4 +1,6 @@
-"""Ways of sharing: which tasks of another data set would share a model under the groupings of a sweep.
+"""Sharing modes: which tasks of another data set would share a model under the groupings of a sweep.
+
+A sharing mode, or way of sharing in texts for users, is a grouping without the tasks that it was trained on.
 
 A grouping by an attribute of tasks is a rule, which applies to any data set. For other groupings only the blocks are
 known; tasks of the new data take the place of the most similar tasks in them.
@@ -32,8 +34,8 @@ class NewTask:
     """Hash of the data set; empty if the images were not read."""
 
 
-def name_way(grouping: str, blocks: Collection[tuple[str, ...]], tasks: Mapping[str, Task]) -> str:
-    """Return the name of the way of sharing for which a grouping is evidence.
+def name_mode(grouping: str, blocks: Collection[tuple[str, ...]], tasks: Mapping[str, Task]) -> str:
+    """Return the name of the sharing mode for which a grouping is evidence.
 
     Args:
         grouping: Name of the grouping.
@@ -53,24 +55,24 @@ def name_way(grouping: str, blocks: Collection[tuple[str, ...]], tasks: Mapping[
     return grouping if follows_rule else f"{grouping} (own blocks)"
 
 
-def is_rule(way: str) -> bool:
-    """Return whether a way of sharing determines by itself which tasks of any data set share a model."""
-    return way in RULES or way == IMAGE_SOURCE
+def is_rule(mode: str) -> bool:
+    """Return whether a sharing mode determines by itself which tasks of any data set share a model."""
+    return mode in RULES or mode == IMAGE_SOURCE
 
 
-def find_partners(way: str, new: NewTask, tasks: Collection[NewTask]) -> tuple[str, ...]:
+def find_partners(mode: str, new: NewTask, tasks: Collection[NewTask]) -> tuple[str, ...]:
     """Return the sorted ids of the tasks that would share a model with a task under a rule, without the task itself.
 
     Args:
-        way: A key of `RULES`, or `image_source`.
+        mode: A key of `RULES`, or `image_source`.
         new: The task.
         tasks: All tasks of its data set.
     """
-    if way == IMAGE_SOURCE:
+    if mode == IMAGE_SOURCE:
         # Without images, the sources of all tasks are None, which must not match each other.
         has_source = new.image_source is not None
         return _ids_without(new, (t for t in tasks if has_source and t.image_source == new.image_source))
-    attribute = RULES[way]
+    attribute = RULES[mode]
     return _ids_without(new, (t for t in tasks if attribute(t.task) == attribute(new.task)))
 
 

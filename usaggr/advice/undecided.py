@@ -31,7 +31,7 @@ def find_undecided(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweeps: Sequ
     evidence with more seeds either, such as unconverged ones, are left out.
 
     Args:
-        tasks: Each task with the ways under which it would share a model.
+        tasks: Each task with the sharing modes under which it would share a model.
         sweeps: Evidence of each sweep.
     """
     undecided = [cell for sweep in sweeps for cell in _undecided_in(tasks, sweep)]
@@ -59,8 +59,8 @@ def _undecided_in(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweep: SweepE
         if cell.verdict != "undecided" or cell.unusable not in ("", ONE_SEED):
             continue
         levels: dict[str, Level] = {}
-        for new, ways in tasks:
-            level = find_level(new, cell) if cell.way in ways else None
+        for new, modes in tasks:
+            level = find_level(new, cell) if cell.mode in modes else None
             if level is not None:
                 levels[new.task.id] = level
         if levels:
