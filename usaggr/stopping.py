@@ -14,32 +14,32 @@ class RunInterrupted(Exception):  # noqa: N818 - it is no error
 _is_requested = False
 
 
-class Asker:
-    """Distinguishes a second request to stop from a repeated signal of the first."""
+class StopSignals:
+    """Signals to stop that a process has received: a later one may repeat the first, or be a second request."""
 
     def __init__(self) -> None:
         self._first: float | None = None
 
-    def again(self) -> bool:
+    def is_second_request(self) -> bool:
         """Record a signal, and return whether it is a second request. It is safe in a signal handler."""
-        now = time.monotonic()
+        now = time.monotonic()  # not the time of day, which may be set between two signals
         if self._first is None:
             self._first = now
         return now - self._first >= ONE_SIGNAL_SECONDS
 
 
-def ask() -> None:
+def request_stop() -> None:
     """Ask the run of this process to stop at the end of its training step. It is safe in a signal handler."""
     global _is_requested
     _is_requested = True
 
 
 def is_stop_requested() -> bool:
-    """Return whether the run was asked to stop since the last call of `forget`."""
+    """Return whether the run was asked to stop since the last call of `withdraw_request`."""
     return _is_requested
 
 
-def forget() -> None:
+def withdraw_request() -> None:
     """Withdraw the request, because the next run of this process was not asked to stop."""
     global _is_requested
     _is_requested = False

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from usaggr.affinity.estimate import Affinities
 from usaggr.data.samples import Dataset
-from usaggr.results.affinity import Array, Head, Measure, SeedAffinity, without_diagonal
+from usaggr.results.affinity import AffinityDescription, Array, Measure, SeedAffinity, without_diagonal
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
@@ -36,5 +36,5 @@ def affinities(directory: Path, matrices: Mapping[Measure, list[Array]], tasks: 
         for measure, seed_values in matrices.items()
         for seed, values in enumerate(seed_values)
     )
-    head = Head("study", "c" * 64, "d" * 64, 1.0, "base", names, tuple(range(len(seed_affinities))), 0.4)
+    head = AffinityDescription("study", "c" * 64, "d" * 64, 1.0, "base", names, tuple(range(len(seed_affinities))), 0.4)
     return Affinities(cast(Plan, cast(Any, PlanOf(directory, names))), head, seed_affinities)

@@ -37,7 +37,7 @@ from usaggr.inference.prediction_folder import open_prediction_folder
 from usaggr.io.checksums import write_checksum
 from usaggr.report.affinity.tables import make_affinity
 from usaggr.report.routing.tables import make_routing
-from usaggr.results.affinity import SeedAffinity, read_head, read_seed, write_seed
+from usaggr.results.affinity import SeedAffinity, read_description, read_seed, write_seed
 from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
@@ -148,7 +148,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "predict": lambda folder: select_models(folder, "unified", False, RunFilter()),
     "export": lambda folder: read_stored_run(run_of(folder)),
     "result alone": lambda folder: RunDirectory(run_of(folder)).result(),
-    "affinities alone": lambda folder: read_head(folder / "affinity"),
+    "affinities alone": lambda folder: read_description(folder / "affinity"),
     "evaluate": lambda folder: read_split(folder / "split.csv"),
 }
 STUDY = ("report", "advise", "predict", "export")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.data.factories import tiny_data
 from usaggr.results.run_directory import RunDirectory
-from usaggr.stopping import Asker
+from usaggr.stopping import StopSignals
 
 ROOT = Path(__file__).parents[2]
 FIXED = (
@@ -129,7 +129,7 @@ def stopped_at(output: str) -> int:
 def test_signals_within_a_second_of_the_first_are_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([70.0, 70.0, 70.9, 71.0, 90.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
-    asker = Asker()
+    asker = StopSignals()
     assert [asker.again() for _ in range(5)] == [False, False, False, True, True]
 
 

@@ -165,8 +165,8 @@ def test_samples_and_test_sets_have_the_scores_of_the_registry() -> None:
     points = Prediction(point.id, "a", "s", points=np.ones((2, 2))), Truth(point.id, "a", 9, 9, points=np.ones((2, 2)))
     for task in (*tasks, point):
         selected = [record for record in (*records, row(point, *points)) if record["task_id"] == task.id]
-        of_samples = [metric.name for metric in METRICS[task.type] if metric.of_samples]
-        assert [name for name in selected[0] if name in SAMPLE_METRICS] == of_samples
+        per_sample = [metric.name for metric in METRICS[task.type] if metric.is_per_sample]
+        assert [name for name in selected[0] if name in SAMPLE_METRICS] == per_sample
         assert list(score_task(task, selected)[0]) == [metric.name for metric in METRICS[task.type]]
 
 

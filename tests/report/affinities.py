@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usaggr.results.affinity import FOLDER, Head, Measure, SeedAffinity, without_diagonal, write_tables
+from usaggr.results.affinity import FOLDER, AffinityDescription, Measure, SeedAffinity, without_diagonal, write_tables
 
 Planted = Callable[[str, str, int], float]
 """Function of source, target and seed that returns the affinity."""
@@ -33,4 +33,4 @@ def write_affinities(
         "study": directory.name, "content_hash": "c" * 64, "split_hash": "d" * 64, "scale": 1.0, "variant": "base",
         "tasks": names, "seeds": tuple(seeds), "overhead": 0.4,
     }  # fmt: skip
-    write_tables(directory / FOLDER, Head(**{**usual, **head}), affinities)  # type: ignore[arg-type]
+    write_tables(directory / FOLDER, AffinityDescription(**{**usual, **head}), affinities)  # type: ignore[arg-type]

@@ -98,9 +98,9 @@ def test_a_table_without_rows_has_all_columns(path: Path) -> None:
 
 def test_metrics_of_samples_have_columns_and_metrics_of_subsets_have_none() -> None:
     every = [metric for metrics in METRICS.values() for metric in metrics]
-    of_folds = {metric.name for metric in every if not metric.of_samples}
+    of_folds = {metric.name for metric in every if not metric.is_per_sample}
     assert of_folds == {"auc", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc"}
-    assert [metric.name for metric in every if metric.of_samples] == list(SAMPLE_METRICS)
+    assert [metric.name for metric in every if metric.is_per_sample] == list(SAMPLE_METRICS)
 
 
 def test_a_failed_write_leaves_the_old_table_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

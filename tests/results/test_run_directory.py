@@ -23,7 +23,7 @@ from usaggr.results import run_directory
 from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult, Status
-from usaggr.results.spec import RunSpec, fingerprint_of
+from usaggr.results.spec import RunSpec, compute_fingerprint
 
 COST = Cost(10.0, 8.0, 100.0, 500.0, 1000)
 RESULT = RunResult(
@@ -74,7 +74,7 @@ def fingerprint(**changes: object) -> str:
         "settings": {"training": {"rate": 0.1, "clip": None}}, "tasks": ("a", "b"), "train_samples": {"a": ("x", "y")},
         "content": "c", "seed": 0, "weights_hash": None, "parent": None,
     }  # fmt: skip
-    return fingerprint_of(**{**parts, **changes})  # type: ignore[arg-type]
+    return compute_fingerprint(**{**parts, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_the_fingerprint_is_the_hash_of_one_json_with_sorted_keys(
         "weights": weights, "parent": parent,
     }  # fmt: skip
     plain = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    assert fingerprint_of(settings, tuple(train), train, content, seed, weights, parent) == plain
+    assert compute_fingerprint(settings, tuple(train), train, content, seed, weights, parent) == plain
 
 
 def test_fingerprints_are_the_same_as_in_earlier_versions() -> None:

@@ -10,6 +10,6 @@ from usaggr import stopping
 @pytest.fixture(autouse=True)
 def unasked() -> Iterator[None]:
     """Reset the request to stop that an earlier test has made."""
-    stopping.forget()
+    stopping.withdraw_request()
     yield
-    stopping.forget()
+    stopping.withdraw_request()

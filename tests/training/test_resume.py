@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(plan: Plan, directory: Path) -> None:
     run, data = pick(plan, "unified")
     directory.mkdir(parents=True, exist_ok=True)
-    stopping.forget()
+    stopping.withdraw_request()
     RunDirectory(directory).clear()
     torch.rand(7)  # random numbers drawn earlier in the process must not matter
     execute_run(run.spec, directory, run.study, Placement(threads=1), data)
@@ -55,7 +55,7 @@ def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypa
 
         def ask(self: resume.CheckpointCallback, *args: object, stop: int | None = stop) -> None:
             if self._position.step + 1 == stop:
-                stopping.ask()
+                stopping.request_stop()
             original(self, *args)  # type: ignore[arg-type]
 
         monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
@@ -136,7 +136,7 @@ def stopped(plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch, step: 
 
         def ask(self: resume.CheckpointCallback, *args: object) -> None:
             if self._position.step + 1 == step:
-                stopping.ask()
+                stopping.request_stop()
             original(self, *args)  # type: ignore[arg-type]
 
         patch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)
@@ -278,7 +278,7 @@ def test_a_validation_is_interrupted_after_any_of_its_batches(
     def validate(self: MultiTaskModule, batch: Batch, index: int) -> None:
         validated.append(index)
         if len(validated) == 3:
-            stopping.ask()
+            stopping.request_stop()
         original(self, batch, index)
 
     monkeypatch.setattr(MultiTaskModule, "validation_step", validate)

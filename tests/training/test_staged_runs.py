@@ -53,7 +53,7 @@ def train(plan: Plan, block: str, directory: Path | None = None) -> Path:
     run, data = run_of(plan, block)
     directory = directory or run.directory
     directory.mkdir(parents=True, exist_ok=True)
-    stopping.forget()
+    stopping.withdraw_request()
     RunDirectory(directory).clear()
     execute_run(run.spec, directory, run.study, Placement(threads=1), data)
     return directory
@@ -162,7 +162,7 @@ def test_an_interrupted_second_stage_ends_as_one_that_never_stopped(
 
     def ask(self: resume.CheckpointCallback, *args: object) -> None:
         if self._position.step + 1 == 1:
-            stopping.ask()
+            stopping.request_stop()
         original(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(resume.CheckpointCallback, "on_train_batch_end", ask)

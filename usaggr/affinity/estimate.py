@@ -18,11 +18,11 @@ from usaggr.progress import NoProgress, Progress
 from usaggr.results.affinity import (
     FOLDER,
     MEASURES,
+    AffinityDescription,
     Array,
-    Head,
     Measure,
     SeedAffinity,
-    identity_of,
+    hash_measurement,
     mean_over_seeds,
     read_seed,
     without_diagonal,
@@ -71,7 +71,7 @@ class Affinities:
 
     plan: Plan
     """Plan of the unified runs only."""
-    head: Head
+    head: AffinityDescription
     estimates: tuple[SeedAffinity, ...]
     """Estimates sorted by measure, then seed."""
 
@@ -153,9 +153,9 @@ def _plan_unified_runs(study: StudyConfig, request: AffinityRequest, progress: P
     return plan
 
 
-def _make_head(plan: Plan, request: AffinityRequest) -> Head:
+def _make_head(plan: Plan, request: AffinityRequest) -> AffinityDescription:
     spec, manifest = plan.runs[0].spec, plan.manifest
-    return Head(
+    return AffinityDescription(
         study=plan.study.name,
         content_hash=manifest.dataset.content_hash,
         split_hash=manifest.split_hash,
@@ -190,7 +190,7 @@ def _make_identity(run: PlannedRun, measure: Measure, request: AffinityRequest) 
     settings: Mapping[str, float | int] = {}
     if measure in DEFAULT_MEASURES:
         settings = {"overhead": request.overhead, "source": SOURCE_SAMPLES, "target": TARGET_SAMPLES}
-    return identity_of(run.spec.fingerprint, measure, **settings)
+    return hash_measurement(run.spec.fingerprint, measure, **settings)
 
 
 def _estimate_seed(
@@ -300,9 +300,9 @@ def _train_with_probes(
     from usaggr.affinity.probed_training import train_with_probes
 
     settings = ProbeSettings("lookahead" in measures, "gradient" in measures, request.overhead)
-    stopping.forget()  # a request to stop an earlier run of this process
+    stopping.withdraw_request()  # a request to stop an earlier run of this process
     try:
-        with interruptible(lambda: None, on_request=stopping.ask):
+        with interruptible(lambda: None, on_request=stopping.request_stop):
             return train_with_probes(run.spec, run.study, data, _get_placement(run.study), settings, progress)
     except RunInterrupted as stop:
         raise RunInterrupted(

@@ -234,7 +234,7 @@ def explain_scarcity(cell: CellMetric, difference: Difference | None, pseudovalu
             return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
     if bool(has_few_differing(difference.table)):
         return f"too few: under {FEWEST_SUBJECTS} subjects differ"
-    if metric_of(cell.metric).of_samples and bool(is_driven_by_few(difference.table)):
+    if metric_of(cell.metric).is_per_sample and bool(is_driven_by_few(difference.table)):
         return f"too few: the difference hangs on under {FEWEST_SUBJECTS} subjects"
     return ""
 

@@ -109,10 +109,12 @@ def compose_from_data(root: Path | None, overrides: Sequence[str], config_dir: P
     study, words = split_words(overrides)
     if study is not None:
         raise ConfigError(f"'{study}' is not an override (key=value)")
-    data = [] if chooses_data(words) else ["data=fmuia"]
-    return compose_study(
-        DEFAULT_STUDY, [*data, *words, *([f"data.root={quote(str(root))}"] if root else [])], config_dir
-    )
+    if not chooses_data(words):
+        words = ["data=fmuia", *words]
+    # Last, so that the folder of the command's own argument wins over data.root=... in the overrides.
+    if root is not None:
+        words = [*words, f"data.root={quote(str(root))}"]
+    return compose_study(DEFAULT_STUDY, words, config_dir)
 
 
 def chooses_data(overrides: Sequence[str]) -> bool:

@@ -1,6 +1,8 @@
 """The commands of `usaggr`. Each imports the rooms that it needs, so that `--help` and `status` answer at once.
 
 Exit status: 0 all done, 1 some runs failed, 2 the request is invalid (one message on standard error, no traceback).
+
+The docstring of a command is the text of its `--help`. Each option is described by `help=`, not in an `Args:` section.
 """
 
 import sys
@@ -74,8 +76,9 @@ def main() -> None:
         sys.exit(2)
     except RunInterrupted as stop:
         print(stop, file=sys.stderr)
-        sys.exit(130)
+        sys.exit(130)  # as a shell reports a command that Ctrl-C ended: 128 + SIGINT
     except OSError as error:
+        # A full or read-only disk is no defect of usaggr; any other error of the system keeps its traceback.
         if not is_unwritable(error):
             raise
         print(make_write_error(Path(error.filename or "."), error), file=sys.stderr)
@@ -93,16 +96,17 @@ def sweep(
 ) -> None:
     """Train the runs that are not finished yet, and write the report."""
     started = time.monotonic()
-    plan_ = _plan(words, config_dir)
+    study_plan = _make_plan(words, config_dir)
     planning_seconds = time.monotonic() - started
     if dry_run:
-        _show_plan(plan_)
+        _show_plan(study_plan)
         return
+    # Imported only now: a dry run needs neither the report nor an executor.
     from usaggr.report.build import refresh_report
     from usaggr.sweep.sweep import run_sweep
 
     outcome = run_sweep(
-        plan_,
+        study_plan,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         limit=limit,
@@ -115,7 +119,7 @@ def sweep(
 @app.command(cls=Command)
 def plan(words: Words = None, config_dir: ConfigDir = None) -> None:
     """List every run with its state, and estimate what the sweep needs and what it can detect."""
-    _show_plan(_plan(words, config_dir))
+    _show_plan(_make_plan(words, config_dir))
 
 
 @app.command(cls=Command)
@@ -150,7 +154,7 @@ def clean(
         print(item)
     if not items:
         print("nothing to remove")
-    elif not yes and not sys.stdin.isatty():
+    elif not yes and not sys.stdin.isatty():  # nobody can answer, as in a job of a cluster
         print("nothing was removed; use --yes to remove without a question")
     elif yes or typer.confirm(f"Remove {size(sum(item.bytes for item in items))}?"):
         print(f"{size(remove(items))} freed")
@@ -187,11 +191,11 @@ def train(
     from usaggr.sweep.execution.foreground import choose_run, print_scores, train_run
     from usaggr.sweep.planning.study_plan import write_plan
 
-    plan_ = _plan(words, config_dir)
-    run = choose_run(plan_, block, scale, seed, variant)
-    write_plan(plan_)
+    study_plan = _make_plan(words, config_dir)
+    run = choose_run(study_plan, block, scale, seed, variant)
+    write_plan(study_plan)
     print(f"training {run.directory}")
-    train_run(plan_, run, RichProgress())
+    train_run(study_plan, run, RichProgress())
     print_scores(run, make_console())
 
 
@@ -255,8 +259,9 @@ def config(
     print(describe_values(study) if sources else describe_study(study), end="")
 
 
-def _plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
+def _make_plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
     study = compose_from_words(words, config_dir)
+    # After the composition, so that a mistake in it is reported before the slow imports.
     from usaggr.progress import RichProgress
     from usaggr.sweep.planning.study_plan import make_plan
 

@@ -21,7 +21,7 @@ from usaggr.errors import ConfigError, one_of
 
 COMMAND_LINE = "command line"
 _PACKAGE = re.compile(r"^\s*#\s*@package\b", re.MULTILINE)
-_HYDRA = re.compile(r"((override|optional)\s+)*/?hydra([./@]|$)")
+_HYDRA_KEY = re.compile(r"((override|optional)\s+)*/?hydra([./@]|$)")
 """A key of a study's file, or of its defaults, that configures Hydra."""
 
 
@@ -48,8 +48,8 @@ def compose_values(origin: Origin) -> dict[str, Any]:
             # Other data than the study's own get a folder of their own in outputs/.
             choices = [override.text for override in overrides if override.is_choice and override.key != "data"]
             has_choice = any(override.key == "data" for override in overrides)
-            is_other = has_choice and data != _read_defaults(origin, choices).overrides.known_choices.get("data")
-            values["name"] = f"{origin.config}_{data}" if is_other else origin.config
+            uses_other_data = has_choice and data != _read_defaults(origin, choices).overrides.known_choices.get("data")
+            values["name"] = f"{origin.config}_{data}" if uses_other_data else origin.config
     return {str(name): value for name, value in values.items()}
 
 
@@ -104,7 +104,7 @@ def _format_search_path(folders: Sequence[Path]) -> str:
 def _initialize_hydra(origin: Origin) -> Iterator[None]:
     """Initialize Hydra on a study's folder; raise its errors, OmegaConf's and those of YAML as ConfigError."""
     # A program that uses Hydra itself keeps its own initialization, which Hydra refuses to replace.
-    theirs, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    callers_hydra, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"):
             yield
@@ -123,7 +123,7 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         raise ConfigError(f"{origin.config}: cannot be composed: {_join_lines(cause or error)}") from error
     finally:
-        GlobalHydra.instance().hydra = theirs
+        GlobalHydra.instance().hydra = callers_hydra
 
 
 def _join_lines(reason: object) -> str:
@@ -161,7 +161,7 @@ def _refuse_hydra_settings(name: str, path: Path | None) -> None:
     entries = defaults if isinstance(defaults, list) else []  # Hydra reports a defaults list of another type
     keys = [*content, *(key for entry in entries for key in (entry if isinstance(entry, dict) else [entry]))]
     for key in map(str, keys):
-        if _HYDRA.match(key):
+        if _HYDRA_KEY.match(key):
             raise ConfigError(f"{key} ({format_path(path)}): a study does not configure Hydra; remove it from {name}")
     if _PACKAGE.search(path.read_text(encoding="utf-8")):
         raise ConfigError(f"{format_path(path)}: a study cannot move its values; remove the line with @package")

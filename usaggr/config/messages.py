@@ -26,25 +26,29 @@ from usaggr.config.json_schema import (
 from usaggr.config.study import StudyConfig
 from usaggr.errors import one_of
 
-FileOf = Callable[[str], str]
+_MAX_VALUE_LENGTH = 80
+"""Largest number of characters of a value in a message."""
+FindSource = Callable[[str], str]
 """Return the file of a dotted key's value, such as " (sweeps/demo.yaml)"; "" for the command line."""
 
 
-def explain(error: ValidationError, file_of: FileOf = lambda key: "", schema: type[BaseModel] = StudyConfig) -> str:
+def explain(
+    error: ValidationError, find_source: FindSource = lambda key: "", schema: type[BaseModel] = StudyConfig
+) -> str:
     """Return the message for all errors that pydantic found in a configuration, one line per key.
 
     Args:
         error: Errors of the validation.
-        file_of: Returns the file that a value comes from.
+        find_source: Returns the file that a value comes from.
         schema: The class that was validated.
     """
     lines: dict[str, str] = {}
     for details in error.errors():
         key, node, section = _locate(details["loc"], read_schema(schema))
         if details["type"] == "extra_forbidden":
-            line = explain_unknown_key(key, file_of(key), schema, section)
+            line = explain_unknown_key(key, find_source(key), schema, section)
         else:
-            line = _explain_value(details, key, node, file_of)
+            line = _explain_value(details, key, node, find_source)
         lines.setdefault(key, line)  # a union has one error per alternative: the first names them all
     return "\n".join(lines.values())
 
@@ -95,16 +99,16 @@ def is_list(key: str) -> bool:
     return not missing and any(alternative.get("type") == "array" for alternative in list_alternatives(node))
 
 
-def _explain_value(details: ErrorDetails, key: str, node: Node, file_of: FileOf) -> str:
+def _explain_value(details: ErrorDetails, key: str, node: Node, find_source: FindSource) -> str:
     """Return the line for a value that is missing or not allowed.
 
     Args:
         details: The error, from pydantic.
         key: Its dotted key.
         node: Schema of the key.
-        file_of: Returns the file that a value comes from.
+        find_source: Returns the file that a value comes from.
     """
-    value, where = details["input"], f"{key}{file_of(key)}"
+    value, where = details["input"], f"{key}{find_source(key)}"
     match details["type"]:
         case "missing":
             return f"{key} is missing; it must be {describe_allowed(node)}"
@@ -112,7 +116,7 @@ def _explain_value(details: ErrorDetails, key: str, node: Node, file_of: FileOf)
             return f"{key}.name is missing; it must be one of {', '.join(map(read_name, list_sections(node)))}"
         case "union_tag_invalid":
             name = f"{key}.name"
-            return one_of(f"{name}{file_of(name)}", details["ctx"]["tag"], map(read_name, list_sections(node)))
+            return one_of(f"{name}{find_source(name)}", details["ctx"]["tag"], map(read_name, list_sections(node)))
         case "value_error" if "properties" in node:
             return str(details["ctx"]["error"])  # a check of several keys names the one that is wrong
         case "value_error":
@@ -175,6 +179,6 @@ def _find_nearest_key(key: str, parent: str, names: Sequence[str], schema: Node)
 
 
 def _format_value(value: Any) -> str:
-    """Return a value as YAML writes it, shortened to 80 characters."""
+    """Return a value as YAML writes it, shortened to _MAX_VALUE_LENGTH characters."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= _MAX_VALUE_LENGTH else text[: _MAX_VALUE_LENGTH - 3] + "..."

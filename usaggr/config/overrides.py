@@ -12,7 +12,7 @@ from usaggr.config.folders import GROUPS, list_choices
 from usaggr.config.messages import explain_unknown_key, is_known, is_list
 from usaggr.errors import ConfigError, one_of
 
-_INSIDE = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
+_QUOTED_OR_BRACKETED = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
 """Quotes and brackets: a comma in them does not separate values of a sweep."""
 _SWEEPS = ("choice(", "range(", "interval(", "glob(")
 """Functions of Hydra's grammar that give several values."""
@@ -61,7 +61,7 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
         raise ConfigError(f"'{text}': an override needs a key, as in seeds=[0,1]")
     if key not in GROUPS and not is_known(key):
         raise ConfigError(explain_unknown_key(key))
-    if "," in _INSIDE.sub("", value) or value.startswith(_SWEEPS):
+    if "," in _QUOTED_OR_BRACKETED.sub("", value) or value.startswith(_SWEEPS):
         raise ConfigError(_explain_several_values(key, text))
     if key in GROUPS:
         names = list_choices(key, folders)

@@ -136,15 +136,16 @@ def _confusion_scores(confusion: Array, complete: Array) -> dict[str, Array]:
     """
     true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     correct, total = np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1))
-    t, p, r = complete.sum(axis=-1), complete.sum(axis=-2), np.diagonal(complete)
-    recall = _divide(correct, true, _divide(r, t, 0.0))
-    f1 = _divide(2 * correct, true + predicted, _divide(2 * r, t + p, 0.0))
+    all_true, all_predicted, all_correct = complete.sum(axis=-1), complete.sum(axis=-2), np.diagonal(complete)
+    recall = _divide(correct, true, _divide(all_correct, all_true, 0.0))
+    f1 = _divide(2 * correct, true + predicted, _divide(2 * all_correct, all_true + all_predicted, 0.0))
+    # MCC of several classes is a correlation: the covariance of true and predicted classes over both spreads.
     covariance = correct.sum(axis=-1) * total - (true * predicted).sum(axis=-1)
     spread = np.sqrt((total**2 - (true**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1)))
     return {
-        "accuracy": _divide(correct.sum(axis=-1), total, float(r.sum() / complete.sum())),
-        "balanced_accuracy": recall[..., t > 0].mean(axis=-1),
-        "f1_macro": f1[..., t + p > 0].mean(axis=-1),
+        "accuracy": _divide(correct.sum(axis=-1), total, float(all_correct.sum() / complete.sum())),
+        "balanced_accuracy": recall[..., all_true > 0].mean(axis=-1),
+        "f1_macro": f1[..., all_true + all_predicted > 0].mean(axis=-1),
         "f1_weighted": _divide((f1 * true).sum(axis=-1), total, 0.0),
         "mcc": _divide(covariance, spread, 0.0),
     }

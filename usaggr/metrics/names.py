@@ -29,7 +29,7 @@ class Metric:
     """Best possible value."""
     worst: float
     """Worst possible value; may be infinite."""
-    of_samples: bool
+    is_per_sample: bool
     """True if each sample has a value.
 
     The score is then the mean over samples, and the values are in a column of predictions.parquet
@@ -39,20 +39,20 @@ class Metric:
     """Unit of the values; empty for a number without a unit."""
 
 
-def _share(name: str, label: str, meaning: str, of_samples: bool = True, worst: float = 0.0) -> Metric:
+def _define_score(name: str, label: str, meaning: str, is_per_sample: bool = True, worst: float = 0.0) -> Metric:
     """Define a score whose best value is 1.
 
     Args:
         name: Name in files.
         label: Label on pages.
         meaning: Description in the glossary.
-        of_samples: Whether each sample has a value.
+        is_per_sample: Whether each sample has a value.
         worst: Worst possible value.
     """
-    return Metric(name, label, meaning, higher_is_better=True, best=1.0, worst=worst, of_samples=of_samples)
+    return Metric(name, label, meaning, higher_is_better=True, best=1.0, worst=worst, is_per_sample=is_per_sample)
 
 
-def _distance(name: str, label: str, meaning: str, unit: str = "px") -> Metric:
+def _define_error(name: str, label: str, meaning: str, unit: str = "px") -> Metric:
     """Define an error, whose best value is 0.
 
     Args:
@@ -61,47 +61,51 @@ def _distance(name: str, label: str, meaning: str, unit: str = "px") -> Metric:
         meaning: Description in the glossary.
         unit: Unit of the values.
     """
-    return Metric(name, label, meaning, higher_is_better=False, best=0.0, worst=math.inf, of_samples=True, unit=unit)
+    return Metric(name, label, meaning, higher_is_better=False, best=0.0, worst=math.inf, is_per_sample=True, unit=unit)
 
 
 _SEGMENTATION = (
-    _share(
+    _define_score(
         "dsc", "DSC", "Dice similarity coefficient: overlap of predicted and true region, mean over images and classes"
     ),
-    _distance("hd", "HD", "Hausdorff distance between predicted and true region, in pixels of the original image"),
-    _distance(
+    _define_error("hd", "HD", "Hausdorff distance between predicted and true region, in pixels of the original image"),
+    _define_error(
         "hd95", "HD95", "95th percentile of the distances between the two outlines, in pixels of the original image"
     ),
-    _share("nsd", "NSD", "normalized surface distance: fraction of the outlines that agree within a tolerance"),
+    _define_score("nsd", "NSD", "normalized surface distance: fraction of the outlines that agree within a tolerance"),
 )
 _CLASSIFICATION = (
-    _share(
+    _define_score(
         "auc",
         "AUC",
         "area under the receiver operating characteristic curve; mean one-versus-rest over classes",
-        of_samples=False,
+        is_per_sample=False,
     ),
-    _share("accuracy", "accuracy", "fraction of images that are classified correctly"),
-    _share(
+    _define_score("accuracy", "accuracy", "fraction of images that are classified correctly"),
+    _define_score(
         "balanced_accuracy",
         "balanced accuracy",
         "recall, mean over classes",
-        of_samples=False,
+        is_per_sample=False,
     ),
-    _share("f1_macro", "macro F1", "F1 (harmonic mean of precision and recall), mean over classes", of_samples=False),
-    _share("f1_weighted", "weighted F1", "F1, mean over classes weighted by their number of images", of_samples=False),
-    _share("mcc", "MCC", "Matthews correlation coefficient", of_samples=False, worst=-1.0),
+    _define_score(
+        "f1_macro", "macro F1", "F1 (harmonic mean of precision and recall), mean over classes", is_per_sample=False
+    ),
+    _define_score(
+        "f1_weighted", "weighted F1", "F1, mean over classes weighted by their number of images", is_per_sample=False
+    ),
+    _define_score("mcc", "MCC", "Matthews correlation coefficient", is_per_sample=False, worst=-1.0),
 )
-_DETECTION = (_share("iou", "IoU", "intersection over union of predicted and true box"),)
+_DETECTION = (_define_score("iou", "IoU", "intersection over union of predicted and true box"),)
 _REGRESSION = (
-    _distance(
+    _define_error(
         "mre", "MRE", "mean radial error: distance of predicted and true landmark, in pixels of the original image"
     ),
-    _distance("mre_relative", "MRE/diagonal", "MRE divided by the length of the image's diagonal", unit=""),
+    _define_error("mre_relative", "MRE/diagonal", "MRE divided by the length of the image's diagonal", unit=""),
 )
 
 
-def _metrics_of(task_type: TaskType) -> tuple[Metric, ...]:
+def _list_metrics(task_type: TaskType) -> tuple[Metric, ...]:
     match task_type:
         case "segmentation":
             return _SEGMENTATION
@@ -115,7 +119,7 @@ def _metrics_of(task_type: TaskType) -> tuple[Metric, ...]:
             assert_never(task_type)
 
 
-METRICS: Mapping[TaskType, tuple[Metric, ...]] = {task_type: _metrics_of(task_type) for task_type in TASK_TYPES}
+METRICS: Mapping[TaskType, tuple[Metric, ...]] = {task_type: _list_metrics(task_type) for task_type in TASK_TYPES}
 """Metrics by type of task; the first of each type is the main metric, on which verdicts are based."""
 
 _BY_NAME = {metric.name: metric for metrics in METRICS.values() for metric in metrics}

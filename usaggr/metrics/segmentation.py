@@ -41,9 +41,8 @@ def dsc(truth: Mask, predicted: Mask) -> float:
 def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
     """Return HD and HD95 in pixels, and NSD in [0, 1], of two regions.
 
-    HD is the largest distance from a pixel of either region to the other region. It is that of the challenge, for
-    filled
-    regions: from a region inside another one, the distance is 0. HD95 is the larger of the two 95th percentiles of the
+    HD is the largest distance from a pixel of either region to the other region. As in the challenge, regions are
+    filled: from a region inside another one, the distance is 0. HD95 is the larger of the two 95th percentiles of the
     distances between the regions' edges. NSD is the share of edge pixels within `tolerance` of the other edge (Nikolov
     et al. 2018, arXiv:1809.04430). An edge has the pixels that erosion by the four neighbors removes, as in MONAI; this
     includes pixels at the border of the image.

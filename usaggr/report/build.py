@@ -28,7 +28,9 @@ _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
 _INPUTS = ".report.inputs"
 """Name of the file next to the report with the hash of the report's inputs."""
-_AFFINITY_FILES = tuple(f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_HEAD))
+_AFFINITY_FILES = tuple(
+    f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_DESCRIPTION)
+)
 _STUDY_FILES = (contract.STUDY, contract.GROUPINGS, contract.DATA, contract.SPLIT, contract.PLAN, *_AFFINITY_FILES)
 _RUN_FILES = (
     contract.RUN_SETTINGS,

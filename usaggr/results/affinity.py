@@ -32,8 +32,8 @@ COLUMNS = ("measure", "source", "target", "seed", "value", "estimates")
 SUMMARY_COLUMNS = ("measure", "source", "target", "mean", "sd", "seeds", "estimates")
 """Columns of summary.csv."""
 CellT = TypeVar("CellT")
-AGAIN = "estimate again: usaggr affinity"
-FOLDER, TABLE, HEAD = contract.AFFINITY, contract.AFFINITY_POINTS, contract.AFFINITY_HEAD
+REMEDY = "estimate again: usaggr affinity"
+FOLDER, TABLE, DESCRIPTION = contract.AFFINITY, contract.AFFINITY_POINTS, contract.AFFINITY_DESCRIPTION
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SeedAffinity:
 
 
 @dataclass(frozen=True)
-class Head:
+class AffinityDescription:
     """Content of affinity.json: the study, data and runs of the tables."""
 
     study: str
@@ -70,7 +70,7 @@ class Head:
     overhead: float
 
 
-def identity_of(fingerprint: str, measure: Measure, **settings: float | int) -> str:
+def hash_measurement(fingerprint: str, measure: Measure, **settings: float | int) -> str:
     """Return the hash that identifies a stored measure of a seed.
 
     Args:
@@ -111,7 +111,7 @@ def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedA
         folder: folder of the affinities.
         measure: name of the measure.
         seed: the seed.
-        identity: hash of the run and the settings (`identity_of`).
+        identity: hash of the run and the settings (`hash_measurement`).
 
     Returns:
         None if there is no such file, or if it is damaged or has another identity.
@@ -123,7 +123,7 @@ def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedA
     if not path.is_file():
         return None
     try:
-        stored = typed(path, read_json(path, AGAIN, _UnusableError), _StoredSeed, AGAIN, _UnusableError)
+        stored = typed(path, read_json(path, REMEDY, _UnusableError), _StoredSeed, REMEDY, _UnusableError)
         values = np.array([[math.nan if value is None else value for value in row] for row in stored.values], float)
         estimates = np.array(stored.estimates, dtype=np.int64)
     except (_UnusableError, ValueError):  # ValueError: rows of several lengths
@@ -150,12 +150,12 @@ class _StoredSeed:
     probe_seconds: float
 
 
-def write_tables(folder: Path, head: Head, affinities: Sequence[SeedAffinity]) -> None:
+def write_tables(folder: Path, description: AffinityDescription, affinities: Sequence[SeedAffinity]) -> None:
     """Write affinity.csv, summary.csv and, last, affinity.json, without which the tables are not read.
 
     Args:
         folder: folder of the affinities.
-        head: content of affinity.json.
+        description: content of affinity.json.
         affinities: all measures of all seeds.
     """
     points = [
@@ -165,19 +165,21 @@ def write_tables(folder: Path, head: Head, affinities: Sequence[SeedAffinity]) -
     ]
     write_atomic(folder / TABLE, _as_csv(COLUMNS, points))
     write_atomic(folder / "summary.csv", _as_csv(SUMMARY_COLUMNS, _summarize(affinities)))
-    content = {**vars(head), "schema_version": SCHEMA_VERSION}
-    write_atomic(folder / HEAD, json.dumps(content, indent=1))
+    content = {**vars(description), "schema_version": SCHEMA_VERSION}
+    write_atomic(folder / DESCRIPTION, json.dumps(content, indent=1))
 
 
-def read_head(folder: Path) -> Head:
+def read_description(folder: Path) -> AffinityDescription:
     """Read affinity.json.
 
     Raises:
         RunError: the file is missing or damaged, or another version of usaggr wrote it.
     """
-    path = folder / HEAD
-    content = read_json(path, AGAIN)
-    return replace(typed(path, content, Head, AGAIN), scale=content["scale"])  # as written: a cap is an integer
+    path = folder / DESCRIPTION
+    content = read_json(path, REMEDY)
+    return replace(
+        typed(path, content, AffinityDescription, REMEDY), scale=content["scale"]
+    )  # as written: a cap is an integer
 
 
 def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], float]]]:
@@ -192,7 +194,7 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise RunError(f"{path}: no column {', '.join(missing)}; {AGAIN}")
+                raise RunError(f"{path}: no column {', '.join(missing)}; {REMEDY}")
             for row in reader:
                 measure: Any = row["measure"]
                 if measure not in MEASURES:
@@ -202,9 +204,9 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
                 if row["value"] != "":
                     seed_values[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
     except ValueError as error:
-        raise RunError(f"{path}: line {reader.line_num}: {error}; {AGAIN}") from error
+        raise RunError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from error
     except (OSError, csv.Error) as error:
-        raise RunError(f"{path}: cannot be read ({error}); {AGAIN}") from error
+        raise RunError(f"{path}: cannot be read ({error}); {REMEDY}") from error
     return values
 
 

@@ -16,7 +16,7 @@ TAKEN_WEIGHTS = "weights.json"
 AFFINITY = "affinity"
 """Folder of the estimates of `usaggr affinity`."""
 AFFINITY_POINTS = "affinity.csv"
-AFFINITY_HEAD = "affinity.json"
+AFFINITY_DESCRIPTION = "affinity.json"
 
 # Of a run.
 RUN_SETTINGS = "run.yaml"

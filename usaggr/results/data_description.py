@@ -12,7 +12,7 @@ from usaggr.results import contract
 from usaggr.results.integrity import check_names, read_json, typed
 from usaggr.tasks import Task, TaskType
 
-_AGAIN = "`usaggr sweep` of the same study writes it again"
+_REMEDY = "`usaggr sweep` of the same study writes it again"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_data(directory: Path) -> DataFacts:
         RunError: the file is damaged, or another version of usaggr wrote it.
     """
     path = directory / contract.DATA
-    stored = typed(path, read_json(path, _AGAIN), _StoredData, _AGAIN)
+    stored = typed(path, read_json(path, _REMEDY), _StoredData, _REMEDY)
     check_names(path, "tasks", [task.id for task in stored.tasks])
     return DataFacts(
         root=stored.root,
@@ -140,5 +140,5 @@ def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
         )
     except ValueError as error:
         # `Task` checks its own values, but its message does not name the file.
-        raise RunError(f"{path}: {error}; {_AGAIN}") from error
+        raise RunError(f"{path}: {error}; {_REMEDY}") from error
     return TaskFacts(task, stored.n_train, stored.n_val, stored.n_test, stored.subjects_test)

@@ -34,7 +34,7 @@ OLDEST_VERSION = 1
 
 REPEAT = "run the same `usaggr sweep` to train the run again"
 REMOVE = "remove the run, then run the same `usaggr sweep` to train it again"
-_OWN, _PREDICTIONS = "sha256", "predictions"
+_OWN_HASH, _PREDICTIONS = "sha256", "predictions"
 """Keys of result.json that hold checksums."""
 
 
@@ -138,7 +138,7 @@ def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
         checksum = {"bytes": predictions.stat().st_size, "sha256": hash_file(predictions)}
         content = {**content, _PREDICTIONS: checksum}
     # The hash covers the checksum of the predictions, so it is computed last.
-    return {**content, _OWN: _hash_content(content)}
+    return {**content, _OWN_HASH: _hash_content(content)}
 
 
 def unseal(path: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -147,8 +147,8 @@ def unseal(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DamagedError: the content has changed since it was written.
     """
-    unsealed = {name: value for name, value in content.items() if name != _OWN}
-    if _OWN in content and content[_OWN] != _hash_content(unsealed):
+    unsealed = {name: value for name, value in content.items() if name != _OWN_HASH}
+    if _OWN_HASH in content and content[_OWN_HASH] != _hash_content(unsealed):
         raise DamagedError(f"{path}: has changed since it was written (its SHA-256 differs); {REPEAT}")
     return {name: value for name, value in unsealed.items() if name != _PREDICTIONS}
 
@@ -190,6 +190,8 @@ _ALLOWED = {
     "tuple_type": "a list",
 }
 """Allowed content of a field, by pydantic's name of the error."""
+_TYPE_NAMES = {list: "a list", str: "text", int: "a number", float: "a number", type(None): "nothing"}
+"""Content of a file that is no mapping, in words."""
 _MAX_SHOWN = 60
 """Largest number of characters of an invalid value in a message."""
 
@@ -244,12 +246,9 @@ def _as_mapping(path: Path, content: object, remedy: str, error: type[RunError],
         newest: newest version that is read.
     """
     if not isinstance(content, dict):
-        raise error(f"{path}: holds {_NAMES.get(type(content), 'no mapping')}, not a mapping; {remedy}")
+        raise error(f"{path}: holds {_TYPE_NAMES.get(type(content), 'no mapping')}, not a mapping; {remedy}")
     check_version(path, content.get("schema_version", OLDEST_VERSION), newest)
     return content
-
-
-_NAMES = {list: "a list", str: "text", int: "a number", float: "a number", type(None): "nothing"}
 
 
 def _unreadable(path: Path, damage: Exception, remedy: str, error: type[RunError]) -> RunError:

@@ -12,7 +12,7 @@ from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results import contract
 from usaggr.results.integrity import OLDEST_VERSION, SCHEMA_VERSION, check_version
-from usaggr.results.versions import as_version
+from usaggr.results.versions import parse_version
 
 VERSION_COLUMN = "schema_version"
 COLUMNS = (
@@ -21,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 _NEEDED = ("run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "fingerprint")
 """Columns that every version writes."""
-_AGAIN = "`usaggr sweep` of the same study writes it again"
+_REMEDY = "`usaggr sweep` of the same study writes it again"
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ def read_plan(directory: Path) -> list[PlanRow]:
             reader = csv.DictReader(file)
             missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
             if missing:
-                raise RunError(f"{path}: no column {', '.join(missing)}; {_AGAIN}")
+                raise RunError(f"{path}: no column {', '.join(missing)}; {_REMEDY}")
             return [_parse_row(_check_cells(path, reader.line_num, row, _NEEDED)) for row in reader]
     except FileNotFoundError as error:
         raise RunError(f"{path}: does not exist; `usaggr sweep` writes it") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_AGAIN}") from error
+        raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
 
 
 def check_plan_version(directory: Path) -> None:
@@ -132,12 +132,12 @@ def _check_cells(path: Path, line: int, row: dict[str, str], columns: Sequence[s
         allowed, fits = _CELLS.get(name, ("text", lambda cell: True))
         if cell is None or not fits(cell):
             problem = f"no {name}" if cell is None else f"{name} is {cell!r}, not {allowed}"
-            raise RunError(f"{path}: line {line}: {problem}; {_AGAIN}")
+            raise RunError(f"{path}: line {line}: {problem}; {_REMEDY}")
     return row
 
 
 def _check_cell_version(path: Path, row: dict[str, str]) -> None:
-    check_version(path, as_version(row.get(VERSION_COLUMN) or str(OLDEST_VERSION)))
+    check_version(path, parse_version(row.get(VERSION_COLUMN) or str(OLDEST_VERSION)))
 
 
 def _is_number(cell: str) -> bool:

@@ -40,7 +40,7 @@ class RunSpec:
         return f"{name}-{self.fingerprint[:8]}"
 
 
-def fingerprint_of(
+def compute_fingerprint(
     settings: dict[str, Any],
     tasks: tuple[str, ...],
     train_samples: dict[str, tuple[str, ...]],
@@ -64,10 +64,10 @@ def fingerprint_of(
     """
     lists = {task: json.dumps(ids) for task, ids in train_samples.items()}
     text = json.dumps(settings, sort_keys=True)
-    return fingerprint_of_texts(text, tasks, lists, content, seed, weights_hash, parent, window)
+    return compute_fingerprint_of_json(text, tasks, lists, content, seed, weights_hash, parent, window)
 
 
-def fingerprint_of_texts(
+def compute_fingerprint_of_json(
     settings: str,
     tasks: tuple[str, ...],
     train_samples: Mapping[str, str],
@@ -84,13 +84,13 @@ def fingerprint_of_texts(
 
     Args:
         settings: JSON of the settings, with sorted keys.
-        tasks: as in `fingerprint_of`.
+        tasks: as in `compute_fingerprint`.
         train_samples: JSON of the list of training samples, by task.
-        content: as in `fingerprint_of`.
-        seed: as in `fingerprint_of`.
-        weights_hash: as in `fingerprint_of`.
-        parent: as in `fingerprint_of`.
-        window: as in `fingerprint_of`.
+        content: as in `compute_fingerprint`.
+        seed: as in `compute_fingerprint`.
+        weights_hash: as in `compute_fingerprint`.
+        parent: as in `compute_fingerprint`.
+        window: as in `compute_fingerprint`.
     """
     # The text is assembled in the order of sorted keys, as if all arguments were in one JSON object.
     head = {"content": content, "parent": parent, "schema_version": SCHEMA_VERSION, "seed": seed}

@@ -16,6 +16,8 @@ from usaggr.results.integrity import check_names, read_yaml, typed
 from usaggr.results.plan import PlanRow, check_plan_version, read_plan
 from usaggr.results.versions import check_yaml
 
+_REMEDY = "`usaggr sweep` of the same study writes it again"
+
 
 @dataclass(frozen=True)
 class StagedFacts:
@@ -182,8 +184,8 @@ class _StoredStudy:
 
 def _read_study(path: Path) -> StudyFacts:
     check_yaml(path)
-    content = read_yaml(path, _AGAIN)
-    stored = typed(path, content, _StoredStudy, _AGAIN)
+    content = read_yaml(path, _REMEDY)
+    stored = typed(path, content, _StoredStudy, _REMEDY)
     for what, names in (
         ("groupings", stored.groupings),
         ("variants", stored.variants),
@@ -232,17 +234,14 @@ def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
     """Return the entries of groupings.yaml by grouping; empty without the file, as in older versions."""
     if not path.is_file():
         return {}
-    stored = typed(path, {"groupings": read_yaml(path, _AGAIN)}, _StoredGroupings, _AGAIN).groupings
+    stored = typed(path, {"groupings": read_yaml(path, _REMEDY)}, _StoredGroupings, _REMEDY).groupings
     for name, grouping in stored.items():
         missing = [key for key in ("share", "budget") if getattr(grouping, key) is None]
         if grouping.parent is not None and missing:
-            raise RunError(f"{path}: no groupings.{name}.{missing[0]}; {_AGAIN}")
+            raise RunError(f"{path}: no groupings.{name}.{missing[0]}; {_REMEDY}")
     return stored
 
 
 def merge_names(lists: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return all names, each once, in the order of their first occurrence."""
     return tuple(dict.fromkeys(name for names in lists for name in names))
-
-
-_AGAIN = "`usaggr sweep` of the same study writes it again"

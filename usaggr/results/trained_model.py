@@ -92,12 +92,12 @@ def read_stored_run(run: Path) -> StoredRun:
         path=path,
         run_id=stored.run_id,
         fingerprint=stored.fingerprint,
-        tasks=_tasks_of(path, stored, source),
+        tasks=_find_tasks(path, stored, source),
         scale=scale,
         seed=stored.seed,
         variant=stored.variant,
-        model=_model_of(path, stored.settings.model),
-        size=_size_of(path, data.image_size),
+        model=_parse_model(path, stored.settings.model),
+        size=_parse_size(path, data.image_size),
         channels=data.channels,
         max_pixels=_max_pixels(source),
         weights=path / WEIGHTS,
@@ -108,7 +108,7 @@ def read_stored_run(run: Path) -> StoredRun:
     )
 
 
-def _tasks_of(run: Path, stored: StoredSpec, source: Source) -> dict[str, Task]:
+def _find_tasks(run: Path, stored: StoredSpec, source: Source) -> dict[str, Task]:
     """Return the tasks of a run by id.
 
     Args:
@@ -127,7 +127,7 @@ def _tasks_of(run: Path, stored: StoredSpec, source: Source) -> dict[str, Task]:
     return {task_id: facts[task_id].task for task_id in stored.tasks}
 
 
-def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
+def _parse_model(run: Path, content: dict[str, Any]) -> ModelConfig:
     name = content.get("name")
     neutral = _NEUTRAL.get(name, {}) if isinstance(name, str) else {}
     try:
@@ -142,7 +142,7 @@ def _model_of(run: Path, content: dict[str, Any]) -> ModelConfig:
         ) from error
 
 
-def _size_of(run: Path, size: Any) -> tuple[int, int]:
+def _parse_size(run: Path, size: Any) -> tuple[int, int]:
     """Return height and width."""
     sides = [size, size] if isinstance(size, int) else size
     # `type`, because `isinstance` would accept True as 1 pixel.

@@ -30,9 +30,9 @@ def check_yaml(path: Path) -> None:
     except (OSError, UnicodeDecodeError):
         return
     if match is not None:
-        check_version(path, as_version(match.group(1).strip("'\"")))
+        check_version(path, parse_version(match.group(1).strip("'\"")))
 
 
-def as_version(text: str) -> int | str:
+def parse_version(text: str) -> int | str:
     """Return a version as an integer, or unchanged if it is not one, for the error message."""
     return int(text) if re.fullmatch(r"-?[0-9]+", text) else text

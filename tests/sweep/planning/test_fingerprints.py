@@ -7,7 +7,7 @@ import pytest
 
 from usaggr.config.compose import compose_study
 from usaggr.config.section import FINGERPRINTED, result_settings
-from usaggr.results.spec import fingerprint_of, fingerprint_of_texts
+from usaggr.results.spec import compute_fingerprint, compute_fingerprint_of_json
 
 KNOWN = {
     ("demo", "data=fmuia", "model=tiny"): "95b16549895ff7c82f6364870fdbf32938780ae4f015e36a75b7fe61bbbd17d3",
@@ -26,10 +26,12 @@ def test_a_recorded_fingerprint_does_not_change(tmp_path: Path, words: tuple[str
     settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
     samples = {"lung_2cls": ("b.png", "a.png"), "ovary_tumor": ("c.png",)}
     content_seed_window_parent = ("0" * 64, 3, None, None)
-    fingerprint = fingerprint_of(settings, tuple(samples), samples, *content_seed_window_parent)
+    fingerprint = compute_fingerprint(settings, tuple(samples), samples, *content_seed_window_parent)
     assert fingerprint == KNOWN[words], json.dumps(settings, sort_keys=True)
     texts = {task: json.dumps(ids) for task, ids in samples.items()}
     assert (
-        fingerprint_of_texts(json.dumps(settings, sort_keys=True), tuple(samples), texts, *content_seed_window_parent)
+        compute_fingerprint_of_json(
+            json.dumps(settings, sort_keys=True), tuple(samples), texts, *content_seed_window_parent
+        )
         == fingerprint
     )

@@ -13,7 +13,7 @@ from tests.data.factories import tiny_data
 from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
 from usaggr.results.plan import read_plan
-from usaggr.results.spec import fingerprint_of
+from usaggr.results.spec import compute_fingerprint
 from usaggr.sweep.inspect.plan_console import print_plan
 from usaggr.sweep.planning.stages import Stage
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan, write_plan
@@ -144,9 +144,12 @@ def test_the_settings_of_a_stage_change_its_fingerprint(root: Path) -> None:
 
 def test_a_window_changes_the_fingerprint_and_its_absence_does_not() -> None:
     arguments = ({"a": 1}, ("t",), {"t": ("x",)}, "0", 0, None, "parent")
-    unstaged, windows = fingerprint_of(*arguments), [fingerprint_of(*arguments, {"t": w}) for w in ((0, 5), (5, 9))]
+    unstaged, windows = (
+        compute_fingerprint(*arguments),
+        [compute_fingerprint(*arguments, {"t": w}) for w in ((0, 5), (5, 9))],
+    )
     assert len({unstaged, *windows}) == 3
-    assert unstaged == fingerprint_of(*arguments, None)
+    assert unstaged == compute_fingerprint(*arguments, None)
 
 
 def test_groupings_with_equal_first_stages_share_parents_and_equal_blocks(root: Path) -> None:

@@ -9,7 +9,7 @@ from usaggr.config.compose import compose_study
 from usaggr.errors import ConfigError
 from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
 from usaggr.results.run_directory import RunDirectory
-from usaggr.results.spec import fingerprint_of
+from usaggr.results.spec import compute_fingerprint
 from usaggr.sweep.planning.study_plan import Plan, make_plan, write_plan
 
 
@@ -97,7 +97,7 @@ def test_a_planned_fingerprint_is_that_of_settings_samples_and_seed(root: Path) 
         assert spec.train_samples == {
             task_id: plan.manifest.select_training_samples(task_id, spec.scale, spec.seed) for task_id in spec.tasks
         }
-        expected = fingerprint_of(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
+        expected = compute_fingerprint(spec.settings, spec.tasks, spec.train_samples, content, spec.seed, None, None)
         assert spec.fingerprint == expected
 
 

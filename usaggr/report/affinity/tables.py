@@ -21,7 +21,7 @@ from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.seeds import make_generator
 from usaggr.errors import RunError
-from usaggr.results.affinity import FOLDER, TABLE, Array, Head, Measure, read_head, read_values
+from usaggr.results.affinity import FOLDER, TABLE, AffinityDescription, Array, Measure, read_description, read_values
 
 AFFINITY_COLUMNS = (
     "measure", "scale", "variant", "grouping", "block", "block_tasks", "task", "predicted", "relative", "seeds",
@@ -103,7 +103,7 @@ class _MeasuredChange:
 class AffinityTables:
     """Affinities of a study with their predictions, for figures and text."""
 
-    head: Head | None = None
+    head: AffinityDescription | None = None
     """Facts about the estimates; None without an affinity.csv, or if it is not usable."""
     refused: str = ""
     """Reason why an existing file is not used; empty otherwise."""
@@ -128,7 +128,7 @@ def make_affinity(comparison: StudyComparison) -> AffinityTables:
     if folder is None:
         return AffinityTables()
     try:
-        head, values = read_head(folder), read_values(folder)
+        head, values = read_description(folder), read_values(folder)
         _check(head, folder, collection)
     except RunError as error:
         return AffinityTables(refused=str(error))
@@ -217,7 +217,7 @@ def _ranks(values: Array, times: Array) -> Array:
     return ranks
 
 
-def _check(head: Head, folder: Path, collection: Collection) -> None:
+def _check(head: AffinityDescription, folder: Path, collection: Collection) -> None:
     """Refuse affinities of other data, another study or an unknown variant, and those that lack tasks.
 
     Args:

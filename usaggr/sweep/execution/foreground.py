@@ -87,8 +87,8 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
             provide_parent_weights(parent, run)
         directory.write_spec(run.spec, **collect_provenance(), threads=placement.threads)
         try:
-            stopping.forget()
-            with interruptible(lambda: None, on_request=stopping.ask):
+            stopping.withdraw_request()
+            with interruptible(lambda: None, on_request=stopping.request_stop):
                 execute_run(run.spec, run.directory, study, placement, data)
         except RunInterrupted as stop:
             with suppress(WriteError):  # a claim that is not released becomes stale, with the same effect

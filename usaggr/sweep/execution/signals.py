@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from usaggr.stopping import Asker
+from usaggr.stopping import StopSignals
 
 INTERRUPTED = 130
 """Exit status of a sweep that was stopped: shells use 128 + 2 for SIGINT."""
@@ -42,10 +42,10 @@ def interruptible(
         yield interruption
         return
 
-    asker = Asker()
+    stop_signals = StopSignals()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asker.again():
+        if stop_signals.is_second_request():
             before_exit()
             # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
             os._exit(INTERRUPTED)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from usaggr.config.study import StudyConfig
 from usaggr.data.split.manifest import Manifest
-from usaggr.results.spec import fingerprint_of_texts
+from usaggr.results.spec import compute_fingerprint_of_json
 from usaggr.sweep.planning.stages import Stage
 from usaggr.sweep.planning.variants import AppliedVariant, VariantKey
 
@@ -60,7 +60,7 @@ def compute_fingerprints(
                 n_train = {task_id: counts[task_id] for task_id in stage.block}
                 for name in study.variants:
                     variant, setting = variants[name, stage.overrides], Setting(name, scale, seed)
-                    fingerprints[stage, setting] = fingerprint_of_texts(
+                    fingerprints[stage, setting] = compute_fingerprint_of_json(
                         variant.settings_text,
                         stage.block,
                         texts,

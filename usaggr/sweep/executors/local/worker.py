@@ -48,7 +48,7 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
         renew: Whether this process ends after the job anyway. If not, it ends itself after a failure, with the exit
             status AFTER_FAILURE or OUT_OF_MEMORY.
     """
-    stopping.forget()
+    stopping.withdraw_request()
     if placement.device is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a run without a GPU in its placement uses none
     _limit_threads(placement.threads)
@@ -231,14 +231,14 @@ def _stoppable() -> Iterator[None]:
         yield
         return
 
-    asker = stopping.Asker()
+    stop_signals = stopping.StopSignals()
 
     def ask(number: int, frame: object) -> None:
-        if asker.again():
+        if stop_signals.is_second_request():
             _leave(number, frame)
-        stopping.ask()
+        stopping.request_stop()
 
-    signal.signal(signal.SIGUSR2, lambda number, frame: stopping.ask())
+    signal.signal(signal.SIGUSR2, lambda number, frame: stopping.request_stop())
     signal.signal(signal.SIGTERM, ask)
     try:
         yield
