@@ -69,7 +69,7 @@ def kept_server() -> Iterator[None]:
     (tests/sweep/executors/test_executor.py).
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "server_for", partial(executor.server_for, ahead=True))
+        patch.setattr(executor, "start_worker_server", partial(executor.start_worker_server, ahead=True))
         patch.setattr(executor, "stop_server", lambda: None)
         yield
     forkserver.stop_server()

@@ -32,7 +32,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.local.worker import run_in_worker
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.status import read_sweep_status
 from usaggr.sweep.planning.study_plan import Plan, make_plan, write_plan
 
 ARCHIVE = Path(__file__).parent / "fixtures" / "earlier_versions" / "663d23c.tar.xz"
@@ -116,7 +116,7 @@ def test_an_interrupted_run_of_an_earlier_version_continues_from_its_checkpoint(
     continued: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     directory = continued / "outputs" / "earlier"
-    states = {run.run_id.split("-")[0]: run.state for run in status_of(directory).runs}
+    states = {run.run_id.split("-")[0]: run.state for run in read_sweep_status(directory).runs}
     assert states == {"cls": "pending", "det": "done", "reg": "done", "seg": "done", "unified": "done"}
     plan = plan_of(continued, "earlier")
     (planned,) = (planned for planned in plan.runs if planned.spec.block == "cls")
@@ -134,13 +134,13 @@ def test_an_interrupted_run_of_an_earlier_version_continues_from_its_checkpoint(
     result = RunDirectory(planned.directory).result()
     stored = json.loads((expected / "result.json").read_text())
     assert result.scores["cls"] == pytest.approx(stored["scores"]["cls"], abs=1e-9)
-    assert status_of(directory).count("done") == 5
+    assert read_sweep_status(directory).count("done") == 5
 
 
 def test_a_study_of_an_earlier_version_is_reported(continued: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Figures take most of the time; the slow test below has them.
     monkeypatch.setattr(build, "write_figures", lambda tables, folder: (folder.mkdir(), ())[1])
-    status = status_of(continued / "outputs" / "earlier")
+    status = read_sweep_status(continued / "outputs" / "earlier")
     assert not status.unplanned
     assert not status.lacking
     tables = build_report([continued / "outputs" / "earlier"]) / "tables"
@@ -201,7 +201,7 @@ def test_repeating_the_interrupted_command_finishes_the_study(continued: Path) -
     assert ended.returncode == 0, ended.stderr
     log = directory_of(continued, "earlier", "cls") / "log.txt"
     assert "continues at step 1 of 3" in log.read_text()
-    assert status_of(continued / "outputs" / "earlier").count("done") == 5
+    assert read_sweep_status(continued / "outputs" / "earlier").count("done") == 5
     report = continued / "outputs" / "earlier" / "report"
     assert (report / "index.html").is_file()
     assert any((report / "figures").iterdir())

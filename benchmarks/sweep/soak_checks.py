@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.sweep.soak_sweeps import USAGGR, SoakError
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.status import read_sweep_status
 
 LEAVING = 60.0
 """Seconds within which processes of killed sweeps must end."""
@@ -48,7 +48,7 @@ def check_all_runs_finished(study: Path, runs: int) -> None:
     Raises:
         SoakError: if this is not the case.
     """
-    status = status_of(study)
+    status = read_sweep_status(study)
     finished = status.count("done")
     if (len(status.runs), finished, len(status.unplanned)) != (runs, runs, 0):
         raise SoakError(f"{study}: {finished} of {len(status.runs)} runs are finished; expected {runs} of {runs}")

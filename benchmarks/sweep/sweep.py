@@ -26,7 +26,7 @@ from benchmarks.sweep.sweep_page import Swept, report
 from benchmarks.training.together import start_processes
 from usaggr.config.compose import compose_study
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.executors.local.placement import placements, usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.planning.study_plan import Plan, make_plan
 
 _USAGGR = (sys.executable, "-c", "from usaggr.cli.main import main; main()")
@@ -153,7 +153,7 @@ def summarize(plan: Plan, command: str, watched: Watched | None) -> Swept:
     row = {name: sum(numbers[name] for numbers in invocations) for name in _NUMBERS} if invocations else None
     if row is None and watched is None:
         raise ValueError(f"{plan.directory} has no sweeps.csv, so the duration of the sweep is unknown")
-    slots = placements(plan.study.executor.machine, 0, usable_cores())
+    slots = make_placements(plan.study.executor.machine, 0, count_usable_cores())
     return Swept(
         command=command,
         wall=watched.wall if watched is not None else row["seconds"] if row is not None else 0.0,

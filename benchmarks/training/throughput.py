@@ -35,7 +35,7 @@ from benchmarks.training.throughput_page import (
 )
 from benchmarks.training.together import Company, Meet, start_processes
 from benchmarks.training.training_step import TrainingStep
-from usaggr.sweep.executors.local.placement import usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores
 
 __all__ = [
     "GPU_BATCH",
@@ -88,14 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text)
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for the processes that start from here on
     compared = []
-    with tempfile.TemporaryDirectory() as folder, start_processes(usable_cores(), 1) as processes:
+    with tempfile.TemporaryDirectory() as folder, start_processes(count_usable_cores(), 1) as processes:
         for size in options.sizes:
             for name in options.networks:
                 batch = SMALL_BATCH if size >= LARGE.get(name, math.inf) else BATCH
                 busy = processes(take_turns, NETWORKS[name], batch, size, options.rounds, Path(folder), BLOCK_SECONDS)
                 compared.append(Compared(name, batch, size, tuple(busy)))
                 print(compared[-1].line, file=sys.stderr, flush=True)
-    text = report(compared, usable_cores(), machine(1))
+    text = report(compared, count_usable_cores(), machine(1))
     write_part(options.page, "throughput", text)
     print(text)
     return 0

@@ -21,7 +21,7 @@ from benchmarks.generated import machine, prose, table, three_digits, write_part
 from benchmarks.training.training_step import TASKS, make_study
 from usaggr.errors import RunError
 from usaggr.sweep.execution.timing import FILE
-from usaggr.sweep.executors.local.placement import usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
-    setups = list_setups(usable_cores())
+    setups = list_setups(count_usable_cores())
     measured = []
     for workload in WORKLOADS:
         measured.append(measure(workload, setups, options.rounds))

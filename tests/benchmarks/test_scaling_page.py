@@ -9,7 +9,7 @@ from benchmarks.sweep import scaling
 from benchmarks.sweep.scaling import OfData, OfPlan, OfSweep, Took, report
 from benchmarks.sweep.sized_data import choose_tasks, finish_all, write_data
 from usaggr.config.compose import compose_study
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.status import read_sweep_status
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.tasks import CATALOGUE, TASK_TYPES
 
@@ -23,7 +23,7 @@ def test_data_of_any_size_are_valid_and_all_of_their_runs_can_be_finished(tasks:
     assert len(plan.manifest.dataset.samples) == 40 * tasks
     if tasks == 1:
         finish_all(plan)
-        assert {run.state for run in status_of(plan.directory).runs} == {"done"}
+        assert {run.state for run in read_sweep_status(plan.directory).runs} == {"done"}
 
 
 def test_a_few_tasks_include_all_types() -> None:

@@ -72,7 +72,7 @@ def test_the_clock_of_this_host_does_not_matter(
 def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert run.state() == "stale"  # a single look cannot tell
-    beat = threading.Timer(0.3, run.beat)
+    beat = threading.Timer(0.3, run.write_heartbeat)
     beat.start()
     assert not claims(run)
     beat.join()

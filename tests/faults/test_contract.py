@@ -44,8 +44,8 @@ from usaggr.results.run_result import Status
 from usaggr.results.spec import RunSpec
 from usaggr.results.stored_study import check_replaceable
 from usaggr.results.trained_model import read_stored_run
-from usaggr.sweep.inspect.clean import removable
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.clean import list_removable
+from usaggr.sweep.inspect.status import read_sweep_status
 from usaggr.sweep.network_checks import DOWNLOADS, _read_downloads
 from usaggr.tracking.record import Record, read_record
 
@@ -138,8 +138,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "report, of routing": read_routings,
     "report, of curves": lambda folder: read_validity(collect([folder]), 0.02),
     "advise": lambda folder: find_sweeps([folder]),
-    "status": status_of,
-    "clean": removable,
+    "status": read_sweep_status,
+    "clean": list_removable,
     "plan": check_plan,
     "sweep, of weights": lambda folder: _read_downloads(folder / DOWNLOADS),
     "sweep, of trackers": lambda folder: read_record(run_of(folder)),

@@ -18,7 +18,7 @@ from usaggr.report.build import build_report
 from usaggr.report.tables import make_tables
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.damaged_results import set_damaged_aside
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.status import read_sweep_status
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
@@ -152,9 +152,9 @@ def test_a_run_directory_without_a_file_is_never_counted_wrongly_and_can_be_repa
     trained = 2 if name == "result.json" else 1
     assert (outcome.exit_status, outcome.done) == (0, 1)
     assert len(fakes.executions(study)) == trained
-    assert status_of(plan.directory).count("done") == 1
+    assert read_sweep_status(plan.directory).count("done") == 1
     shutil.rmtree(run.directory)
-    assert status_of(plan.directory).count("pending") == 1
+    assert read_sweep_status(plan.directory).count("pending") == 1
     assert sweep(plan)[0].done == 1
     assert len(fakes.executions(study)) == trained + 1
 
@@ -165,7 +165,7 @@ def test_a_smaller_study_ignores_the_other_runs_and_keeps_them(tmp_path: Path) -
     smaller = FakeSweep(sweep_on_disk.directory, tasks=sweep_on_disk.tasks, seeds=(0,), spread=0.1)
     smaller.write_plan()
     collection = collect([sweep_on_disk.directory])
-    assert collection.unplanned == len(status_of(sweep_on_disk.directory).unplanned) == run_count // 2
+    assert collection.unplanned == len(read_sweep_status(sweep_on_disk.directory).unplanned) == run_count // 2
     assert {run.row.seed for run in collection.runs} == {0}
     assert set(make_tables(collection).scores["seed"]) == {0}
     assert len(list(sweep_on_disk.directory.glob("runs/*/result.json"))) == run_count

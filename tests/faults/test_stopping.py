@@ -129,8 +129,8 @@ def stopped_at(output: str) -> int:
 def test_signals_within_a_second_of_the_first_are_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([70.0, 70.0, 70.9, 71.0, 90.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
-    asker = StopSignals()
-    assert [asker.again() for _ in range(5)] == [False, False, False, True, True]
+    stop_signals = StopSignals()
+    assert [stop_signals.is_second_request() for _ in range(5)] == [False, False, False, True, True]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from usaggr.results.spec import Placement
 from usaggr.results.stored_study import check_replaceable, read_source
 from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.local.worker import run_in_worker
-from usaggr.sweep.inspect.status import status_of
+from usaggr.sweep.inspect.status import read_sweep_status
 from usaggr.sweep.planning.study_plan import write_plan
 
 NEWER = SCHEMA_VERSION + 1
@@ -53,7 +53,7 @@ def test_a_file_of_a_newer_version_is_refused_by_all_its_readers_and_writers(
             act()
     if name == "plan.csv":
         with pytest.raises(RunError, match=rf"{name}: {MESSAGE}"):
-            status_of(plan.directory)
+            read_sweep_status(plan.directory)
     assert {file: file.read_bytes() for file in plan.directory.iterdir()} == before
 
 
@@ -91,4 +91,4 @@ def test_directories_without_versions_of_older_tools_are_read_and_written(tmp_pa
     assert "schema_version" not in (sweep.directory / "plan.csv").read_text()
     assert "schema_version" not in (sweep.directory / "study.yaml").read_text()
     check_replaceable(sweep.directory)
-    assert len(read_source(sweep.directory).plan) == len(status_of(sweep.directory).runs) == 3
+    assert len(read_source(sweep.directory).plan) == len(read_sweep_status(sweep.directory).runs) == 3

@@ -12,10 +12,10 @@ from usaggr.config.compose import compose_study
 from usaggr.config.executor import RayConfig
 from usaggr.errors import ConfigError
 from usaggr.sweep.execution.jobs import Job, Outcome
-from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.executors.ray import task as ray_task
-from usaggr.sweep.executors.ray.executor import RayExecutor, machine_of
-from usaggr.sweep.executors.ray.ray_cluster import Need, _count_fitting_runs, read_error
+from usaggr.sweep.executors.ray.executor import RayExecutor, make_task_machine
+from usaggr.sweep.executors.ray.ray_cluster import ResourceRequest, _count_fitting_runs, read_error
 from usaggr.sweep.executors.ray.run_claims import release_claim
 from usaggr.sweep.executors.ray.task import Task
 
@@ -27,7 +27,7 @@ def config(*overrides: str) -> RayConfig:
 
 
 def test_a_study_may_select_ray() -> None:
-    assert isinstance(executor_for(compose_study("demo", ["executor=ray"])), RayExecutor)
+    assert isinstance(make_executor(compose_study("demo", ["executor=ray"])), RayExecutor)
 
 
 def test_a_missing_package_is_reported_with_its_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,24 +53,24 @@ def test_the_address_of_ray_s_client_is_refused() -> None:
 
 
 def test_a_task_gets_one_worker_and_only_a_gpu_assigned_by_ray() -> None:
-    machine = machine_of(config("executor.threads=3", "executor.timeout=9"))
+    machine = make_task_machine(config("executor.threads=3", "executor.timeout=9"))
     assert (machine.workers, machine.devices, machine.threads, machine.timeout) == (1, [], 3, 9)
-    assert machine_of(config("executor.gpus=0.5")).devices is None
+    assert make_task_machine(config("executor.gpus=0.5")).devices is None
 
 
 @pytest.mark.parametrize(
-    ("need", "runs"),
+    ("resources", "runs"),
     [
-        (Need(1, 0, None), 8),
-        (Need(3, 0, None), 2),
-        (Need(1, 0.3, None), 6),
-        (Need(1, 1, None), 2),
-        (Need(1, 0, 3), 5),
-        (Need(9, 0, None), 0),
+        (ResourceRequest(1, 0, None), 8),
+        (ResourceRequest(3, 0, None), 2),
+        (ResourceRequest(1, 0.3, None), 6),
+        (ResourceRequest(1, 1, None), 2),
+        (ResourceRequest(1, 0, 3), 5),
+        (ResourceRequest(9, 0, None), 0),
     ],
 )
-def test_the_scarcest_resource_limits_the_runs_on_a_node(need: Need, runs: int) -> None:
-    assert _count_fitting_runs({"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * 1024**3}, need) == runs
+def test_the_scarcest_resource_limits_the_runs_on_a_node(resources: ResourceRequest, runs: int) -> None:
+    assert _count_fitting_runs({"CPU": 8.0, "GPU": 2.0, "memory": 16.0 * 1024**3}, resources) == runs
 
 
 def errors() -> list[tuple[Any, Outcome]]:
@@ -93,7 +93,7 @@ def test_a_run_lost_by_ray_is_repeated_and_a_refused_one_is_not() -> None:
     import ray.exceptions
 
     for error, outcome in errors():
-        returned, _ = read_error(error, ray.exceptions)
+        returned = read_error(error, ray.exceptions)
         assert returned.outcome == outcome, error
         assert "\n" not in returned.message
         assert returned.message

@@ -295,7 +295,7 @@ def test_a_heartbeat_changes_only_the_time(run: RunDirectory, monkeypatch: pytes
         before = run.status()
         assert before is not None
         monkeypatch.setattr(time, "time", lambda: before.heartbeat + 10)
-        run.beat()
+        run.write_heartbeat()
         assert run.status() == replace(before, heartbeat=before.heartbeat + 10)
 
 
@@ -304,7 +304,7 @@ def test_a_heartbeat_does_not_change_the_state_of_a_failed_run(run: RunDirectory
 
     def beat() -> None:
         while not over.is_set():
-            run.beat()
+            run.write_heartbeat()
 
     with run.claim(attempt=1):
         hearts = [threading.Thread(target=beat) for _ in range(3)]

@@ -23,7 +23,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
 from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.slurm.executor import SlurmExecutor
-from usaggr.sweep.inspect.status import describe, status_of
+from usaggr.sweep.inspect.status import describe_status, read_sweep_status
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
@@ -64,7 +64,7 @@ def steps(outputs: Path) -> list[tuple[str, int]]:
 
 
 def states(outputs: Path) -> list[State]:
-    return [run.state for run in status_of(outputs / "fake").runs]
+    return [run.state for run in read_sweep_status(outputs / "fake").runs]
 
 
 def find_status(outputs: Path, named: str) -> Status:
@@ -96,7 +96,7 @@ def test_runs_share_the_jobs_of_an_array_and_each_has_its_own_end(tmp_path: Path
     job_names = {str(status.job) for status in statuses if status is not None}
     assert len(job_names) == 2
     assert {job[:-1] for job in job_names} == {f"{min(job_names)[:-2]}_"}
-    output = "\n".join(describe(tmp_path / "fake", status_of(tmp_path / "fake")))
+    output = "\n".join(describe_status(tmp_path / "fake", read_sweep_status(tmp_path / "fake")))
     job = min(job_names).removeprefix("slurm ")
     assert f"log: {tmp_path}/fake/jobs/{job}_0_log.out" in output
     assert (tmp_path / "fake" / "jobs" / f"{job}_0_log.out").exists()
@@ -172,7 +172,7 @@ def test_a_drained_node_finishes_its_jobs_and_accepts_others_after_it_is_resumed
         until(lambda: len(done(tmp_path)) == 1, seconds=150)
         time.sleep(4)
         assert sorted(states(tmp_path)) == ["done", "queued"]
-        output = "\n".join(describe(tmp_path / "fake", status_of(tmp_path / "fake")))
+        output = "\n".join(describe_status(tmp_path / "fake", read_sweep_status(tmp_path / "fake")))
         assert "queued: 1 in slurm" in output
         assert "PENDING" in output
     finally:
@@ -203,7 +203,7 @@ def test_a_sweep_that_does_not_wait_is_shown_by_status_and_finished_by_the_same_
     assert "1 left to train; those that wait for queued parents are submitted by the same command" in out
     assert states(tmp_path)[2] == "pending"
     until(lambda: states(tmp_path)[:2] == ["running", "running"], seconds=150)
-    output = "\n".join(describe(tmp_path / "fake", status_of(tmp_path / "fake")))
+    output = "\n".join(describe_status(tmp_path / "fake", read_sweep_status(tmp_path / "fake")))
     assert "slurm " in output
     out = end_of(start(tmp_path, runs, "executor.wait=false"))
     assert "2 in the queue" in out

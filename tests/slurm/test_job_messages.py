@@ -13,8 +13,8 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.report.build import build_report
 from usaggr.results.run_directory import JOB_VARIABLE, RunDirectory
 from usaggr.sweep.executors.slurm.queue import SlurmQueue
-from usaggr.sweep.inspect.plan_console import slurm_jobs
-from usaggr.sweep.inspect.status import describe, print_status, status_of
+from usaggr.sweep.inspect.plan_console import describe_slurm_jobs
+from usaggr.sweep.inspect.status import describe_status, print_status, read_sweep_status
 from usaggr.sweep.planning.study_plan import write_plan
 from usaggr.tasks import CATALOGUE
 
@@ -26,20 +26,20 @@ def test_a_plan_shows_the_number_of_jobs_and_their_cost(tmp_path: Path) -> None:
     runs = [fakes.planned(study, seed, examples=360_000) for seed in range(5)]
     child = fakes.planned(study, 9, examples=360_000, parent=runs[4].spec.run_id)
     plan = fakes.plan(study, *runs, child)
-    message = slurm_jobs(plan, config)
+    message = describe_slurm_jobs(plan, config)
     assert message.startswith("jobs of Slurm: 4 of 1 to 2 runs, 8 cores and 2 GPUs each; core-hours: estimated")
     RunDirectory(runs[0].directory).write_result(fakes.RESULT)  # a run of one second
     RunDirectory(runs[0].directory).enqueue("slurm 1")
     # The five remaining runs take one second each, on two GPUs.
-    message = slurm_jobs(plan, config.model_copy(update={"runs_per_job": None}))
+    message = describe_slurm_jobs(plan, config.model_copy(update={"runs_per_job": None}))
     assert message.startswith(
         "jobs of Slurm: 2 of 1 to 4 runs, 8 cores and 2 GPUs each; about 0.0056 core-hours and 0.0014 GPU"
     )
     hours = config.model_copy(update={"runs_per_job": None, "cpus": 3600})
-    assert "about 2.5 core-hours" in slurm_jobs(plan, hours)
+    assert "about 2.5 core-hours" in describe_slurm_jobs(plan, hours)
     for run in [*runs, child]:
         RunDirectory(run.directory).write_result(fakes.RESULT)
-    assert slurm_jobs(plan, config) == "jobs of Slurm: none to submit"
+    assert describe_slurm_jobs(plan, config) == "jobs of Slurm: none to submit"
 
 
 def test_status_shows_queued_runs_by_job_with_the_state_in_slurm(tmp_path: Path) -> None:
@@ -50,14 +50,14 @@ def test_status_shows_queued_runs_by_job_with_the_state_in_slurm(tmp_path: Path)
         RunDirectory(run.directory).enqueue(f"slurm {job}")
     folder = study.directory
     queue = SlurmQueue(Answers("7_0|PENDING|Priority\n7_1|RUNNING|None\n"))
-    assert describe(folder, status_of(folder), queue) == [
+    assert describe_status(folder, read_sweep_status(folder), queue) == [
         f"{folder}: 4 runs: 4 queued",
         "  queued: 2 in slurm 7_0: PENDING, Priority",
         "  queued: 1 in slurm 7_1: RUNNING",
         "  queued: 1 in slurm 8: gone",
         "1 queued in jobs that are gone: the next `usaggr sweep` submits them again",
     ]
-    lines = describe(folder, status_of(folder), SlurmQueue(Answers(None, None, None)))
+    lines = describe_status(folder, read_sweep_status(folder), SlurmQueue(Answers(None, None, None)))
     assert "  queued: 2 in slurm 7_0" in lines
     assert lines[-1] == "Slurm does not answer here: the queue is read from files alone"
 
@@ -86,7 +86,7 @@ def test_status_names_the_job_and_log_of_active_and_failed_runs(tmp_path: Path) 
     directory = RunDirectory(run.directory)
     directory.enqueue("slurm 7_3")
     directory.record_end("failed", 1, "no luck")
-    lines = describe(study.directory, status_of(study.directory), SlurmQueue(Answers()))
+    lines = describe_status(study.directory, read_sweep_status(study.directory), SlurmQueue(Answers()))
     name = run.directory.name
     assert f"  failed: {name}: no luck; slurm 7_3, log: {study.directory}/jobs/7_3_0_log.out" in lines
 

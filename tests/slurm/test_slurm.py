@@ -14,8 +14,8 @@ from usaggr.config.executor import MachineConfig, SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.jobs import Ended, Job
-from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.execution.jobs import Job, JobEnd
+from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.executors.slurm import executor as slurm_room
 from usaggr.sweep.executors.slurm.executor import SlurmExecutor
 from usaggr.sweep.executors.slurm.queue import SlurmQueue
@@ -70,7 +70,9 @@ def study_of(outputs: Path, *overrides: str) -> StudyConfig:
     return fakes.study(outputs, "executor=slurm", "executor.workers=null", "executor.runs_per_job=2", *overrides)
 
 
-def make_executor(outputs: Path, *overrides: str, runs: int = 3) -> tuple[SlurmExecutor, Cluster, list[PlannedRun]]:
+def make_slurm_executor(
+    outputs: Path, *overrides: str, runs: int = 3
+) -> tuple[SlurmExecutor, Cluster, list[PlannedRun]]:
     study = study_of(outputs, *overrides)
     assert isinstance(study.executor, SlurmConfig)
     cluster = Cluster(study.executor)
@@ -78,13 +80,13 @@ def make_executor(outputs: Path, *overrides: str, runs: int = 3) -> tuple[SlurmE
     return executor, cluster, [fakes.planned(study, seed) for seed in range(runs)]
 
 
-def job_of(run: PlannedRun) -> Job:
+def make_job(run: PlannedRun) -> Job:
     status = RunDirectory(run.directory).status()
     return Job(run.spec, run.directory, run.study, None, 1 if status is None else status.attempt + 1)
 
 
 def test_a_study_may_select_slurm() -> None:
-    assert isinstance(executor_for(compose_study("demo", ["executor=slurm"])), SlurmExecutor)
+    assert isinstance(make_executor(compose_study("demo", ["executor=slurm"])), SlurmExecutor)
 
 
 def test_a_missing_package_or_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,11 +161,11 @@ def test_every_key_reaches_sbatch(tmp_path: Path) -> None:
 
 
 def test_collected_runs_are_submitted_as_packs_and_marked_as_queued(tmp_path: Path) -> None:
-    executor, cluster, runs = make_executor(tmp_path)
+    executor, cluster, runs = make_slurm_executor(tmp_path)
     with executor:
-        assert executor.free
+        assert executor.has_free_slot
         for run in runs:
-            executor.submit(job_of(run))
+            executor.submit(make_job(run))
         assert cluster.sent == []
         assert executor.wait(0) == []
         ids = [run.spec.run_id for run in runs]
@@ -176,16 +178,16 @@ def test_collected_runs_are_submitted_as_packs_and_marked_as_queued(tmp_path: Pa
 
 
 def test_a_second_sweep_takes_queued_runs_over_and_submits_only_new_ones(tmp_path: Path) -> None:
-    executor, cluster, runs = make_executor(tmp_path)
+    executor, cluster, runs = make_slurm_executor(tmp_path)
     with executor:
         for run in runs[:2]:
-            executor.submit(job_of(run))
+            executor.submit(make_job(run))
         executor.wait(0)
     second = SlurmExecutor(executor._config, "cpu", fakes.TARGET, SlurmQueue(cluster, seconds=0), cluster)
     with second:
-        assert [second.adopts(run.directory) for run in runs] == [True, True, False]
+        assert [second.is_adoptable(run.directory) for run in runs] == [True, True, False]
         for run in runs:
-            second.submit(job_of(run))
+            second.submit(make_job(run))
         second.wait(0)
         assert cluster.sent[1:] == [[runs[2].spec.run_id]]
         for run in runs:
@@ -193,7 +195,7 @@ def test_a_second_sweep_takes_queued_runs_over_and_submits_only_new_ones(tmp_pat
         assert sorted(ended.job.spec.run_id for ended in second.wait(0)) == sorted(run.spec.run_id for run in runs)
 
 
-def ended(executor: SlurmExecutor) -> list[Ended]:
+def ended(executor: SlurmExecutor) -> list[JobEnd]:
     for _ in range(5):
         if jobs := executor.wait(0):
             return jobs
@@ -203,11 +205,11 @@ def ended(executor: SlurmExecutor) -> list[Ended]:
 def test_a_run_of_a_canceled_job_is_left_and_one_of_a_lost_job_continues_a_few_times(
     tmp_path: Path,
 ) -> None:
-    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
+    executor, cluster, (run,) = make_slurm_executor(tmp_path, runs=1)
     with executor:
         outcomes = []
         for number, state in enumerate(["NODE_FAIL", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "CANCELLED"]):
-            executor.submit(job_of(run))
+            executor.submit(make_job(run))
             assert executor.wait(0) == []
             cluster.end(state, str(number))
             (end,) = ended(executor)
@@ -221,10 +223,10 @@ def test_a_run_of_a_canceled_job_is_left_and_one_of_a_lost_job_continues_a_few_t
 def test_a_failed_job_costs_an_attempt_only_the_runs_that_it_had_started(
     tmp_path: Path, has_started: bool, outcome: str
 ) -> None:
-    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
+    executor, cluster, (run,) = make_slurm_executor(tmp_path, runs=1)
     directory = RunDirectory(run.directory)
     with executor:
-        executor.submit(job_of(run))
+        executor.submit(make_job(run))
         executor.wait(0)
         if has_started:
             status = directory.status()
@@ -238,9 +240,9 @@ def test_a_failed_job_costs_an_attempt_only_the_runs_that_it_had_started(
 
 
 def test_a_failure_is_read_from_the_run_once_its_job_has_ended(tmp_path: Path) -> None:
-    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
+    executor, cluster, (run,) = make_slurm_executor(tmp_path, runs=1)
     with executor:
-        executor.submit(job_of(run))
+        executor.submit(make_job(run))
         executor.wait(0)
         RunDirectory(run.directory).record_end("failed", 1, "no luck\n\nTraceback")
         cluster.end("COMPLETED", "0")
@@ -249,9 +251,9 @@ def test_a_failure_is_read_from_the_run_once_its_job_has_ended(tmp_path: Path) -
 
 
 def test_a_run_that_moved_to_another_job_is_followed_there(tmp_path: Path) -> None:
-    executor, cluster, (run,) = make_executor(tmp_path, runs=1)
+    executor, cluster, (run,) = make_slurm_executor(tmp_path, runs=1)
     with executor:
-        executor.submit(job_of(run))
+        executor.submit(make_job(run))
         executor.wait(0)
         cluster.live["77"] = "RUNNING"
         RunDirectory(run.directory).enqueue("slurm 77")
@@ -263,10 +265,10 @@ def test_a_run_that_moved_to_another_job_is_followed_there(tmp_path: Path) -> No
 
 
 def test_stopping_cancels_the_jobs_of_this_sweep_and_releases_claims(tmp_path: Path) -> None:
-    executor, cluster, runs = make_executor(tmp_path)
+    executor, cluster, runs = make_slurm_executor(tmp_path)
     with executor:
         for run in runs:
-            executor.submit(job_of(run))
+            executor.submit(make_job(run))
         executor.wait(0)
         status = RunDirectory(runs[0].directory).status()
         assert status is not None
@@ -278,10 +280,10 @@ def test_stopping_cancels_the_jobs_of_this_sweep_and_releases_claims(tmp_path: P
 
 
 def test_without_waiting_runs_are_reported_as_queued(tmp_path: Path) -> None:
-    executor, cluster, runs = make_executor(tmp_path, "executor.wait=false")
+    executor, cluster, runs = make_slurm_executor(tmp_path, "executor.wait=false")
     with executor:
         for run in runs:
-            executor.submit(job_of(run))
+            executor.submit(make_job(run))
         assert [end.outcome for end in executor.wait(0)] == ["queued"] * 3
     message = describe_queued(tmp_path, runs)
     assert "3 in the queue (slurm 0: 2 runs in 1 job, slurm 1: 1 run in 1 job)" in message
@@ -296,7 +298,7 @@ def test_another_executor_leaves_queued_runs_to_live_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_slurm: bool, live: bool, expected_runs: int, skipped_runs: int
 ) -> None:
     monkeypatch.setattr("usaggr.sweep.queued_runs.has_slurm", lambda: has_slurm)
-    _, cluster, runs = make_executor(tmp_path, runs=2)
+    _, cluster, runs = make_slurm_executor(tmp_path, runs=2)
     RunDirectory(runs[0].directory).enqueue("slurm 5")
     cluster.live |= {"5": "PENDING"} if live else {}
     local = fakes.plan(fakes.study(tmp_path), *runs)

@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.jobs import Ended, Job, Outcome
+from usaggr.sweep.execution.jobs import Job, JobEnd, Outcome
 
 Step = Outcome | Callable[[], Outcome]
 """End of an attempt at a run, or a function that changes files first and then returns the end."""
@@ -45,7 +45,7 @@ class ScriptedExecutor:
         return [job.spec.run_id for job in self.submitted]
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         return len(self._running) < self.slots
 
     def __enter__(self) -> Self:
@@ -56,17 +56,17 @@ class ScriptedExecutor:
     ) -> None: ...
 
     def submit(self, job: Job) -> None:
-        assert self.free
+        assert self.has_free_slot
         self.submitted.append(job)
         self._running.append(job)
 
-    def wait(self, timeout: float) -> list[Ended]:
+    def wait(self, timeout: float) -> list[JobEnd]:
         job = self._running.popleft()
         steps = self._script.get(job.spec.run_id)
         step: Step = steps.popleft() if steps else "done"
         outcome = step() if callable(step) else step
         _leave_behind(job, outcome)
-        return [Ended(job, outcome, "" if outcome == "done" else f"it {outcome}", 1.0, self._crowded)]
+        return [JobEnd(job, outcome, "" if outcome == "done" else f"it {outcome}", 1.0, self._crowded)]
 
     def stop(self) -> list[Job]:
         for job in self._running:

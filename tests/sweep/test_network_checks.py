@@ -25,7 +25,7 @@ from usaggr.progress import NoProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import network_checks, sweep
 from usaggr.sweep.executors.local import forkserver
-from usaggr.sweep.executors.local.executor import server_for
+from usaggr.sweep.executors.local.executor import start_worker_server
 from usaggr.sweep.network_checks import check_networks, distinct_networks
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
@@ -81,23 +81,23 @@ def test_valid_networks_leave_the_server_to_the_executor_and_no_torch_here(tmp_p
     assert (progress.started, progress.steps) == ([("networks checked", 3)], 3)
     server = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     assert server is not None
-    server_for(plan.study.executor.machine)
+    start_worker_server(plan.study.executor.machine)
     assert forkserver.forkserver._forkserver._forkserver_pid == server  # type: ignore[attr-defined]
-    server_for(plan.study.executor.machine)
+    start_worker_server(plan.study.executor.machine)
     assert forkserver.forkserver._forkserver._forkserver_pid != server  # type: ignore[attr-defined]
 
 
 def test_a_server_with_other_threads_is_not_taken_over(tmp_path: Path) -> None:
     configs = [study(tmp_path, f"executor.threads={n}").executor.machine for n in (1, 2)]
-    server_for(configs[0], fakes.TARGET, ahead=True)
+    start_worker_server(configs[0], fakes.TARGET, ahead=True)
     first = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    server_for(configs[1], fakes.TARGET)
+    start_worker_server(configs[1], fakes.TARGET)
     assert forkserver.forkserver._forkserver._forkserver_pid != first  # type: ignore[attr-defined]
 
 
 def test_a_server_that_died_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
     config = study(tmp_path).executor.machine
-    server_for(config, fakes.TARGET, ahead=True)
+    start_worker_server(config, fakes.TARGET, ahead=True)
     first: int = forkserver.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     psutil.Process(first).kill()
     while psutil.pid_exists(first) and psutil.Process(first).status() != psutil.STATUS_ZOMBIE:
@@ -179,7 +179,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, *messages: tuple[str, str]) -> None
                 self._pipe.send(message)
 
     context = SimpleNamespace(Process=Answering, Pipe=Pipe)
-    monkeypatch.setattr("usaggr.sweep.executors.local.executor.server_for", lambda config, preload, ahead: context)
+    monkeypatch.setattr(
+        "usaggr.sweep.executors.local.executor.start_worker_server", lambda config, preload, ahead: context
+    )
 
 
 def test_an_error_ends_a_sweep_before_its_data_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

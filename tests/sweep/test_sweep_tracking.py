@@ -14,7 +14,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import sweep_tracking
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
-from usaggr.tracking.record import Record, mlflow_client, read_record
+from usaggr.tracking.record import Record, make_mlflow_client, read_record
 
 pytestmark = pytest.mark.usefixtures("kept_server")
 
@@ -42,7 +42,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(location: str) -> None:
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(sweep_tracking, "mlflow_client", refuse)
+    monkeypatch.setattr(sweep_tracking, "make_mlflow_client", refuse)
 
 
 def test_a_missing_package_ends_a_sweep_before_anything_is_trained(
@@ -98,7 +98,7 @@ def test_mlflow_has_one_parent_for_all_sweeps_of_a_study(tmp_path: Path) -> None
     overrides = ("logger=mlflow", f"logger.location='{location}'", "logger.experiment=trial")
     broken = fake_plan(tmp_path, *overrides, raises="no", times=1)
     assert sweep(broken)[0].failed == 2
-    client = mlflow_client(location)
+    client = make_mlflow_client(location)
     record = read_record(broken.directory)
     assert record is not None
     parent = client.get_run(str(record.id))

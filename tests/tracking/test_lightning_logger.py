@@ -17,7 +17,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import Placement
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tracking import backends, lightning_logger
-from usaggr.tracking.record import End, mlflow_client, read_record
+from usaggr.tracking.record import End, make_mlflow_client, read_record
 from usaggr.training.run import execute_run
 
 COMMON = ("training.validations=2", "logger.every=1")
@@ -183,7 +183,7 @@ def test_hyperparameters_identify_a_run(folder: Path) -> None:
     plan = plan_of(folder, "training.encoder_learning_rate=null")
     run, _ = pick(plan, "unified")
     study = run.study.tracked_as(Tracked(groupings=("clinical", "unified")))
-    parameters = backends.hyperparameters(run.spec, study)
+    parameters = backends.list_hyperparameters(run.spec, study)
     assert parameters["run_id"] == run.spec.run_id
     assert parameters["groupings"] == "clinical, unified"
     assert parameters["tasks"] == "cls, det, reg, seg"
@@ -250,7 +250,7 @@ def execute_again(plan: Plan, directory: Path) -> None:
 def test_mlflow_continues_a_resumed_run_and_creates_another_for_one_that_starts_again(
     mlflow_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = mlflow_client(f"sqlite:///{tmp_path}/ml.db")
+    client = make_mlflow_client(f"sqlite:///{tmp_path}/ml.db")
     execute_again(mlflow_plan, tmp_path / "run")  # as if it had been killed at its end
     first = read_record(tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()

@@ -14,10 +14,10 @@ from usaggr.tracking.record import (
     BackgroundCalls,
     Record,
     check_logger,
-    mlflow_location,
-    one_line,
+    describe_error,
+    find_mlflow_location,
+    list_modules_to_preload,
     read_record,
-    to_preload,
 )
 
 
@@ -68,12 +68,12 @@ def test_a_call_that_hangs_does_not_delay_the_caller_beyond_its_limit() -> None:
 
 
 def test_passwords_are_never_reported() -> None:
-    message = one_line(ValueError("no answer from https://me:secret@host:5000/api and postgresql://a:b@db/x"))
+    message = describe_error(ValueError("no answer from https://me:secret@host:5000/api and postgresql://a:b@db/x"))
     assert message == "ValueError: no answer from https://host:5000/api and postgresql://db/x"
 
 
 def test_a_long_reason_is_cut_to_300_characters() -> None:
-    assert len(one_line(ValueError("x" * 1000))) == 300
+    assert len(describe_error(ValueError("x" * 1000))) == 300
 
 
 def test_mlflow_s_location_comes_from_the_study_then_the_environment_then_the_results(
@@ -81,10 +81,10 @@ def test_mlflow_s_location_comes_from_the_study_then_the_environment_then_the_re
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     plain = study("logger=mlflow", f"outputs={tmp_path}")
-    assert mlflow_location(plain) == f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert find_mlflow_location(plain) == f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://here:5000")
-    assert mlflow_location(plain) == "http://here:5000"
-    assert mlflow_location(study("logger=mlflow", "logger.location='http://there:1'")) == "http://there:1"
+    assert find_mlflow_location(plain) == "http://here:5000"
+    assert find_mlflow_location(study("logger=mlflow", "logger.location='http://there:1'")) == "http://there:1"
 
 
 @pytest.mark.parametrize("logger", ["tensorboard", "mlflow", "wandb"])
@@ -103,7 +103,7 @@ def test_a_database_needs_more_packages_than_a_server(monkeypatch: pytest.Monkey
     ):
         check_logger(study("logger=mlflow"))
     check_logger(study("logger=mlflow", "logger.location='http://there:1'"))
-    assert to_preload(study("logger=mlflow", "logger.location='http://there:1'")) == ("mlflow.tracking",)
+    assert list_modules_to_preload(study("logger=mlflow", "logger.location='http://there:1'")) == ("mlflow.tracking",)
 
 
 def test_nodes_that_do_not_see_the_sweep_s_files_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:

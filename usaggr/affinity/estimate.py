@@ -32,7 +32,7 @@ from usaggr.results.affinity import (
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.signals import interruptible
-from usaggr.sweep.executors.local.placement import placements, usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 from usaggr.tasks import Task
 
@@ -315,4 +315,4 @@ def _train_with_probes(
 def _get_placement(study: StudyConfig) -> Placement:
     """Return the placement of a run in a sweep, so that the numbers are the same; Lightning chooses the device."""
     machine = study.executor.machine.model_copy(update={"devices": None})
-    return placements(machine, gpus=0, cores=usable_cores())[0]
+    return make_placements(machine, gpus=0, cores=count_usable_cores())[0]

@@ -147,17 +147,17 @@ def clean(
     These are runs that are no longer in the study, all kept weights of finished runs (except those that an unfinished
     run starts from), and leftover temporary files.
     """
-    from usaggr.sweep.inspect.clean import removable, remove, size
+    from usaggr.sweep.inspect.clean import format_size, list_removable, remove
 
-    items = removable(_check_results(directory))
+    items = list_removable(_check_results(directory))
     for item in items:
         print(item)
     if not items:
         print("nothing to remove")
     elif not yes and not sys.stdin.isatty():  # nobody can answer, as in a job of a cluster
         print("nothing was removed; use --yes to remove without a question")
-    elif yes or typer.confirm(f"Remove {size(sum(item.bytes for item in items))}?"):
-        print(f"{size(remove(items))} freed")
+    elif yes or typer.confirm(f"Remove {format_size(sum(item.bytes for item in items))}?"):
+        print(f"{format_size(remove(items))} freed")
 
 
 @app.command(cls=Command)

@@ -147,7 +147,7 @@ class RunDirectory:
         """Release this process's run, so that it can be continued later."""
         self._mark("pending", attempt, None)
 
-    def beat(self) -> None:
+    def write_heartbeat(self) -> None:
         """Write a heartbeat: the run's process is alive."""
         with _STATUS_LOCK:
             status = self.status()

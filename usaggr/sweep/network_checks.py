@@ -21,7 +21,7 @@ from usaggr.results import contract
 from usaggr.results.integrity import read_json, typed
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import Task
-from usaggr.tracking.record import to_preload
+from usaggr.tracking.record import list_modules_to_preload
 
 DOWNLOADS = contract.TAKEN_WEIGHTS
 """File in a study's directory that records the weights that the library downloaded, by encoder."""
@@ -63,13 +63,13 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
             under the same id.
         RunError: no process can be started, or a network fails because of an internal error.
     """
-    from usaggr.sweep.executors.local.executor import server_for
+    from usaggr.sweep.executors.local.executor import start_worker_server
     from usaggr.sweep.executors.local.forkserver import stop_server
 
     networks = distinct_networks(plan, runs)
     may_download = any(network.model.weights and find_weights_file(network.model) is None for network in networks)
     label = "networks checked, missing weights downloaded" if may_download else "networks checked"
-    context = server_for(plan.study.executor.machine, preload=to_preload(plan.study), ahead=True)
+    context = start_worker_server(plan.study.executor.machine, preload=list_modules_to_preload(plan.study), ahead=True)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_check_in_process, args=(sender, networks), daemon=True)
     try:

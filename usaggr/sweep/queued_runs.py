@@ -8,7 +8,7 @@ from typing import NamedTuple
 from usaggr.config.executor import SlurmConfig
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
-from usaggr.sweep.executors.slurm.queue import SlurmQueue, has_slurm, job_of, live_job
+from usaggr.sweep.executors.slurm.queue import SlurmQueue, find_live_job, find_slurm_id, has_slurm
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 
@@ -37,7 +37,7 @@ def select_runs(
     queue = queue or SlurmQueue()
     if isinstance(plan.study.executor, SlurmConfig):
         running = [run for run in plan.runs if states[run.spec.run_id] in ("running", "stale")]
-        in_jobs = {run.spec.run_id for run in running if live_job(run.directory, queue) is not None}
+        in_jobs = {run.spec.run_id for run in running if find_live_job(run.directory, queue) is not None}
         to_train = [
             run for run in plan.runs if states[run.spec.run_id] in selected_states or run.spec.run_id in in_jobs
         ]
@@ -45,8 +45,8 @@ def select_runs(
     queued = [run for run in plan.runs if states[run.spec.run_id] == "queued"]
     if queued and has_slurm():
         # One look for all jobs: each call of squeue may take seconds on a busy cluster.
-        queue.look({job for run in queued if (job := job_of(RunDirectory(run.directory).status()))})
-        queued = [run for run in queued if live_job(run.directory, queue) is not None]
+        queue.refresh({job for run in queued if (job := find_slurm_id(RunDirectory(run.directory).status()))})
+        queued = [run for run in queued if find_live_job(run.directory, queue) is not None]
     left = {run.spec.run_id for run in queued}
     to_train = [run for run in plan.runs if states[run.spec.run_id] in selected_states and run.spec.run_id not in left]
     return RunSelection(to_train, queued)
@@ -75,7 +75,7 @@ def describe_jobs(directories: Sequence[Path]) -> str:
     run_counts: Counter[str] = Counter()
     jobs: dict[str, set[str]] = {}
     for directory in directories:
-        job = job_of(RunDirectory(directory).status()) or "?"
+        job = find_slurm_id(RunDirectory(directory).status()) or "?"
         array = job.partition("_")[0]  # Slurm calls the jobs of array 12 by 12_0, 12_1, ...
         run_counts[array] += 1
         jobs.setdefault(array, set()).add(job)

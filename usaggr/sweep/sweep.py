@@ -24,7 +24,7 @@ from usaggr.sweep.execution.parent_weights import set_weightless_aside
 from usaggr.sweep.execution.signals import INTERRUPTED, interruptible
 from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.execution.timing import SweepClock
-from usaggr.sweep.executors.choose_executor import executor_for
+from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, write_plan, write_states
 from usaggr.sweep.queued_runs import describe_left_to_jobs, select_runs
 from usaggr.sweep.sweep_summary import summarize
@@ -33,9 +33,9 @@ from usaggr.sweep.sweep_tracking import track_sweep
 if TYPE_CHECKING:
     from rich.console import Console
 
-DataOf = Callable[[PlannedRun], RunData | None]
+GetData = Callable[[PlannedRun], RunData | None]
 """Function that returns the data of a run."""
-Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], DataOf]
+Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], GetData]
 """Function that prepares, once, the image caches that the runs read."""
 Check = Callable[[Plan, Sequence[PlannedRun], Progress], None]
 """Function that checks, once, that the runs' networks can be built."""
@@ -125,7 +125,7 @@ def run_sweep(
     loop = Loop(plan.runs, runs_to_train, states, plan.study.executor.attempts, fail_fast, limit)
     if runs_to_train:
         check = check or (_check_networks if executor is None else None)
-        executor = executor or executor_for(plan.study)
+        executor = executor or make_executor(plan.study)
         _train(plan, runs_to_train, loop, console, executor, prepare or _open_caches, check, clock)
     for line in summarize(plan, loop, clock.seconds if runs_to_train else None):
         _print(console, line)
@@ -179,14 +179,14 @@ def _train(
         check: verifies that every network can be built; None skips it.
         clock: measures the time of each step.
     """
-    with track_sweep(plan, loop, runs, lambda text: _print(console, text)) as study_of:
+    with track_sweep(plan, loop, runs, lambda text: _print(console, text)) as get_study:
         # Not yet under `interruptible`: here Ctrl-C raises KeyboardInterrupt, since no run needs a checkpoint.
         try:
             if check is not None:  # before the caches, because these may take long
                 with clock.step("networks"):
                     check(plan, runs, RichProgress(console))
             with clock.step("caches"):
-                data_of = prepare(plan, runs, RichProgress(console))
+                get_data = prepare(plan, runs, RichProgress(console))
         except KeyboardInterrupt:
             loop.interrupted = True
             return
@@ -201,7 +201,7 @@ def _train(
             line.start()
             try:
                 with clock.step("runs"):
-                    loop.run(executor, data_of, line, interruption, study_of)
+                    loop.run(executor, get_data, line, interruption, get_study)
             finally:
                 line.stop()
 
@@ -289,7 +289,7 @@ def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequenc
 # These imports take long, and a sweep with nothing to train needs none of them.
 
 
-def _open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> DataOf:
+def _open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> GetData:
     from usaggr.sweep.execution.image_caches import open_caches
 
     return open_caches(plan, runs, progress)

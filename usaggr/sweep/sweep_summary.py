@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from usaggr.sweep.execution.loop import Loop
-from usaggr.sweep.execution.status_line import duration
+from usaggr.sweep.execution.status_line import format_duration
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.sweep.queued_runs import describe_queued
 
@@ -27,7 +27,7 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
     if seconds is None:
         yield f"nothing to train: {n_done} of {total} runs are done"
     else:
-        yield f"{n_done} of {total} runs are done, after {duration(seconds)}"
+        yield f"{n_done} of {total} runs are done, after {format_duration(seconds)}"
     if loop.failures:
         yield _list_failures(plan.directory, list(loop.failures))
     if earlier := failed - len(loop.failures):
@@ -36,7 +36,7 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         yield "stopped: the disk is full; free some space, then run the same command to continue"
     if elsewhere:
         yield f"{elsewhere} left to another process, which is training them"
-    queued = [run for run in plan.runs if loop.state_of(run.spec.run_id) == "queued"]
+    queued = [run for run in plan.runs if loop.get_state(run.spec.run_id) == "queued"]
     if queued:
         yield describe_queued(plan.directory, queued)
     if left := total - n_done - failed - elsewhere - len(queued):

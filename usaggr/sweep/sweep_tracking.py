@@ -13,11 +13,11 @@ from usaggr.tracking.record import (
     End,
     Record,
     check_logger,
-    mlflow_client,
-    mlflow_experiment,
-    mlflow_location,
+    find_mlflow_location,
+    find_or_create_experiment,
+    make_mlflow_client,
     read_record,
-    without_password,
+    remove_passwords,
 )
 
 PATIENCE = 30.0
@@ -25,14 +25,14 @@ PATIENCE = 30.0
 _PATIENCE_IF_STOPPED = 3.0
 """Seconds that an interrupted sweep waits for MLflow at its end: the user waits for the prompt."""
 
-StudyOf = Callable[[PlannedRun], StudyConfig]
+GetStudy = Callable[[PlannedRun], StudyConfig]
 """Function that returns the study with which a run is trained, including the location of its tracker."""
 
 
 @contextmanager
 def track_sweep(
     plan: Plan, loop: Loop, runs: Sequence[PlannedRun], print_line: Callable[[str], None]
-) -> Iterator[StudyOf]:
+) -> Iterator[GetStudy]:
     """Track a sweep in MLflow, if that is its logger, and give its runs the location of their tracker.
 
     Args:
@@ -55,7 +55,7 @@ def track_sweep(
     parent = _SweepInMlflow(plan, print_line)
     end: End = "stopped"  # also if an exception leaves the context
     try:
-        yield parent.study_of
+        yield parent.get_study
         has_failed = loop.count("failed") > 0
         end = "stopped" if loop.interrupted else "failed" if has_failed else "done"
     finally:
@@ -87,16 +87,16 @@ class _SweepInMlflow:
         self._print_line = print_line
         self._location = _find_location(plan.study)
         self._id: str | None = None
-        self._aside = BackgroundCalls("tracker of the sweep")  # a thread: MLflow may not answer for minutes
+        self._calls = BackgroundCalls("tracker of the sweep")  # a thread: MLflow may not answer for minutes
         self._has_waited = self._location is None
         if not self._has_waited:
-            self._aside.put(self._start)
+            self._calls.put(self._start)
 
-    def study_of(self, run: PlannedRun) -> StudyConfig:
+    def get_study(self, run: PlannedRun) -> StudyConfig:
         """Return a run's study with the location of its tracker; the first call waits for the parent."""
         if not self._has_waited:
             self._has_waited = True
-            if not self._aside.wait(PATIENCE):
+            if not self._calls.wait(PATIENCE):
                 self._report_problem(f"no answer within {PATIENCE:g} seconds")
         return _with_tracker(run, self._location, self._id)
 
@@ -110,15 +110,15 @@ class _SweepInMlflow:
         """
         if self._location is None:
             return
-        is_reported = self._aside.problem is not None and self._has_waited
-        self._aside.put(lambda: self._finish(end, n_done, n_failed))
-        self._aside.close(_PATIENCE_IF_STOPPED if end == "stopped" else PATIENCE)
-        if self._aside.problem is not None and not is_reported:
+        is_reported = self._calls.problem is not None and self._has_waited
+        self._calls.put(lambda: self._finish(end, n_done, n_failed))
+        self._calls.close(_PATIENCE_IF_STOPPED if end == "stopped" else PATIENCE)
+        if self._calls.problem is not None and not is_reported:
             self._report_problem("")
 
     def _report_problem(self, default: str) -> None:
-        location = without_password(self._location or "")
-        self._print_line(f"logger=mlflow: the sweep is not tracked at {location}: {self._aside.problem or default}")
+        location = remove_passwords(self._location or "")
+        self._print_line(f"logger=mlflow: the sweep is not tracked at {location}: {self._calls.problem or default}")
 
     def _start(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -126,8 +126,8 @@ class _SweepInMlflow:
         study, logger = self._plan.study, self._plan.study.logger
         assert self._location is not None
         assert isinstance(logger, MlflowLogger)
-        client = mlflow_client(self._location)
-        experiment = mlflow_experiment(client, logger.experiment)
+        client = make_mlflow_client(self._location)
+        experiment = find_or_create_experiment(client, logger.experiment)
         record = read_record(self._plan.directory)
         run_id = record.id if record is not None and record.logger == logger.name else None
         if run_id is not None:
@@ -137,7 +137,7 @@ class _SweepInMlflow:
                 run_id = None
         if run_id is None:
             run_id = client.create_run(experiment, run_name=study.name).info.run_id
-            Record(logger.name, without_password(self._location), run_id).write(self._plan.directory)
+            Record(logger.name, remove_passwords(self._location), run_id).write(self._plan.directory)
         for name, value in _make_tags(study).items():
             client.set_tag(run_id, f"usaggr.{name}", value)
         self._client, self._id = client, run_id
@@ -156,7 +156,7 @@ class _SweepInMlflow:
 
 
 def _find_location(study: StudyConfig) -> str | None:
-    return mlflow_location(study) if isinstance(study.logger, MlflowLogger) else None
+    return find_mlflow_location(study) if isinstance(study.logger, MlflowLogger) else None
 
 
 def _with_tracker(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:

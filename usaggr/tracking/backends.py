@@ -17,10 +17,10 @@ from usaggr.tracking.record import (
     MLFLOW_STATUS,
     End,
     disable_usage_statistics,
-    mlflow_client,
-    mlflow_experiment,
-    mlflow_location,
-    without_password,
+    find_mlflow_location,
+    find_or_create_experiment,
+    make_mlflow_client,
+    remove_passwords,
 )
 
 Params = dict[str, str | int | float | bool]
@@ -76,7 +76,7 @@ def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earl
             raise ValueError("logger=none: there is no tracker")
 
 
-def hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
+def list_hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
     """Return the identity of a run, and all settings of its network and training that can change results."""
     params: Params = {
         "study": study.name,
@@ -141,16 +141,16 @@ def _open_tensorboard(spec: RunSpec, study: StudyConfig, directory: Path, step: 
     purged: dict[str, Any] = {"purge_step": step} if step else {}
     logger = _TensorBoardLogger(directory, name=LOGS, version="", default_hp_metric=False, **purged)
     _ = logger.experiment  # creates the writer, so that a missing package is found now
-    return OpenRun(logger, logger.finalize, params=hyperparameters(spec, study))
+    return OpenRun(logger, logger.finalize, params=list_hyperparameters(spec, study))
 
 
 def _open_mlflow(
     logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier: str | None
 ) -> OpenRun:
     """Open a child run of the sweep's run."""
-    location = study.tracked.location or mlflow_location(study)
-    client = mlflow_client(location)
-    mlflow_experiment(client, logger.experiment)
+    location = study.tracked.location or find_mlflow_location(study)
+    client = make_mlflow_client(location)
+    find_or_create_experiment(client, logger.experiment)
     continued = earlier is not None and _reopened(client, earlier, step)
     tags = {"usaggr.study": study.name, "usaggr.run_id": spec.run_id, "usaggr.fingerprint": spec.fingerprint}
     if study.tracked.parent is not None:
@@ -158,11 +158,11 @@ def _open_mlflow(
     run_id = earlier if continued else None
     mlflow_logger = MLFlowLogger(logger.experiment, spec.run_id, location, tags, run_id=run_id)
     if not continued:  # MLflow refuses to change hyperparameters later
-        mlflow_logger.log_hyperparams(dict(hyperparameters(spec, study)))
+        mlflow_logger.log_hyperparams(dict(list_hyperparameters(spec, study)))
     return OpenRun(
         mlflow_logger,
         lambda end: mlflow_logger.finalize(MLFLOW_STATUS[end]),
-        without_password(location),
+        remove_passwords(location),
         mlflow_logger.run_id,
     )
 
@@ -197,7 +197,7 @@ def _open_wandb(
         id=continued,
         resume="allow" if continued else None,
         dir=folder,
-        config=dict(hyperparameters(spec, study)),
+        config=dict(list_hyperparameters(spec, study)),
         reinit="create_new",
         settings=wandb.Settings(silent=True, console="off", init_timeout=20, disable_git=True, save_code=False),
     )

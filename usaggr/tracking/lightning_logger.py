@@ -20,7 +20,7 @@ from usaggr.results.run_result import Scores
 from usaggr.results.spec import RunSpec
 from usaggr.stopping import RunInterrupted
 from usaggr.tracking.backends import OpenRun, open_run
-from usaggr.tracking.record import BackgroundCalls, End, Record, one_line, read_record
+from usaggr.tracking.record import BackgroundCalls, End, Record, describe_error, read_record
 
 PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
 """Seconds that a run waits at its end for the remaining calls; fewer if a stop of the run was requested."""
@@ -106,11 +106,11 @@ class Tracker(Logger):
         try:
             record.write(self._directory)
         except Exception as error:  # a full disk is also found by the run itself, which reports it
-            print(f"logger={self.name}: {one_line(error)}", flush=True)
+            print(f"logger={self.name}: {describe_error(error)}", flush=True)
 
 
 @contextmanager
-def tracked(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[Tracker | None]:
+def track_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[Tracker | None]:
     """Yield the tracker of a run, and report to it at the end how the run ended; yield None with logger=none.
 
     Args:

@@ -54,7 +54,7 @@ def check_logger(study: StudyConfig) -> None:
     modules: tuple[str, ...] = PACKAGES.get(logger.name, ())
     location = None
     if isinstance(logger, MlflowLogger):
-        location = mlflow_location(study)
+        location = find_mlflow_location(study)
         modules += SQL_PACKAGES if _writes_sql(location) else ()
     for module in modules:
         if importlib.util.find_spec(module) is None:
@@ -67,7 +67,7 @@ def check_logger(study: StudyConfig) -> None:
         )
 
 
-def to_preload(study: StudyConfig) -> tuple[str, ...]:
+def list_modules_to_preload(study: StudyConfig) -> tuple[str, ...]:
     """Return the modules of a study's tracker that take seconds to import, for the server that forks workers.
 
     After this call, trackers send no usage statistics from this process and from processes that it starts.
@@ -81,7 +81,7 @@ def to_preload(study: StudyConfig) -> tuple[str, ...]:
         case WandbLogger():
             return ("wandb",)
         case MlflowLogger():
-            sql = _writes_sql(study.tracked.location or mlflow_location(study))
+            sql = _writes_sql(study.tracked.location or find_mlflow_location(study))
             return ("mlflow.store.tracking.sqlalchemy_store",) if sql else ("mlflow.tracking",)
 
 
@@ -96,7 +96,7 @@ def disable_usage_statistics() -> None:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
-def mlflow_location(study: StudyConfig) -> str:
+def find_mlflow_location(study: StudyConfig) -> str:
     """Return MLflow's tracking URI: configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of results."""
     configured = study.logger.location if isinstance(study.logger, MlflowLogger) else None
     return (
@@ -104,7 +104,7 @@ def mlflow_location(study: StudyConfig) -> str:
     )
 
 
-def mlflow_client(location: str) -> "MlflowClient":
+def make_mlflow_client(location: str) -> "MlflowClient":
     """Return MLflow's client for a location, with few messages and retries unless the environment says otherwise.
 
     The folder of a SQLite file is created here; MLflow creates the tables.
@@ -124,7 +124,7 @@ def mlflow_client(location: str) -> "MlflowClient":
     return MlflowClient(location)
 
 
-def mlflow_experiment(client: "MlflowClient", name: str) -> str:
+def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
     """Return the id of an experiment, which is created if it is missing.
 
     Raises:
@@ -210,16 +210,16 @@ class BackgroundCalls:
             try:
                 call()
             except BaseException as error:  # some trackers raise SystemExit to end the process
-                self.problem = one_line(error)
+                self.problem = describe_error(error)
 
 
-def one_line(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return the type and message of an error in at most 300 characters, without passwords."""
-    text = without_password(" ".join(str(error).split()))
+    text = remove_passwords(" ".join(str(error).split()))
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return message if len(message) <= 300 else f"{message[:297]}..."
 
 
-def without_password(text: str) -> str:
+def remove_passwords(text: str) -> str:
     """Remove user and password from addresses in a text."""
     return re.sub(r"://[^/@\s]+@", "://", text)

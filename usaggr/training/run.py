@@ -32,7 +32,7 @@ from usaggr.results.predictions import write_predictions
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult, Scores
 from usaggr.results.spec import Placement, RunSpec
-from usaggr.tracking.lightning_logger import tracked
+from usaggr.tracking.lightning_logger import track_run
 from usaggr.training.checkpoint import CheckpointFile
 from usaggr.training.decode_outputs import decode_outputs
 from usaggr.training.expert_usage import ExpertUsage
@@ -77,7 +77,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
     resume_point = ResumePoint(file, intervals)
     resume_point.restore(curve, watch, network)
-    with tracked(spec, study, directory, resume_point.position.step) as tracker:
+    with track_run(spec, study, directory, resume_point.position.step) as tracker:
         with watch.measure("fit"):
             remaining, clock = resume_point.get_remaining_intervals(intervals), FitClock(watch)
             checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, watch, clock)

@@ -47,12 +47,12 @@ class Sweep:
 
     def stop(self) -> Outcome:
         """Stop the sweep while this run finishes: a step of a script."""
-        self.interruption.asked = True
+        self.interruption.is_requested = True
         return "done"
 
     def states(self, loop: Loop) -> list[State]:
         """Return the state of each run in the loop, which equals the one on disk."""
-        states = [loop.state_of(run_id) for run_id in self.ids]
+        states = [loop.get_state(run_id) for run_id in self.ids]
         assert states == [run.state() for run in self.runs]
         return states
 
@@ -210,7 +210,7 @@ def test_a_run_that_another_process_has_or_removed_is_left_alone(
     executor = ScriptedExecutor({sweep.ids[0]: [outcome]})
     loop = sweep.run(executor)
     assert executor.order == sweep.ids
-    assert loop.state_of(sweep.ids[0]) == state
+    assert loop.get_state(sweep.ids[0]) == state
     assert names(loop.trained) == [sweep.ids[1]]
 
 

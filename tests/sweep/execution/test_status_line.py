@@ -8,33 +8,33 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from usaggr.sweep.execution.status_line import RemainingTime, SweepLine, duration, status_text
+from usaggr.sweep.execution.status_line import RemainingTime, SweepLine, format_duration, format_status
 
 
 def test_the_time_left_is_unknown_before_a_run_has_ended() -> None:
-    assert RemainingTime(2).seconds([100], [(100, 5.0)]) is None
+    assert RemainingTime(2).estimate_seconds([100], [(100, 5.0)]) is None
 
 
 def test_the_time_left_is_proportional_to_examples_and_shared_by_workers() -> None:
     remaining = RemainingTime(slots=2)
-    remaining.ended(examples=100, seconds=10)  # a tenth of a second each
-    assert remaining.seconds([100, 100, 100, 100], []) == pytest.approx(20)
-    assert remaining.seconds([], [(100, 4.0), (100, 4.0)]) == pytest.approx(6)
-    remaining.ended(examples=100, seconds=30)
-    assert remaining.seconds([100, 100], []) == pytest.approx(20)
+    remaining.add_finished(examples=100, seconds=10)  # a tenth of a second each
+    assert remaining.estimate_seconds([100, 100, 100, 100], []) == pytest.approx(20)
+    assert remaining.estimate_seconds([], [(100, 4.0), (100, 4.0)]) == pytest.approx(6)
+    remaining.add_finished(examples=100, seconds=30)
+    assert remaining.estimate_seconds([100, 100], []) == pytest.approx(20)
 
 
 def test_one_long_run_is_not_shared_between_workers() -> None:
     remaining = RemainingTime(slots=4)
-    remaining.ended(examples=100, seconds=10)
-    assert remaining.seconds([1000, 10, 10], []) == pytest.approx(100)
-    assert remaining.seconds([], [(1000, 30.0)]) == pytest.approx(70)
+    remaining.add_finished(examples=100, seconds=10)
+    assert remaining.estimate_seconds([1000, 10, 10], []) == pytest.approx(100)
+    assert remaining.estimate_seconds([], [(1000, 30.0)]) == pytest.approx(70)
 
 
 def test_a_run_that_takes_longer_than_expected_is_not_counted_below_zero() -> None:
     remaining = RemainingTime(slots=1)
-    remaining.ended(examples=100, seconds=10)
-    assert remaining.seconds([100], [(100, 500.0)]) == pytest.approx(10)
+    remaining.add_finished(examples=100, seconds=10)
+    assert remaining.estimate_seconds([100], [(100, 500.0)]) == pytest.approx(10)
 
 
 @given(
@@ -46,8 +46,8 @@ def test_the_time_left_is_never_less_than_the_work_shared_perfectly(
     slots: int, waiting: list[int], running: list[tuple[int, float]]
 ) -> None:
     remaining = RemainingTime(slots)
-    remaining.ended(examples=1, seconds=1)
-    left = remaining.seconds(waiting, running[:slots])
+    remaining.add_finished(examples=1, seconds=1)
+    left = remaining.estimate_seconds(waiting, running[:slots])
     work = sum(waiting) + sum(max(examples - since, 0) for examples, since in running[:slots])
     assert left is not None
     assert work / slots - 1e-6 <= left <= work + 1e-6
@@ -58,11 +58,11 @@ def plain(markup: str) -> str:
 
 
 def test_the_line_counts_runs_and_names_failures_only_if_there_are_any() -> None:
-    text = plain(status_text(12, 78, 0, 2, 61, 3700, stopping=False))
+    text = plain(format_status(12, 78, 0, 2, 61, 3700, stopping=False))
     assert "12/78 done · 2 running · 1 min 1 s · about 1 h 1 min left" in text
     assert "failed" not in text
-    assert "1 failed" in plain(status_text(12, 78, 1, 2, 61, None, stopping=False))
-    assert "Ctrl-C again" in plain(status_text(12, 78, 1, 2, 61, 100, stopping=True))
+    assert "1 failed" in plain(format_status(12, 78, 1, 2, 61, None, stopping=False))
+    assert "Ctrl-C again" in plain(format_status(12, 78, 1, 2, 61, 100, stopping=True))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_line_counts_runs_and_names_failures_only_if_there_are_any() -> None
     [(0.4, "0 s"), (59.6, "1 min 0 s"), (3599.7, "1 h 0 min"), (86399.9, "1 d 0 h"), (200_000, "2 d 7 h")],
 )
 def test_a_duration_is_rounded_once(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_without_a_terminal_a_line_is_printed_every_five_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_without_a_terminal_a_line_is_printed_every_five_minutes(monkeypatch: py
     shown = SweepLine(Console(file=out, width=40), total=3)
     shown.start()
     shown.show(0, 0, 2, None)
-    shown.say("a [b]: its worker died; it is tried again")
+    shown.print_message("a [b]: its worker died; it is tried again")
     for now in (1299.0, 1301.0, 1302.0, 1602.0):
         clock.append(now)
         shown.show(1, 0, 2, 30.0)
@@ -96,7 +96,7 @@ def test_on_a_terminal_the_line_is_removed_and_messages_stay() -> None:
     shown = SweepLine(Console(file=out, force_terminal=True, width=100), total=3)
     shown.start()
     shown.show(1, 0, 2, 30.0)
-    shown.say("failed: a [b]: reason")
+    shown.print_message("failed: a [b]: reason")
     shown.stop()
     shown.stop()
     assert "1/3" in out.getvalue()

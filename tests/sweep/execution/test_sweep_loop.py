@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.inspect.clean import removable, remove
-from usaggr.sweep.inspect.status import describe, status_of
+from usaggr.sweep.inspect.clean import list_removable, remove
+from usaggr.sweep.inspect.status import describe_status, read_sweep_status
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep import SweepOutcome, run_sweep
 
@@ -98,10 +98,10 @@ def test_the_status_gives_states_reasons_and_unplanned_runs(tmp_path: Path) -> N
     sweep(plan)
     smaller = fakes.plan(plan.study, *runs[:2], fakes.planned(plan.study, 9))
     sweep(smaller, limit=1)
-    status = status_of(plan.directory)
+    status = read_sweep_status(plan.directory)
     assert [status.count(state) for state in ("done", "failed")] == [2, 1]
     assert [path.name for path in status.unplanned] == [runs[2].directory.name]
-    assert any("out of luck" in line for line in describe(plan.directory, status))
+    assert any("out of luck" in line for line in describe_status(plan.directory, status))
 
 
 def test_clean_removes_unplanned_runs_and_weights_and_no_result(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_clean_removes_unplanned_runs_and_weights_and_no_result(tmp_path: Path) 
     weights.mkdir()
     (weights / "scored.safetensors").write_bytes(b"0" * 1000)
     sweep(fakes.plan(plan.study, runs[0]))
-    items = removable(plan.directory)
+    items = list_removable(plan.directory)
     kinds_and_paths = sorted((item.kind, item.path) for item in items)
     assert kinds_and_paths == [("unplanned run", runs[1].directory), ("weights", weights)]
     assert remove(items) >= 1000

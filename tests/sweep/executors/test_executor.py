@@ -17,8 +17,8 @@ from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.results.find_runs import find_runs
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.jobs import Ended, Job
-from usaggr.sweep.executors.local.executor import LocalExecutor, died_message
+from usaggr.sweep.execution.jobs import Job, JobEnd
+from usaggr.sweep.executors.local.executor import LocalExecutor, explain_worker_exit
 from usaggr.sweep.planning.study_plan import PlannedRun
 
 
@@ -26,7 +26,7 @@ def job(run: PlannedRun, attempt: int = 1) -> Job:
     return Job(run.spec, run.directory, run.study, None, attempt, {"packages": {"torch": "0"}})
 
 
-def finish(executor: LocalExecutor, jobs: list[Job], seconds: float = 20) -> dict[int, Ended]:
+def finish(executor: LocalExecutor, jobs: list[Job], seconds: float = 20) -> dict[int, JobEnd]:
     """Run all jobs, each as soon as a slot is free, and return by seed how each ended."""
     waiting, ended, running = list(jobs), {}, 0
     end = time.monotonic() + seconds
@@ -224,14 +224,14 @@ def test_a_job_that_must_run_alone_waits_for_others_and_blocks_new_ones(tmp_path
     with fakes.executor(study) as executor:
         executor.submit(job(slow))
         executor.submit(replace(job(lone), alone="device"))
-        assert not executor.free
+        assert not executor.has_free_slot
         with pytest.raises(RuntimeError, match="no slot"):
             executor.submit(job(later))
-        order: list[Ended] = []
+        order: list[JobEnd] = []
         wait_until(lambda: order.extend(executor.wait(0.1)) or len(order) == 1)
-        assert not executor.free
+        assert not executor.has_free_slot
         wait_until(lambda: order.extend(executor.wait(0.1)) or len(order) == 2)
-        assert executor.free
+        assert executor.has_free_slot
     assert [(ended.job.spec.seed, ended.outcome, ended.crowded) for ended in order] == [
         (0, "done", False),
         (1, "done", False),
@@ -280,7 +280,7 @@ def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Pat
         wait_until(lambda: len(fakes.executions(study)) == 2)
         (server,) = {process.parent() for process in workers(os.getpid()) if process.pid in pids_of(study)}
         server.kill()
-        ended: list[Ended] = []
+        ended: list[JobEnd] = []
         wait_until(lambda: ended.extend(executor.wait(0.1)) or len(ended) == 2)
         assert sorted((job_end.job.spec.seed, job_end.outcome) for job_end in ended) == [(0, "died"), (1, "died")]
         # A spare worker of the killed server may be used once more before the slot notices.
@@ -347,7 +347,7 @@ def test_workers_do_not_run_the_main_script_again(tmp_path: Path) -> None:
     ],
 )
 def test_the_message_gives_the_cause_of_a_worker_s_death(exitcode: int, message: str) -> None:
-    assert died_message(exitcode) == message
+    assert explain_worker_exit(exitcode) == message
 
 
 def pids_of(study: StudyConfig) -> set[int]:

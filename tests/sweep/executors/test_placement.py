@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from usaggr.config.executor import LocalConfig
 from usaggr.errors import ConfigError
 from usaggr.results.spec import Placement
-from usaggr.sweep.executors.local.placement import placements, usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 
 
 def config(
@@ -33,47 +33,47 @@ def config(
 
 
 def test_without_a_gpu_there_is_one_slot_with_one_thread_per_core() -> None:
-    assert placements(config(), gpus=0, cores=4) == [Placement(1, None)] * 4
+    assert make_placements(config(), gpus=0, cores=4) == [Placement(1, None)] * 4
 
 
 def test_with_gpus_there_is_one_slot_per_gpu_and_they_share_the_cores() -> None:
-    assert placements(config(), gpus=2, cores=8) == [Placement(4, 0), Placement(4, 1)]
+    assert make_placements(config(), gpus=2, cores=8) == [Placement(4, 0), Placement(4, 1)]
 
 
 def test_more_workers_than_gpus_use_the_gpus_in_turn() -> None:
-    assert [p.device for p in placements(config(workers=4), gpus=2, cores=8)] == [0, 1, 0, 1]
+    assert [p.device for p in make_placements(config(workers=4), gpus=2, cores=8)] == [0, 1, 0, 1]
 
 
 def test_a_gpu_has_as_many_slots_as_configured_which_share_the_cores() -> None:
-    slots = placements(config(runs_per_device=2), gpus=2, cores=8)
+    slots = make_placements(config(runs_per_device=2), gpus=2, cores=8)
     assert slots == [Placement(2, 0), Placement(2, 1)] * 2
 
 
 def test_workers_beyond_the_capacity_of_the_gpus_are_not_started() -> None:
-    assert [p.device for p in placements(config(workers=3, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0]
-    assert [p.device for p in placements(config(workers=9, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0, 1]
+    assert [p.device for p in make_placements(config(workers=3, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0]
+    assert [p.device for p in make_placements(config(workers=9, runs_per_device=2), gpus=2, cores=8)] == [0, 1, 0, 1]
 
 
 def test_runs_per_device_does_not_apply_to_the_cpu() -> None:
-    assert placements(config(runs_per_device=3), gpus=0, cores=2) == [Placement(1, None)] * 2
+    assert make_placements(config(runs_per_device=3), gpus=0, cores=2) == [Placement(1, None)] * 2
 
 
 def test_only_the_listed_gpus_are_used_and_none_for_an_empty_list() -> None:
-    assert [p.device for p in placements(config(devices=[3, 1, 3]), gpus=4, cores=8)] == [3, 1]
-    assert placements(config(devices=[]), gpus=4, cores=2) == [Placement(1, None)] * 2
+    assert [p.device for p in make_placements(config(devices=[3, 1, 3]), gpus=4, cores=8)] == [3, 1]
+    assert make_placements(config(devices=[]), gpus=4, cores=2) == [Placement(1, None)] * 2
 
 
 @pytest.mark.parametrize(("gpus", "message"), [(0, "this machine has no usable GPU"), (2, "has 2, numbered from 0")])
 def test_a_gpu_that_does_not_exist_is_refused(gpus: int, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"executor\.devices: no GPU 2; .*{message}"):
-        placements(config(devices=[2]), gpus=gpus, cores=2)
+        make_placements(config(devices=[2]), gpus=gpus, cores=2)
 
 
 @given(st.none() | st.integers(1, 20), st.integers(0, 4), st.integers(1, 32))
 def test_threads_add_up_to_at_most_the_cores_unless_there_are_more_workers(
     workers: int | None, gpus: int, cores: int
 ) -> None:
-    slots = placements(config(workers), gpus, cores)
+    slots = make_placements(config(workers), gpus, cores)
     assert all(p.threads >= 1 for p in slots)
     assert sum(p.threads for p in slots) <= max(cores, len(slots))
 
@@ -97,9 +97,9 @@ def test_a_container_s_quota_limits_the_cores(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert usable_cores(tmp_path) == cores
+    assert count_usable_cores(tmp_path) == cores
 
 
 def test_a_process_bound_to_one_core_uses_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
-    assert usable_cores(tmp_path) == 1
+    assert count_usable_cores(tmp_path) == 1

@@ -9,7 +9,7 @@ import pytest
 from tests.sweep.inspect.test_status import study
 from usaggr.errors import RunError
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
-from usaggr.sweep.inspect.clean import Removable, removable, remove
+from usaggr.sweep.inspect.clean import Removable, list_removable, remove
 
 
 def give_weights(run: Path, size: int = 1000) -> Path:
@@ -24,23 +24,23 @@ def kinds(items: list[Removable]) -> dict[str, str]:
 
 def test_finished_failed_and_stale_unplanned_runs_are_removable(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None), ("b", "done", None), ("c", "failed", "x"), ("d", "stale", None), planned=1)
-    items = removable(tmp_path)
+    items = list_removable(tmp_path)
     assert kinds(items) == {"b": "unplanned run", "c": "unplanned run", "d": "unplanned run"}
     assert remove(items) == sum(item.bytes for item in items) > 0
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
-    assert removable(tmp_path) == []
+    assert list_removable(tmp_path) == []
 
 
 def test_an_unplanned_run_that_is_running_is_left_alone(tmp_path: Path) -> None:
     a, b = study(tmp_path, ("a", "running", None), ("b", "failed", "x"), planned=0)
     with RunDirectory(b).claim(2):
-        assert removable(tmp_path) == []
+        assert list_removable(tmp_path) == []
     assert a.exists()
 
 
 def test_a_run_that_begins_after_the_listing_is_not_removed(tmp_path: Path) -> None:
     (run,) = study(tmp_path, ("a", "failed", "x"), planned=0)
-    items = removable(tmp_path)
+    items = list_removable(tmp_path)
     assert len(items) == 1
     with RunDirectory(run).claim(2):
         assert remove(items) == 0
@@ -51,7 +51,7 @@ def test_weights_are_removable_of_done_runs_only_and_the_result_stays(tmp_path: 
     finished, failed = study(tmp_path, ("a", "done", None), ("b", "failed", "x"))
     weights = give_weights(finished)
     give_weights(failed)
-    items = removable(tmp_path)
+    items = list_removable(tmp_path)
     assert [(item.kind, item.path, item.bytes) for item in items] == [("weights", weights, 1000)]
     assert str(items[0]) == f"weights: {weights} (1000 B)"
     assert remove(items) == 1000
@@ -64,9 +64,9 @@ def test_weights_that_a_run_has_yet_to_start_from_are_kept(tmp_path: Path) -> No
     plan = tmp_path / "plan.csv"
     fingerprint = plan.read_text().splitlines()[1].split(",")[8]
     plan.write_text(plan.read_text().replace("b,b,g,b,1.0,0,base,,", f"b,b,g,b,1.0,0,base,a-s1-k0-{fingerprint[:8]},"))
-    assert removable(tmp_path) == []
+    assert list_removable(tmp_path) == []
     (child / "result.json").write_text("{}")
-    assert kinds(removable(tmp_path)) == {"weights": "weights"}
+    assert kinds(list_removable(tmp_path)) == {"weights": "weights"}
 
 
 def test_temporary_files_are_removable_once_nobody_can_be_writing_them(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_temporary_files_are_removable_once_nobody_can_be_writing_them(tmp_path:
     for path in (old, young):
         path.write_text("x")
     os.utime(old, (time.time() - STALE_SECONDS - 10,) * 2)
-    items = removable(tmp_path)
+    items = list_removable(tmp_path)
     assert kinds(items) == {old.name: "leftover"}
     assert remove(items) == 1
     assert young.exists()
@@ -85,7 +85,7 @@ def test_folders_that_no_sweep_made_are_not_offered(tmp_path: Path) -> None:
     study(tmp_path)
     (tmp_path / "runs" / "my notes").mkdir(parents=True)
     (tmp_path / "runs" / "my notes" / "a.txt").write_text("x")
-    assert removable(tmp_path) == []
+    assert list_removable(tmp_path) == []
 
 
 def test_links_are_not_followed_out_of_the_directory(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_links_are_not_followed_out_of_the_directory(tmp_path: Path) -> None:
     (inside,) = study(tmp_path / "study", ("a", "done", None), planned=0)
     inside.rename(outside)
     inside.symlink_to(outside)
-    assert removable(tmp_path / "study") == []
+    assert list_removable(tmp_path / "study") == []
     for path in (inside, outside):
         with pytest.raises(RunError, match="is not in"):
             remove([Removable("unplanned run", path, 1, tmp_path / "study")])
@@ -104,4 +104,4 @@ def test_a_directory_without_a_plan_is_refused(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None))
     (tmp_path / "plan.csv").unlink()
     with pytest.raises(RunError, match=r"plan\.csv"):
-        removable(tmp_path)
+        list_removable(tmp_path)

@@ -12,8 +12,8 @@ from usaggr.metrics.names import METRICS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
-from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, Decidable, decidable
-from usaggr.sweep.inspect.plan_console import print_decidable
+from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, DetectableDifference, compute_detectable_differences
+from usaggr.sweep.inspect.plan_console import print_detectable_differences
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 
 POOLED = 2 / 1.25
@@ -22,7 +22,7 @@ POOLED = 2 / 1.25
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_data(tmp_path_factory.mktemp("decidable") / "data", n=180)
+    return tiny_data(tmp_path_factory.mktemp("compute_detectable_differences") / "data", n=180)
 
 
 def plan_of(root: Path, folder: Path, *overrides: str) -> Plan:
@@ -31,8 +31,8 @@ def plan_of(root: Path, folder: Path, *overrides: str) -> Plan:
     return make_plan(compose_study("demo", [*fixed, groups, *overrides]))
 
 
-def by_task(plan: Plan) -> dict[str, Decidable]:
-    return {task.task: task for task in decidable(plan)}
+def by_task(plan: Plan) -> dict[str, DetectableDifference]:
+    return {task.task: task for task in compute_detectable_differences(plan)}
 
 
 def finish(run: PlannedRun, plan: Plan, scores: dict[str, float], **more: object) -> None:
@@ -122,7 +122,7 @@ def test_two_finished_seeds_of_one_cell_are_too_few_to_measure(root: Path, tmp_p
     for run in plan.runs:
         if run.spec.seed < 2:
             finish(run, plan, scores_of(run, 0.03))
-    assert not any(task.measured for task in decidable(plan))
+    assert not any(task.measured for task in compute_detectable_differences(plan))
 
 
 def test_a_damaged_result_is_ignored(root: Path, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_damaged_result_is_ignored(root: Path, tmp_path: Path) -> None:
         finish(run, plan, scores_of(run, 0.03))
         damage = ["{", '{"schema_version": 1}', "null"][number % 3]
         (run.directory / "result.json").write_text(damage)
-    assert not any(task.measured for task in decidable(plan))
+    assert not any(task.measured for task in compute_detectable_differences(plan))
 
 
 def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: Path) -> None:
@@ -157,12 +157,12 @@ def test_tasks_without_a_verdict_have_a_reason_and_are_in_no_family(tmp_path: Pa
 
 def test_a_task_with_the_references_run_in_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
     assert set(by_task(plan_of(root, tmp_path, "groupings=[task_specific,clinical]"))) == {"cls", "seg"}
-    assert decidable(plan_of(root, tmp_path, "groupings=[task_specific]")) == ()
+    assert compute_detectable_differences(plan_of(root, tmp_path, "groupings=[task_specific]")) == ()
 
 
 def printed_plan(plan: Plan) -> str:
     file = io.StringIO()
-    print_decidable(decidable(plan), plan.study, Console(file=file, width=200))
+    print_detectable_differences(compute_detectable_differences(plan), plan.study, Console(file=file, width=200))
     return file.getvalue()
 
 
@@ -196,8 +196,10 @@ def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_p
 
 def test_the_plan_never_shortens_task_names_on_a_narrow_terminal(root: Path, tmp_path: Path) -> None:
     plan, file = plan_of(root, tmp_path), io.StringIO()
-    renamed = tuple(dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in decidable(plan))
-    print_decidable(renamed, plan.study, Console(file=file, width=80))
+    renamed = tuple(
+        dataclasses.replace(task, task=f"name_as_long_as_{task.task}") for task in compute_detectable_differences(plan)
+    )
+    print_detectable_differences(renamed, plan.study, Console(file=file, width=80))
     assert all(task.task in file.getvalue() for task in renamed)
     assert max(len(line) for line in file.getvalue().splitlines()) <= 80
 

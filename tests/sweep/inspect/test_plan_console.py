@@ -30,7 +30,7 @@ def shown(plan: Plan) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_console, "decidable", lambda plan: ())
+    monkeypatch.setattr(plan_console, "compute_detectable_differences", lambda plan: ())
 
 
 def test_the_normalization_of_images_is_printed_if_weights_are_pretrained(plan: Plan) -> None:

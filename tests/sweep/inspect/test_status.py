@@ -16,7 +16,7 @@ from usaggr.results.plan import COLUMNS as PLAN_COLUMNS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
 from usaggr.sweep.inspect import status as status_room
-from usaggr.sweep.inspect.status import describe, print_status, status_of
+from usaggr.sweep.inspect.status import describe_status, print_status, read_sweep_status
 
 Made = tuple[str, State, str | None]
 """Name, state as written, error."""
@@ -47,7 +47,7 @@ def study(directory: Path, *runs: Made, planned: int | None = None) -> list[Path
 def test_every_state_is_counted_from_what_is_on_disk(tmp_path: Path) -> None:
     states: list[State] = ["done", "done", "running", "failed", "stale", "pending"]
     study(tmp_path, *((f"r{i}", state, None) for i, state in enumerate(states)))
-    status = status_of(tmp_path)
+    status = read_sweep_status(tmp_path)
     assert [run.state for run in status.runs] == states
     assert (status.count("done"), status.count("stale"), status.unplanned) == (2, 1, ())
 
@@ -57,26 +57,26 @@ def test_a_run_that_was_never_started_is_pending(tmp_path: Path) -> None:
     for file in path.iterdir():
         file.unlink()
     path.rmdir()
-    assert status_of(tmp_path).runs[0].state == "pending"
+    assert read_sweep_status(tmp_path).runs[0].state == "pending"
 
 
 def test_a_run_is_found_in_a_directory_of_another_name(tmp_path: Path) -> None:
     (path,) = study(tmp_path, ("r", "done", None))
     path.rename(path.with_name("renamed"))
-    status = status_of(tmp_path)
+    status = read_sweep_status(tmp_path)
     assert (status.runs[0].state, status.runs[0].directory.name) == ("done", "renamed")
 
 
 def test_finished_runs_that_are_not_planned_are_counted_separately(tmp_path: Path) -> None:
     study(tmp_path, ("a", "done", None), ("b", "done", None), ("c", "failed", "x"), planned=1)
-    status = status_of(tmp_path)
+    status = read_sweep_status(tmp_path)
     assert len(status.runs) == 1
     assert [path.name for path in status.unplanned] == ["b"]
 
 
 def test_failed_runs_are_named_with_the_first_line_of_their_error(tmp_path: Path) -> None:
     study(tmp_path, ("bad", "failed", "ValueError: no [luck]\n\nTraceback"), ("good", "done", None))
-    lines = describe(tmp_path, status_of(tmp_path))
+    lines = describe_status(tmp_path, read_sweep_status(tmp_path))
     assert lines[0] == f"{tmp_path}: 2 runs: 1 done, 1 failed"
     assert "  failed: bad: ValueError: no [luck]" in lines
     assert not any("Traceback" in line for line in lines)
@@ -84,7 +84,7 @@ def test_failed_runs_are_named_with_the_first_line_of_their_error(tmp_path: Path
 
 def test_running_runs_are_listed_with_process_host_and_duration(tmp_path: Path) -> None:
     study(tmp_path, ("now", "running", None))
-    lines = describe(tmp_path, status_of(tmp_path))
+    lines = describe_status(tmp_path, read_sweep_status(tmp_path))
     assert lines[1].startswith("  running: now: attempt 2, for 1 min ")
     assert lines[1].endswith("pid 7 on far")
 
@@ -99,18 +99,18 @@ def test_finished_runs_that_lack_a_metric_of_this_version_are_named_with_what_to
     for path, scores in zip(paths, (complete, old, older), strict=False):
         (path / "result.json").write_text(json.dumps({"scores": {"lesion": scores}, "notes": {}}))
     (paths[-1] / "result.json").write_text("[]")
-    lines = describe(tmp_path, status_of(tmp_path))
+    lines = describe_status(tmp_path, read_sweep_status(tmp_path))
     assert lines[1:3] == ["  scored without nsd: old", "  scored without hd95, nsd: older"]
     assert lines[3].startswith("scored without: ")
     assert "the same `usaggr sweep` trains them again with all metrics" in lines[3]
     paths[1].joinpath("result.json").write_text(json.dumps({"scores": {"lesion": complete}}))
     os.utime(paths[1] / "result.json", (1, 1))
-    assert describe(tmp_path, status_of(tmp_path))[1] == "  scored without hd95, nsd: older"
+    assert describe_status(tmp_path, read_sweep_status(tmp_path))[1] == "  scored without hd95, nsd: older"
 
 
 def test_at_most_a_hundred_failures_are_named(tmp_path: Path) -> None:
     study(tmp_path, *((f"r{i}", "failed", "x") for i in range(status_room._LISTED + 3)))
-    lines = describe(tmp_path, status_of(tmp_path))
+    lines = describe_status(tmp_path, read_sweep_status(tmp_path))
     assert sum("failed: r" in line for line in lines) == status_room._LISTED
     assert "  and 3 more failed" in lines
 
@@ -146,13 +146,13 @@ def test_a_directory_without_a_readable_plan_is_refused(tmp_path: Path, text: st
     if text is not None:
         (tmp_path / "plan.csv").write_text(text)
     with pytest.raises(RunError, match=rf"plan\.csv: {message}"):
-        status_of(tmp_path)
+        read_sweep_status(tmp_path)
 
 
 def test_reading_the_status_changes_no_file(tmp_path: Path) -> None:
     study(tmp_path, ("a", "running", None), ("b", "stale", None), ("c", "failed", "x"))
     before = sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
-    status_of(tmp_path)
+    read_sweep_status(tmp_path)
     assert sorted((str(path), path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
@@ -160,6 +160,6 @@ def test_reading_the_status_changes_no_file(tmp_path: Path) -> None:
 def test_ten_thousand_runs_are_counted(tmp_path: Path) -> None:
     states: tuple[State, ...] = ("done", "done", "done", "failed", "stale")
     study(tmp_path, *((f"r{i}", states[i % 5], "x") for i in range(10_000)))
-    status = status_of(tmp_path)
+    status = read_sweep_status(tmp_path)
     assert [status.count(state) for state in ("done", "failed", "stale")] == [6000, 2000, 2000]
     assert RunDirectory(tmp_path / "runs" / "r0").state() == "done"

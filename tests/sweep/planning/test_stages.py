@@ -61,7 +61,7 @@ def refusal(root: Path, text: str, *overrides: str) -> str:
 def test_two_stages_of_an_equal_budget_cover_the_stream_without_overlap(length: int, share: float) -> None:
     first = Stage(("a",), share)
     second = Stage(("a",), share, first)
-    (begin, cut), (resumed, end) = first.window(length), second.window(length)
+    (begin, cut), (resumed, end) = first.compute_window(length), second.compute_window(length)
     assert (begin, end) == (0, length)
     assert cut == resumed
     assert 0 < cut < length
@@ -70,8 +70,8 @@ def test_two_stages_of_an_equal_budget_cover_the_stream_without_overlap(length: 
 
 @given(st.integers(2, 10_000), st.floats(0.01, 0.99))
 def test_a_second_stage_on_top_is_as_long_as_under_an_equal_budget(length: int, share: float) -> None:
-    extra = Stage(("a",), share, Stage(("a",))).window(length)
-    equal = Stage(("a",), share, Stage(("a",), share)).window(length)
+    extra = Stage(("a",), share, Stage(("a",))).compute_window(length)
+    equal = Stage(("a",), share, Stage(("a",), share)).compute_window(length)
     assert extra[0] == length
     assert extra[1] - extra[0] == equal[1] - equal[0]
 

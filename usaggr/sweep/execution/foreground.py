@@ -15,7 +15,7 @@ from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.parent_weights import find_weightless, provide_parent_weights
 from usaggr.sweep.execution.provenance import collect_provenance
 from usaggr.sweep.execution.signals import interruptible
-from usaggr.sweep.executors.local.placement import placements, usable_cores
+from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep_tracking import make_tracked_study
 
@@ -78,7 +78,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     attempt = earlier.attempt + 1 if earlier else 1
     # The same number of threads as in a sweep, so that a run computes the same; Lightning chooses the device.
     executor = run.study.executor.machine.model_copy(update={"devices": None})
-    placement = placements(executor, gpus=0, cores=usable_cores())[0]
+    placement = make_placements(executor, gpus=0, cores=count_usable_cores())[0]
     with directory.claim(attempt) as has_claim:
         if not has_claim:
             raise RunError(f"{run.directory.name}: another process trains it; wait until it ends, or stop it")

@@ -34,7 +34,7 @@ Outcome = Literal[
 * queued: it waits in a cluster's queue, and this sweep does not wait for it.
 * cancelled: somebody removed its job from the cluster's queue; the next sweep submits it again.
 """
-Alone = Literal["device", "machine"]
+AloneScope = Literal["device", "machine"]
 """Scope in which no other run may run at the same time: on the device (the CPU is one device), or on the machine."""
 
 
@@ -51,13 +51,13 @@ class Job:
     """Number of the attempt, from 1, over all sweeps."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions and platform, for run.yaml."""
-    alone: Alone | None = None
+    alone: AloneScope | None = None
     seconds: float | None = None
     """Estimated seconds on one worker, from finished runs; None without such runs."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """A job that has ended."""
 
     job: Job
@@ -82,7 +82,7 @@ class Executor(Protocol):
         """Number of threads of a run."""
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """True if a job can be submitted now."""
 
     def __enter__(self) -> Self:
@@ -104,9 +104,9 @@ class Executor(Protocol):
         """
 
     def submit(self, job: Job) -> None:
-        """Start a job; requires `free`. A job with `alone` starts once the other jobs there have ended."""
+        """Start a job; requires `has_free_slot`. A job with `alone` starts once the other jobs there have ended."""
 
-    def wait(self, timeout: float) -> list[Ended]:
+    def wait(self, timeout: float) -> list[JobEnd]:
         """Return the jobs that have ended since the last call; wait up to `timeout` seconds for the first one."""
 
     def stop(self) -> list[Job]:
@@ -117,8 +117,8 @@ class Executor(Protocol):
 
 
 @runtime_checkable
-class Adopting(Protocol):
+class AdoptingExecutor(Protocol):
     """Executor whose jobs may outlive the sweep that submitted them."""
 
-    def adopts(self, directory: Path) -> bool:
+    def is_adoptable(self, directory: Path) -> bool:
         """Return whether a living job has the run; `submit` then follows this job instead of starting another."""

@@ -11,7 +11,7 @@ from usaggr.data.batches.run_data import RunData
 from usaggr.errors import RunError, WriteError
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
-from usaggr.sweep.execution.jobs import Adopting, Alone, Ended, Executor, Job
+from usaggr.sweep.execution.jobs import AdoptingExecutor, AloneScope, Executor, Job, JobEnd
 from usaggr.sweep.execution.parent_weights import provide_parent_weights
 from usaggr.sweep.execution.provenance import collect_provenance
 from usaggr.sweep.execution.run_order import sort_longest_first
@@ -71,7 +71,7 @@ class Loop:
         """run_id of all runs that this sweep has started, however they ended; `limit` counts them."""
         self._tries: Counter[str] = Counter()
         """Number of times that this sweep has started a run, by run_id."""
-        self._alone: dict[str, Alone] = {}
+        self._alone: dict[str, AloneScope] = {}
         """Scope in which no other run may run during the next try, by run_id, for runs that ran out of memory."""
         self._retried = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
         for run_id in self._retried:  # pending until this sweep has tried them again
@@ -82,7 +82,7 @@ class Loop:
         """Number of planned runs."""
         return len(self._states)
 
-    def state_of(self, run_id: str) -> State:
+    def get_state(self, run_id: str) -> State:
         """Return the state of a planned run as this sweep last saw it."""
         return self._states[run_id]
 
@@ -93,30 +93,30 @@ class Loop:
     def run(
         self,
         executor: Executor,
-        data_of: Callable[[PlannedRun], RunData | None],
+        get_data: Callable[[PlannedRun], RunData | None],
         line: SweepLine,
         interruption: Interruption,
-        study_of: Callable[[PlannedRun], StudyConfig] = lambda run: run.study,
+        get_study: Callable[[PlannedRun], StudyConfig] = lambda run: run.study,
     ) -> None:
         """Start runs and handle their ends, until no run is left that may be started.
 
         Args:
             executor: trains the runs.
-            data_of: returns the data of a run.
+            get_data: returns the data of a run.
             line: live line, which also prints messages.
             interruption: set when somebody requests a stop.
-            study_of: returns the study with which a run is trained.
+            get_study: returns the study with which a run is trained.
         """
         remaining = RemainingTime(executor.slots)
         provenance = collect_provenance()
-        if isinstance(executor, Adopting):
-            self._is_adoptable, self._pace = executor.adopts, estimate_pace(list(self._runs.values()))
+        if isinstance(executor, AdoptingExecutor):
+            self._is_adoptable, self._pace = executor.is_adoptable, estimate_pace(list(self._runs.values()))
         while True:
-            if interruption.asked:
+            if interruption.is_requested:
                 self._stop(executor, line, remaining)
                 return
-            while executor.free and (run := self._next(line)) is not None:
-                job = self._make_job(run, study_of(run), data_of(run), provenance)
+            while executor.has_free_slot and (run := self._next(line)) is not None:
+                job = self._make_job(run, get_study(run), get_data(run), provenance)
                 executor.submit(job)
                 self._started.add(run.spec.run_id)
                 self._tries[run.spec.run_id] += 1
@@ -206,7 +206,7 @@ class Loop:
         status = RunDirectory(run.directory).status()
         return 1 if status is None else status.attempt + 1
 
-    def _handle_end(self, ended: Ended, line: SweepLine, remaining: RemainingTime) -> None:
+    def _handle_end(self, ended: JobEnd, line: SweepLine, remaining: RemainingTime) -> None:
         """Record how a job ended, and put its run back into the queue if it is to be tried again.
 
         Args:
@@ -222,37 +222,37 @@ class Loop:
             case "done":
                 self._states[run_id] = "done"
                 self.trained.append(run)
-                remaining.ended(run.examples, ended.seconds)
+                remaining.add_finished(run.examples, ended.seconds)
             case "elsewhere":
                 self._states[run_id] = "running"
             case "queued":
                 self._states[run_id] = "queued"
             case "interrupted" if not self._is_closed():
                 self._tries[run_id] -= 1  # it stopped on request, so this try does not count
-                line.say(f"{run_id}: {ended.message}; it continues")
+                line.print_message(f"{run_id}: {ended.message}; it continues")
                 self._waiting.appendleft(run)
             case "cancelled":
-                line.say(f"{run_id}: {ended.message}; it is left for the next sweep")
+                line.print_message(f"{run_id}: {ended.message}; it is left for the next sweep")
                 self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
             case "full":
                 self._states[run_id] = "pending"
                 self.disk_full = True
-                line.say(f"{run_id}: {ended.message}")
+                line.print_message(f"{run_id}: {ended.message}")
             case "memory" if ended.crowded and not self._is_closed():
                 self._retry_alone(ended, run, "device", line)
             case "killed" if self._may_retry(run_id):
                 self._retry_alone(ended, run, "machine", line)
             case "died" if self._may_retry(run_id):
-                line.say(f"{run_id}: {ended.message}; it is tried again")
+                line.print_message(f"{run_id}: {ended.message}; it is tried again")
                 self._waiting.appendleft(run)
             case _:
                 tries = self._tries[run_id]
                 times = f" (tried {tries} times)" if ended.outcome in ("died", "killed") and tries > 1 else ""
                 self._fail(run, ended.job.attempt, ended.message + times, line)
 
-    def _retry_alone(self, ended: Ended, run: PlannedRun, alone: Alone, line: SweepLine) -> None:
+    def _retry_alone(self, ended: JobEnd, run: PlannedRun, alone: AloneScope, line: SweepLine) -> None:
         """Put a run that may lack memory because of other runs at the front of the queue, to be tried alone.
 
         Args:
@@ -262,7 +262,7 @@ class Loop:
             line: prints the message.
         """
         run_id = run.spec.run_id
-        line.say(f"{run_id}: {ended.message}; it is tried again, alone")
+        line.print_message(f"{run_id}: {ended.message}; it is tried again, alone")
         # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
         with suppress(WriteError):
             RunDirectory(run.directory).record_end("pending", ended.job.attempt)
@@ -295,7 +295,7 @@ class Loop:
         self._states[run.spec.run_id] = state
         if state == "failed":
             self.failures[run.spec.run_id] = reason
-            line.say(f"failed: {run.spec.run_id}: {reason}")
+            line.print_message(f"failed: {run.spec.run_id}: {reason}")
 
     def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
         """Stop all running jobs and release the claims of their runs.
@@ -308,11 +308,11 @@ class Loop:
         self._show(line, remaining, stopping=True)
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
-            self._settle_stopped(job, line)
+            self._record_stop(job, line)
         self._running.clear()
         self.interrupted = True
 
-    def _settle_stopped(self, job: Job, line: SweepLine) -> None:
+    def _record_stop(self, job: Job, line: SweepLine) -> None:
         """Release the claim of a stopped job, unless its run ended meanwhile."""
         run, directory = self._runs[job.spec.run_id], RunDirectory(job.directory)
         status = directory.status()
@@ -334,7 +334,7 @@ class Loop:
             stopping: True while running jobs are being stopped.
         """
         now = time.monotonic()
-        remaining_seconds = remaining.seconds(
+        remaining_seconds = remaining.estimate_seconds(
             [run.examples for run in self._waiting],
             [(self._runs[run_id].examples, now - since) for run_id, since in self._running.items()],
         )

@@ -22,7 +22,7 @@ class Interruption:
     """Flag that is set when somebody has requested a stop."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_requested = False
 
 
 @contextmanager
@@ -49,8 +49,8 @@ def interruptible(
             before_exit()
             # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
             os._exit(INTERRUPTED)
-        if not interruption.asked:
-            interruption.asked = True
+        if not interruption.is_requested:
+            interruption.is_requested = True
             on_request()
 
     previous = {number: signal.signal(number, ask) for number in _SIGNALS}

@@ -21,12 +21,12 @@ class RemainingTime:
         self._seconds = 0.0
         self._examples = 0
 
-    def ended(self, examples: int, seconds: float) -> None:
+    def add_finished(self, examples: int, seconds: float) -> None:
         """Count a run that was trained to its end, with its training examples and its seconds."""
         self._examples += examples
         self._seconds += seconds
 
-    def seconds(self, waiting: list[int], running: list[tuple[int, float]]) -> float | None:
+    def estimate_seconds(self, waiting: list[int], running: list[tuple[int, float]]) -> float | None:
         """Return the seconds until all runs are done; None before the first run has ended.
 
         Args:
@@ -81,7 +81,7 @@ class SweepLine:
         now = time.monotonic()
         if self._line is None and now - self._printed < _SECONDS_BETWEEN_LINES:
             return
-        text = status_text(finished, self._total, failed, running, now - self._started, remaining, stopping)
+        text = format_status(finished, self._total, failed, running, now - self._started, remaining, stopping)
         if self._line is not None:
             self._line.update(self._line.task_ids[0], completed=finished, status=text)
         else:
@@ -89,12 +89,12 @@ class SweepLine:
             # soft_wrap, because rich assumes 80 columns for a file and would split the line.
             self._console.print(f"sweep {text}", highlight=False, soft_wrap=True)
 
-    def say(self, text: str) -> None:
+    def print_message(self, text: str) -> None:
         """Print a message on a separate line, above the live one."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def status_text(
+def format_status(
     finished: int, total: int, failed: int, running: int, elapsed: float, remaining: float | None, stopping: bool
 ) -> str:
     """Return the counts and times of a sweep as text with rich's markup.
@@ -111,18 +111,18 @@ def status_text(
     parts = [f"[bold]{finished}/{total} done[/]"]
     if failed:
         parts.append(f"[red]{failed} failed[/]")
-    parts += [f"{running} running", duration(elapsed)]
+    parts += [f"{running} running", format_duration(elapsed)]
     if stopping:
         parts.append("[yellow]stopping; runs write checkpoints, Ctrl-C again ends at once[/]")
     elif remaining is not None:
-        parts.append(f"about {duration(remaining)} left")
+        parts.append(f"about {format_duration(remaining)} left")
     return " · ".join(parts)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration in its two largest units, such as hours and minutes.
 
-    >>> [duration(s) for s in (0.4, 59, 61, 3600, 5000, 200000)]
+    >>> [format_duration(s) for s in (0.4, 59, 61, 3600, 5000, 200000)]
     ['0 s', '59 s', '1 min 1 s', '1 h 0 min', '1 h 23 min', '2 d 7 h']
     """
     # Rounded before it is divided into units: 59.6 s is `1 min 0 s`, never `60 s`.

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, assert_never
 
 from usaggr.config.executor import LocalConfig, RayConfig, SlurmConfig
 from usaggr.sweep.execution.jobs import Executor
-from usaggr.tracking.record import to_preload
+from usaggr.tracking.record import list_modules_to_preload
 
 if TYPE_CHECKING:
     from usaggr.config.study import StudyConfig
 
 
-def executor_for(study: "StudyConfig") -> Executor:
+def make_executor(study: "StudyConfig") -> Executor:
     """Return the executor of a study, not yet started.
 
     Raises:
@@ -29,6 +29,6 @@ def executor_for(study: "StudyConfig") -> Executor:
         case LocalConfig():
             from usaggr.sweep.executors.local.executor import LocalExecutor
 
-            return LocalExecutor(config, accelerator, preload=to_preload(study))
+            return LocalExecutor(config, accelerator, preload=list_modules_to_preload(study))
         case _:
             assert_never(config)

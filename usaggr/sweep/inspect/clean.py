@@ -36,10 +36,10 @@ class Removable:
     """Directory of the study that contains it."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path} ({size(self.bytes)})"
+        return f"{self.kind}: {self.path} ({format_size(self.bytes)})"
 
 
-def removable(directory: Path) -> list[Removable]:
+def list_removable(directory: Path) -> list[Removable]:
     """List everything that can be removed, in the order of runs.
 
     * Runs that plan.csv does not list, unless a process is training them.
@@ -84,10 +84,10 @@ def remove(items: Sequence[Removable]) -> int:
     return sum(item.bytes for item in items if _remove(item))
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """Format a number of bytes with a unit.
 
-    >>> [size(n) for n in (0, 1023, 1536, 5 * 2**20, 3 * 2**40)]
+    >>> [format_size(n) for n in (0, 1023, 1536, 5 * 2**20, 3 * 2**40)]
     ['0 B', '1023 B', '1.5 KiB', '5.0 MiB', '3072.0 GiB']
     """
     amount = float(count)

@@ -16,7 +16,7 @@ from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, rarer_class
 from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
 from usaggr.statistics.variance_pooling import SHARED
 from usaggr.statistics.verdicts import ALPHA
-from usaggr.sweep.inspect.seed_spread import Spread, finished_scores, spread_over_seeds, trained_as
+from usaggr.sweep.inspect.seed_spread import SeedSpread, find_stage, measure_seed_spread, read_finished_scores
 from usaggr.sweep.planning.study_plan import Plan
 
 Integers = NDArray[np.int64]
@@ -30,7 +30,7 @@ _CORRELATION = 0.5
 
 
 @dataclass(frozen=True)
-class Decidable:
+class DetectableDifference:
     """Differences of a task's main metric that the planned seeds and test subjects can decide."""
 
     task: str
@@ -59,10 +59,10 @@ class Decidable:
     """Reason why there will be no verdict; empty otherwise."""
 
 
-def decidable(plan: Plan) -> tuple[Decidable, ...]:
+def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ...]:
     """Return one entry for each task that any grouping compares with the reference, sorted by id."""
     report, compared = plan.study.report, _compared_groupings(plan)
-    scores, test_sets = finished_scores(plan), _test_sets(plan)
+    scores, test_sets = read_finished_scores(plan), _test_sets(plan)
     metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
     subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
     reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
@@ -73,8 +73,8 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
     inputs = []
     for task_id, groupings in compared.items():
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
-        spread = spread_over_seeds(plan, task_id, groupings, scores, metric)
-        blocks = len({trained_as(plan, grouping, task_id) for grouping in groupings})
+        spread = measure_seed_spread(plan, task_id, groupings, scores, metric)
+        blocks = len({find_stage(plan, grouping, task_id) for grouping in groupings})
         # Cells that share the reference's runs are correlated, so they add fewer degrees of freedom.
         cells = len(plan.study.scales) * blocks / (1 + (blocks - 1) * SHARED)
         task_input = _Input(
@@ -94,7 +94,7 @@ def decidable(plan: Plan) -> tuple[Decidable, ...]:
 
 @dataclass(frozen=True)
 class _Input:
-    """A task's inputs of the power computation; see `Decidable` and `statistics.power`."""
+    """A task's inputs of the power computation; see `DetectableDifference` and `statistics.power`."""
 
     task: str
     metric: Metric
@@ -107,7 +107,7 @@ class _Input:
     reason: str
 
 
-def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[Decidable, ...]:
+def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[DetectableDifference, ...]:
     """Compute the detectable differences of all tasks at once, because one call with arrays is much faster.
 
     Args:
@@ -127,7 +127,7 @@ def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[Deci
     )
     needed = seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
     return tuple(
-        Decidable(
+        DetectableDifference(
             row.task,
             row.metric,
             row.subjects,
@@ -147,8 +147,8 @@ def _compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Return, by task, the groupings under which its run is not that of the reference."""
     compared = {}
     for task_id in sorted(task for block in plan.groupings[plan.study.reference].blocks.values() for task in block):
-        reference = trained_as(plan, plan.study.reference, task_id)
-        differing = tuple(name for name in plan.groupings if trained_as(plan, name, task_id) != reference)
+        reference = find_stage(plan, plan.study.reference, task_id)
+        differing = tuple(name for name in plan.groupings if find_stage(plan, name, task_id) != reference)
         if differing:
             compared[task_id] = differing
     return compared
@@ -174,7 +174,7 @@ def _subject_sd(
     metric: Metric,
     labels: Integers,
     components: Integers,
-    spread: Spread | None,
+    spread: SeedSpread | None,
 ) -> float:
     """Return the standard deviation of a difference over subjects: assumed, or for AUC from its classes.
 

@@ -17,7 +17,7 @@ from usaggr.results import contract
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.parent_weights import find_weightless
 from usaggr.sweep.execution.run_order import sort_longest_first
-from usaggr.sweep.inspect.detectable_difference import Decidable, decidable
+from usaggr.sweep.inspect.detectable_difference import DetectableDifference, compute_detectable_differences
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
@@ -41,9 +41,9 @@ def print_plan(plan: Plan, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    for line in input_lines(plan):
+    for line in describe_inputs(plan):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    print_decidable(decidable(plan), plan.study, console)
+    print_detectable_differences(compute_detectable_differences(plan), plan.study, console)
     counts = Counter(states)
     summary = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.runs_without_sharing - len(plan.runs)
@@ -52,7 +52,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"{run.directory.name} is trained again: other runs start from its weights, which were not kept")
     console.print(_describe_remaining(plan))
     if isinstance(plan.study.executor, SlurmConfig):
-        console.print(slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
+        console.print(describe_slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
     for warning in plan.manifest.dataset.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
@@ -60,7 +60,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(f"[red]warning:[/] {escape(proof.describe())}", highlight=False)
 
 
-def input_lines(plan: Plan) -> list[str]:
+def describe_inputs(plan: Plan) -> list[str]:
     """Return the assumed normalization of images for each network with pretrained weights; this imports torch."""
     models = {run.study.model.model_dump_json(): run.study.model for run in plan.runs if run.study.model.weights}
     if not models:
@@ -133,7 +133,7 @@ def _make_task_table(plan: Plan) -> Table:
     return table
 
 
-def print_decidable(tasks: Sequence[Decidable], study: StudyConfig, console: Console) -> None:
+def print_detectable_differences(tasks: Sequence[DetectableDifference], study: StudyConfig, console: Console) -> None:
     """Print a table of the differences that the study can detect, and what this means for the margins.
 
     Args:
@@ -158,7 +158,7 @@ def print_decidable(tasks: Sequence[Decidable], study: StudyConfig, console: Con
         console.print(line, highlight=False)
 
 
-def _explain(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iterator[str]:
+def _explain(tasks: Sequence[DetectableDifference], study: StudyConfig, seeds: str) -> Iterator[str]:
     """Yield lines about the margins, the columns and the assumptions of the table.
 
     Args:
@@ -195,9 +195,9 @@ def _explain(tasks: Sequence[Decidable], study: StudyConfig, seeds: str) -> Iter
     yield f"assumed standard deviation of a difference: {', '.join(assumptions)}"
 
 
-def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
+def describe_slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     """Return one line about the jobs that a sweep would submit, with their runs and their estimated cost."""
-    from usaggr.sweep.executors.slurm.packing import machine_of, packs
+    from usaggr.sweep.executors.slurm.packing import assign_to_jobs, make_job_machine
 
     left = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
     if not left:
@@ -210,14 +210,14 @@ def slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     jobs = [
         pack
         for runs in (first, later)
-        for pack in packs(config, runs, [None if pace is None else pace * run.examples for run in runs])
+        for pack in assign_to_jobs(config, runs, [None if pace is None else pace * run.examples for run in runs])
     ]
     sizes = [len(pack) for pack in jobs]
     runs_each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     head = f"jobs of Slurm: {len(jobs)} of {runs_each} runs, {config.cpus} cores and {config.gpus} GPUs each"
     if pace is None:
         return f"{head}; core-hours: estimated after the first run (at most {config.time} minutes a job)"
-    workers = machine_of(config).workers or 1
+    workers = make_job_machine(config).workers or 1
     hours = sum(run.examples for run in left) * pace / workers / 3600
     gpus = f" and {_hours(hours * config.gpus)} GPU-hours" if config.gpus else ""
     return f"{head}; about {_hours(hours * config.cpus)} core-hours{gpus}, if runs take as long as the finished ones"
@@ -227,7 +227,7 @@ def _hours(value: float) -> str:
     return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
-def _format_size(value: float, task: Decidable) -> str:
+def _format_size(value: float, task: DetectableDifference) -> str:
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if task.metric.best == 1.0 else f"{100 * value:.0f} %"

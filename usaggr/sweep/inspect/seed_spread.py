@@ -23,7 +23,7 @@ Scores = Mapping[Run, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """Spread over seeds of a task's differences from the reference."""
 
     seed_sd: float
@@ -34,7 +34,7 @@ class Spread:
     """True if cells vary equally by seed, so that their variance is pooled."""
 
 
-def trained_as(plan: Plan, grouping: str, task_id: str) -> Stage:
+def find_stage(plan: Plan, grouping: str, task_id: str) -> Stage:
     """Return the stage in which a task's model is trained under a grouping; equal stages are one run.
 
     Args:
@@ -45,7 +45,7 @@ def trained_as(plan: Plan, grouping: str, task_id: str) -> Stage:
     return make_stage(plan.groupings[grouping], task_id)
 
 
-def finished_scores(plan: Plan) -> Scores:
+def read_finished_scores(plan: Plan) -> Scores:
     """Return the scores of the first variant's finished runs."""
     first = next(iter(plan.study.variants))
     scores: dict[Run, Mapping[str, Mapping[str, float]]] = {}
@@ -61,9 +61,9 @@ def finished_scores(plan: Plan) -> Scores:
     return scores
 
 
-def spread_over_seeds(
+def measure_seed_spread(
     plan: Plan, task_id: str, groupings: tuple[str, ...], scores: Scores, metric: Metric
-) -> Spread | None:
+) -> SeedSpread | None:
     """Return the spread over seeds, pooled over groupings and all scales; None if too few runs are finished.
 
     A finished run without the metric, such as an undefined AUC, is left out.
@@ -75,7 +75,7 @@ def spread_over_seeds(
         scores: scores of finished runs.
         metric: main metric of the task.
     """
-    stages = {name: trained_as(plan, name, task_id) for name in (*groupings, plan.study.reference)}
+    stages = {name: find_stage(plan, name, task_id) for name in (*groupings, plan.study.reference)}
     distinct = {stages[name]: name for name in reversed(groupings)}  # one grouping per distinct run, the first
     squares, df, families, means = [], [], [], []
     for number, scale in enumerate(plan.study.scales):
@@ -102,7 +102,7 @@ def spread_over_seeds(
         return None
     homogeneity = pool(squares, df, families).p
     # `not p <= LEVEL`, because p is NaN for a single cell, which has nothing to differ from.
-    return Spread(float(np.sqrt(np.average(squares, weights=df))), float(np.mean(means)), not homogeneity <= LEVEL)
+    return SeedSpread(float(np.sqrt(np.average(squares, weights=df))), float(np.mean(means)), not homogeneity <= LEVEL)
 
 
 def _score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:

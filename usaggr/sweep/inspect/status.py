@@ -15,8 +15,8 @@ from usaggr.results.integrity import REPEAT, read_json
 from usaggr.results.plan import read_plan
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
-from usaggr.sweep.execution.status_line import duration
-from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, job_of, log_of
+from usaggr.sweep.execution.status_line import format_duration
+from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, find_slurm_id, make_log_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,12 +63,12 @@ class SweepStatus:
         """Return the number of planned runs in a state."""
         return sum(run.state == state for run in self.runs)
 
-    def those(self, state: State) -> tuple[RunState, ...]:
+    def list_runs(self, state: State) -> tuple[RunState, ...]:
         """Return the planned runs in a state, in the plan's order."""
         return tuple(run for run in self.runs if run.state == state)
 
 
-def status_of(directory: Path) -> SweepStatus:
+def read_sweep_status(directory: Path) -> SweepStatus:
     """Read the current status of the study in a directory.
 
     Raises:
@@ -119,9 +119,9 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
     Raises:
         RunError: there is no readable plan.csv.
     """
-    status = status_of(directory)
+    status = read_sweep_status(directory)
     if not watch:
-        console.print("\n".join(describe(directory, status)), markup=False, highlight=False, soft_wrap=True)
+        console.print("\n".join(describe_status(directory, status)), markup=False, highlight=False, soft_wrap=True)
         return
     from rich.live import Live
     from rich.text import Text
@@ -130,17 +130,17 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         try:
             while True:
-                live.update(Text("\n".join(describe(directory, status, queue))), refresh=True)
+                live.update(Text("\n".join(describe_status(directory, status, queue))), refresh=True)
                 # Checked after the update, so that the final state stays on the screen.
                 if not any(status.count(state) for state in _OPEN):
                     return
                 time.sleep(_WATCH_SECONDS)
-                status = status_of(directory)
+                status = read_sweep_status(directory)
         except KeyboardInterrupt:
             return
 
 
-def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = None) -> list[str]:
+def describe_status(directory: Path, status: SweepStatus, queue: SlurmQueue | None = None) -> list[str]:
     """Return the status in lines: counts, running runs, failed runs with their reasons, and what to do.
 
     Args:
@@ -151,15 +151,15 @@ def describe(directory: Path, status: SweepStatus, queue: SlurmQueue | None = No
     counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
     lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
-    queued = status.those("queued")
+    queued = status.list_runs("queued")
     # Slurm is asked only about queued runs, because an answer can take seconds.
-    lines += queue_lines(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
+    lines += describe_queue(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
     details: tuple[tuple[State, Callable[[RunState], str]], ...] = (
         ("running", lambda run: _owner(run) + _job_and_log(directory, run)),
         ("failed", lambda run: run.reason + _job_and_log(directory, run)),
     )
     for state, describe_run in details:
-        runs = status.those(state)
+        runs = status.list_runs(state)
         lines += [f"  {state}: {run.directory.name}: {describe_run(run)}" for run in runs[:_LISTED]]
         lines += [f"  and {len(runs) - _LISTED} more {state}"] if len(runs) > _LISTED else []
     if status.count("failed"):
@@ -187,24 +187,24 @@ def _lacking_lines(lacking: dict[str, tuple[str, ...]]) -> list[str]:
     return [*lines, f"scored without: an older version did not have these metrics; {REMEDY}"]
 
 
-def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
+def describe_queue(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
     """Return a line for each job with queued runs and its state in Slurm, if Slurm answers."""
-    jobs = Counter(job_of(run.status) or "?" for run in runs)
-    queue.look([job for job in jobs if job != "?"])
+    jobs = Counter(find_slurm_id(run.status) or "?" for run in runs)
+    queue.refresh([job for job in jobs if job != "?"])
     lines = []
     n_gone = 0
     for job, count in jobs.items():
-        entry = queue.found(job) if queue.answers else None
+        entry = queue.get_job(job) if queue.is_answering else None
         if entry is None:
-            state = "gone" if queue.answers else ""
-            n_gone += count if queue.answers else 0
+            state = "gone" if queue.is_answering else ""
+            n_gone += count if queue.is_answering else 0
         else:
             # Slurm gives a useful reason only for jobs that wait.
             state = f"{entry.state}, {entry.reason}" if entry.state == "PENDING" else entry.state
         lines.append(f"  queued: {count} in {PREFIX}{job}{f': {state}' if state else ''}")
     if len(lines) > _LISTED:
         lines = [*lines[:_LISTED], f"  and {len(lines) - _LISTED} more jobs"]
-    if not queue.answers:
+    if not queue.is_answering:
         lines.append("Slurm does not answer here: the queue is read from files alone")
     if n_gone:
         lines.append(f"{n_gone} queued in jobs that are gone: the next `usaggr sweep` submits them again")
@@ -214,13 +214,13 @@ def queue_lines(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
 def _owner(run: RunState) -> str:
     if run.status is None:
         return ""
-    since = duration(max(0.0, time.time() - (run.status.started or run.status.heartbeat)))
+    since = format_duration(max(0.0, time.time() - (run.status.started or run.status.heartbeat)))
     return f"attempt {run.status.attempt}, for {since}, pid {run.status.pid} on {run.status.host}"
 
 
 def _job_and_log(directory: Path, run: RunState) -> str:
-    job = job_of(run.status)
-    return "" if job is None else f"; {PREFIX}{job}, log: {log_of(directory, job)}"
+    job = find_slurm_id(run.status)
+    return "" if job is None else f"; {PREFIX}{job}, log: {make_log_path(directory, job)}"
 
 
 def _read_state(run_id: str, path: Path) -> RunState:

@@ -68,6 +68,6 @@ def compute_fingerprints(
                         seed,
                         variant.weights_hash,
                         None if stage.parent is None else fingerprints[stage.parent, setting],
-                        stage.windows(variant.study.training, n_train) if stage.is_staged else None,
+                        stage.compute_windows(variant.study.training, n_train) if stage.is_staged else None,
                     )
     return fingerprints

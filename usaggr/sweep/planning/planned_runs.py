@@ -80,7 +80,7 @@ def plan_runs(study: StudyConfig, manifest: Manifest, groupings: Mapping[str, Gr
         variant_key = (setting.variant, stage.overrides)
         variant, used_by = variants[variant_key], tuple(run.groupings)
         train = {task_id: samples[task_id, setting.scale, setting.seed] for task_id in stage.block}
-        windows = stage.windows(variant.study.training, {task_id: len(ids) for task_id, ids in train.items()})
+        windows = stage.compute_windows(variant.study.training, {task_id: len(ids) for task_id, ids in train.items()})
         spec = RunSpec(
             block=names[stage],
             tasks=stage.block,

@@ -41,7 +41,7 @@ class Stage:
         """True for the first or second of two stages, unless the first one is a complete run."""
         return self.share is not None
 
-    def window(self, length: int) -> tuple[int, int]:
+    def compute_window(self, length: int) -> tuple[int, int]:
         """Return the interval [start, end) of a task's stream that this stage trains on.
 
         Args:
@@ -61,10 +61,10 @@ class Stage:
         if self.parent is None:
             return 0, cut
         # Under the budget `extra` the parent ends at `length`, so this window lies beyond a single stage's stream.
-        start = self.parent.window(length)[1]
+        start = self.parent.compute_window(length)[1]
         return start, start + length - cut
 
-    def windows(self, training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    def compute_windows(self, training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """Return the interval [start, end) of each task's stream that this stage trains on.
 
         The sum of complete streams is what a run of one stage trains on under any `training.sampling`, which only
@@ -77,7 +77,7 @@ class Stage:
         lengths = {
             task: compute_stream_length(training.budget, training.min_examples, n) for task, n in n_train.items()
         }
-        return {task_id: self.window(length) for task_id, length in lengths.items()}
+        return {task_id: self.compute_window(length) for task_id, length in lengths.items()}
 
     @property
     def lineage(self) -> Iterator["Stage"]:

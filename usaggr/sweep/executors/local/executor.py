@@ -23,12 +23,18 @@ from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.locks import is_held
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
+from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
 from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server, stop_server
-from usaggr.sweep.executors.local.placement import placements, usable_cores
-from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_if_overdue, owner_here
-from usaggr.sweep.executors.local.slots import Future, Slot, may_begin, neighbors, next_free
-from usaggr.sweep.executors.local.worker import AFTER_FAILURE, OUT_OF_MEMORY, end_with_parent, load, run_in_worker
+from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
+from usaggr.sweep.executors.local.shutdown import ask_to_stop, find_local_owner, kill_if_overdue
+from usaggr.sweep.executors.local.slots import Future, Slot, can_start, find_free_slot, list_neighbors
+from usaggr.sweep.executors.local.worker import (
+    AFTER_FAILURE,
+    OUT_OF_MEMORY,
+    end_with_parent,
+    import_target,
+    run_in_worker,
+)
 
 RUNS_PER_WORKER = 16
 """Default of executor.runs_per_worker: later runs reuse what the first imported, allocated and compiled, and a memory
@@ -74,9 +80,9 @@ class LocalExecutor:
         return self._slots[0].placement.threads
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Return whether a job can be submitted now."""
-        return next_free(self._slots) is not None
+        return find_free_slot(self._slots) is not None
 
     def __enter__(self) -> Self:
         """Start the server, count the GPUs in a worker, and create the slots.
@@ -85,14 +91,14 @@ class LocalExecutor:
             RunError: The server, or the target in a worker, cannot be imported.
             ConfigError: A requested GPU does not exist.
         """
-        self._context = server_for(self._config, self._target, self._preload)
+        self._context = start_worker_server(self._config, self._target, self._preload)
         try:
-            gpus = _ask_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
+            gpus = _count_gpus_in_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator=gpu: this machine has no usable GPU; use auto or cpu")
-            slot_placements = placements(self._config, gpus, usable_cores())
+            slot_placements = make_placements(self._config, gpus, count_usable_cores())
             self._renewed_after = self._config.runs_per_worker or RUNS_PER_WORKER
-            self._slots = [Slot(placement, self._pool()) for placement in slot_placements]
+            self._slots = [Slot(placement, self._make_pool()) for placement in slot_placements]
         except BaseException:
             stop_server()
             raise
@@ -108,40 +114,40 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> None:
         """Assign a job to a free slot and start it; a job that must run alone waits there for the other runs."""
-        slot = next_free(self._slots)
+        slot = find_free_slot(self._slots)
         if slot is None:
             raise RuntimeError("submit: no slot takes a job now")
         slot.take(job)
-        self._begin_what_may()
+        self._start_waiting_jobs()
 
-    def _begin_what_may(self) -> None:
+    def _start_waiting_jobs(self) -> None:
         for slot in self._slots:
-            if may_begin(slot, self._slots):
-                self._begin(slot)
+            if can_start(slot, self._slots):
+                self._start_job(slot)
 
-    def _begin(self, slot: Slot) -> None:
+    def _start_job(self, slot: Slot) -> None:
         arguments = (slot.job, slot.placement, self._target, self._renewed_after == 1)
         try:
             future: Future = slot.pool.schedule(run_in_worker, args=arguments)
         except RuntimeError:  # its idle worker was killed, which broke the pool
             _end(slot.pool)
-            slot.pool = self._pool()
+            slot.pool = self._make_pool()
             future = slot.pool.schedule(run_in_worker, args=arguments)
-        slot.begin(future)
-        for other in neighbors(slot, self._slots, "device"):
+        slot.record_start(future)
+        for other in list_neighbors(slot, self._slots, "device"):
             if other.future is not None:
                 # Both runs are marked: either may need more memory than is left next to the other.
                 slot.crowded = other.crowded = True
         future.add_done_callback(lambda _: self._ended.put((slot, future)))
 
-    def wait(self, timeout: float) -> list[Ended]:
+    def wait(self, timeout: float) -> list[JobEnd]:
         """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
         notices: list[tuple[Slot, Future | None]] = []
         limit = self._config.timeout
         if limit is not None:
             timeout = min(timeout, _LIMIT_SECONDS)
             for slot in self._slots:
-                end_if_overdue(slot, limit)
+                kill_if_overdue(slot, limit)
         try:
             notices.append(self._ended.get(timeout=timeout))
             while not self._ended.empty():
@@ -149,16 +155,16 @@ class LocalExecutor:
         except queue.Empty:
             pass
         notices += [(slot, slot.future) for slot in self._slots if self._is_lost(slot)]
-        ended: list[Ended] = []
+        ended: list[JobEnd] = []
         for slot, future in notices:
             if slot.job is not None and future is not None and slot.future is future:
                 outcome, message = self._outcome(slot, slot.job, future)
                 if slot.overdue and outcome in ("died", "killed"):
                     outcome, message = "timeout", f"ended after executor.timeout={limit:g} seconds"
                 seconds = time.monotonic() - slot.started
-                ended.append(Ended(slot.job, outcome, message, seconds, slot.crowded))
+                ended.append(JobEnd(slot.job, outcome, message, seconds, slot.crowded))
                 slot.clear()
-        self._begin_what_may()
+        self._start_waiting_jobs()
         return ended
 
     def stop(self) -> list[Job]:
@@ -167,7 +173,7 @@ class LocalExecutor:
         if self._config.grace:
             ask_to_stop(self._slots, self._config.grace)
         for slot in self._slots:
-            if slot.future is not None and not slot.future.done() and slot.job and (pid := owner_here(slot.job)):
+            if slot.future is not None and not slot.future.done() and slot.job and (pid := find_local_owner(slot.job)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         if self._slots:
@@ -177,7 +183,7 @@ class LocalExecutor:
             slot.clear()
         return stopped
 
-    def _pool(self) -> pebble.ProcessPool:
+    def _make_pool(self) -> pebble.ProcessPool:
         # If each run has its own process, the next process starts while a run is active.
         workers = 2 if self._renewed_after == 1 else 1
         return pebble.ProcessPool(
@@ -191,12 +197,12 @@ class LocalExecutor:
             if error.exitcode in (AFTER_FAILURE, OUT_OF_MEMORY):
                 return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _stored_reason(job)
             _end_survivor(job, error.pid)
-            return "killed" if error.exitcode == -signal.SIGKILL else "died", died_message(error.exitcode)
+            return "killed" if error.exitcode == -signal.SIGKILL else "died", explain_worker_exit(error.exitcode)
         except CancelledError:
             return "died", "worker died without a trace"
         except BrokenExecutor:
             _end(slot.pool)
-            slot.pool = self._pool()
+            slot.pool = self._make_pool()
             return "died", "worker died before its run began"
         except Exception as error:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
@@ -212,7 +218,7 @@ class LocalExecutor:
         return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
-def server_for(
+def start_worker_server(
     config: MachineConfig, target: str = EXECUTE_RUN, preload: Sequence[str] = (), *, ahead: bool = False
 ) -> WorkerContext:
     """Start the server of an executor's workers.
@@ -223,11 +229,11 @@ def server_for(
         preload: Further modules to import.
         ahead: Start the server for an executor that is started later.
     """
-    threads = placements(config.model_copy(update={"devices": []}), 0, usable_cores())[0].threads
+    threads = make_placements(config.model_copy(update={"devices": []}), 0, count_usable_cores())[0].threads
     return start_server([target.partition(":")[0], *preload], threads, ahead=ahead)
 
 
-def died_message(exitcode: int) -> str:
+def explain_worker_exit(exitcode: int) -> str:
     """Return why a worker ended with this exit status, as far as it can be known."""
     if exitcode >= 0:
         return f"worker died (exit status {exitcode})"
@@ -244,7 +250,7 @@ def _stored_reason(job: Job) -> str:
 
 def _end_survivor(job: Job, pid: int | None) -> None:
     """Kill a worker that still owns its run but counts as dead, because the server that watches it was killed."""
-    owner = owner_here(job)
+    owner = find_local_owner(job)
     if owner is not None and owner == pid:
         with suppress(ProcessLookupError):
             os.kill(owner, signal.SIGKILL)
@@ -255,10 +261,10 @@ def _end(pool: pebble.ProcessPool) -> None:
     pool.join()
 
 
-def _ask_worker(context: WorkerContext, target: str, count: bool) -> int:
+def _count_gpus_in_worker(context: WorkerContext, target: str, count: bool) -> int:
     """Start one process to check that runs can be started; return its number of GPUs, or 0 without `count`."""
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, target, count), daemon=True)
+    process = context.Process(target=_send_gpu_count, args=(sender, target, count), daemon=True)
     try:
         process.start()
         sender.close()
@@ -273,9 +279,9 @@ def _ask_worker(context: WorkerContext, target: str, count: bool) -> int:
     return int(answer)
 
 
-def _answer(pipe: multiprocessing.connection.Connection, target: str, count: bool) -> None:
+def _send_gpu_count(pipe: multiprocessing.connection.Connection, target: str, count: bool) -> None:
     try:
-        load(target)
+        import_target(target)
         gpus = 0
         if count:
             import torch

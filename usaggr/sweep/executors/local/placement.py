@@ -10,7 +10,7 @@ from usaggr.errors import ConfigError
 from usaggr.results.spec import Placement
 
 
-def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+def count_usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the number of cores this process may use: those it is bound to, limited by its container's quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(bound, _quota(cgroup) or bound))
@@ -31,7 +31,7 @@ def _quota(cgroup: Path) -> int | None:
     return math.ceil(int(limit) / int(period))
 
 
-def placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement]:
+def make_placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement]:
     """Return one placement per slot: as many as workers, GPUs in turn, cores shared evenly.
 
     Threads depend on the configured number of workers and not on the number of runs, so that a resumed sweep computes

@@ -21,7 +21,7 @@ def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
 
     A run that no process has claimed yet has no progress to save, and is not waited for.
     """
-    owners = [(slot, owner_here(slot.job)) for slot in slots if slot.job is not None and _is_active(slot)]
+    owners = [(slot, find_local_owner(slot.job)) for slot in slots if slot.job is not None and _is_active(slot)]
     stopping = []
     for slot, pid in owners:
         if pid is not None:
@@ -34,7 +34,7 @@ def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def end_if_overdue(slot: Slot, limit: float) -> None:
+def kill_if_overdue(slot: Slot, limit: float) -> None:
     """Kill the worker of a slot whose run has been active for more than `limit` seconds.
 
     A process that hangs may react only to SIGKILL. pebble has a time limit too, but its clock jumps when the system
@@ -48,7 +48,7 @@ def end_if_overdue(slot: Slot, limit: float) -> None:
     if now - slot.working < limit or slot.overdue:
         return
     slot.overdue = True
-    pid = owner_here(slot.job)
+    pid = find_local_owner(slot.job)
     if pid is None:  # the process hangs before it claims the run; only the pool knows its id
         slot.future.cancel()  # type: ignore[no-untyped-call]
         return
@@ -56,7 +56,7 @@ def end_if_overdue(slot: Slot, limit: float) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def owner_here(job: Job) -> int | None:
+def find_local_owner(job: Job) -> int | None:
     """Return the process id of the owner of a job's run on this machine; None if there is no owner."""
     status = RunDirectory(job.directory).status()
     if status is None or status.state != "running" or status.host != socket.gethostname():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pebble
 
 from usaggr.results.spec import Placement
-from usaggr.sweep.execution.jobs import Alone, Job, Outcome
+from usaggr.sweep.execution.jobs import AloneScope, Job, Outcome
 
 Future = pebble.ProcessFuture[tuple[Outcome, str]]
 
@@ -42,7 +42,7 @@ class Slot:
         """Reserve the slot for a job that has not started."""
         self.job, self.future, self.crowded = job, None, False
 
-    def begin(self, future: Future) -> None:
+    def record_start(self, future: Future) -> None:
         """Record that the job was passed to a worker."""
         self.future, self.unowned, self.working, self.overdue = future, 0, None, False
         self.started = self.looked = time.monotonic()
@@ -52,22 +52,22 @@ class Slot:
         self.job = self.future = None
 
 
-def next_free(slots: Sequence[Slot]) -> Slot | None:
+def find_free_slot(slots: Sequence[Slot]) -> Slot | None:
     """Return the free slot whose device has the fewest jobs; None if no slot may take a job."""
     free = [slot for slot in slots if slot.job is None and not _is_kept_for_another(slot, slots)]
-    return min(free, key=lambda slot: len(neighbors(slot, slots, "device")), default=None)
+    return min(free, key=lambda slot: len(list_neighbors(slot, slots, "device")), default=None)
 
 
-def may_begin(slot: Slot, slots: Sequence[Slot]) -> bool:
+def can_start(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a slot has a waiting job that no active run prevents from starting."""
     if slot.job is None or slot.future is not None:
         return False
     # Two jobs that must run alone both wait; the first one that is asked about starts, and then excludes the other.
-    running = [other for other in neighbors(slot, slots, "machine") if other.future is not None]
+    running = [other for other in list_neighbors(slot, slots, "machine") if other.future is not None]
     return not any(_exclude_each_other(slot, other) for other in running)
 
 
-def neighbors(slot: Slot, slots: Sequence[Slot], where: Alone) -> list[Slot]:
+def list_neighbors(slot: Slot, slots: Sequence[Slot], where: AloneScope) -> list[Slot]:
     """Return the other slots with a job, on the same device or on the whole machine.
 
     Args:
@@ -93,4 +93,4 @@ def _exclude_each_other(slot: Slot, other: Slot) -> bool:
 
 def _is_kept_for_another(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a free slot must stay empty for a job that must run alone, now or later."""
-    return any(_exclude_each_other(slot, other) for other in neighbors(slot, slots, "machine"))
+    return any(_exclude_each_other(slot, other) for other in list_neighbors(slot, slots, "machine"))

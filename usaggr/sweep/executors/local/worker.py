@@ -68,7 +68,7 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
     return outcome, message
 
 
-def load(target: str) -> Callable[..., None]:
+def import_target(target: str) -> Callable[..., None]:
     """Import the function that `module:function` names."""
     module, _, name = target.partition(":")
     function: Callable[..., None] = getattr(importlib.import_module(module), name)
@@ -128,9 +128,9 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
             raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
         check_yaml(run.path / contract.RUN_SETTINGS)
         run.clear()
-        run.write_spec(job.spec, **job.provenance, **_where(job, placement))
-        execute = load(target)
-        with _beating(run):
+        run.write_spec(job.spec, **job.provenance, **_describe_machine(job, placement))
+        execute = import_target(target)
+        with _heartbeats(run):
             execute(job.spec, run.path, job.study, placement, job.data)
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
@@ -161,7 +161,7 @@ def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = No
     return ("full" if is_disk_full(error) else "failed"), message
 
 
-def _where(job: Job, placement: Placement) -> dict[str, Any]:
+def _describe_machine(job: Job, placement: Placement) -> dict[str, Any]:
     device: str = job.study.training.accelerator
     if placement.device is not None:
         import torch
@@ -173,14 +173,14 @@ def _where(job: Job, placement: Placement) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _beating(run: RunDirectory) -> Iterator[None]:
+def _heartbeats(run: RunDirectory) -> Iterator[None]:
     """Write a heartbeat of the run every HEARTBEAT_SECONDS, and none after the context has ended."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):  # a full disk is also found by the run itself
-                run.beat()
+                run.write_heartbeat()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -235,7 +235,7 @@ def _stoppable() -> Iterator[None]:
 
     def ask(number: int, frame: object) -> None:
         if stop_signals.is_second_request():
-            _leave(number, frame)
+            _exit_silently(number, frame)
         stopping.request_stop()
 
     signal.signal(signal.SIGUSR2, lambda number, frame: stopping.request_stop())
@@ -243,10 +243,10 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGTERM, _exit_silently)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-def _leave(number: int, frame: object) -> None:
+def _exit_silently(number: int, frame: object) -> None:
     """End at once and print nothing: the sweep that ends a run reports it."""
     os._exit(128 + number)

@@ -13,7 +13,7 @@ _PATH_FIELDS = ("image_path", "mask_path")
 """Fields of a sample that differ from node to node, because they are paths of files."""
 
 
-def content_of(data: RunData, study: StudyConfig) -> str:
+def hash_content(data: RunData, study: StudyConfig) -> str:
     """Return a hash of a run's tasks, samples per subset and pretrained weights, and of their images and labels.
 
     Raises:

@@ -16,11 +16,11 @@ from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import is_disk_full
 from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
-from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
+from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
 from usaggr.sweep.executors.ray.parcel import pack, unpack
-from usaggr.sweep.executors.ray.ray_cluster import Cluster, Need
+from usaggr.sweep.executors.ray.ray_cluster import Cluster, ResourceRequest
 from usaggr.sweep.executors.ray.run_claims import has_no_owner, release_claim
-from usaggr.sweep.executors.ray.task import Parcel, Returned, Task, execute
+from usaggr.sweep.executors.ray.task import Parcel, Task, TaskResult, execute
 
 _LOST_NODES = 3
 """Losses of its node that cost a run no attempt. The limit ends a sweep in which a run itself takes its nodes down."""
@@ -43,7 +43,7 @@ class _Active:
     claim: ExitStack = field(default_factory=ExitStack)
     beaten: float = 0.0
     """Time of the last heartbeat that this process wrote for the run; 0 if it writes none. Monotonic."""
-    ended: Ended | None = None
+    ended: JobEnd | None = None
     """Result of the job, None until it ends; its process may still be active after that."""
     lost: float = 0.0
     """Time at which the task was found to be lost; 0 if it is not. Monotonic."""
@@ -70,7 +70,7 @@ class RayExecutor:
     @property
     def slots(self) -> int:
         """Largest number of runs at the same time: as configured, or as many as the cluster can hold now."""
-        return self._config.workers or self._cluster.room(self._need)
+        return self._config.workers or self._cluster.count_possible_runs(self._request)
 
     @property
     def threads(self) -> int:
@@ -78,7 +78,7 @@ class RayExecutor:
         return self._config.threads or 1
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Return whether a job can be submitted now."""
         return len(self._active) < self.slots
 
@@ -94,12 +94,11 @@ class RayExecutor:
             )
         self._cluster = Cluster(self._config.address)
         try:
-            self._need = Need(self.threads, self._config.gpus, self._config.memory)
-            self._machine = machine_of(self._config)
-            if self._config.workers is None and not self._cluster.room(self._need):
-                raise ConfigError(
-                    f"executor: no node of the cluster has {self._need}; the largest have {self._cluster.largest()}"
-                )
+            self._request = ResourceRequest(self.threads, self._config.gpus, self._config.memory)
+            self._machine = make_task_machine(self._config)
+            if self._config.workers is None and not self._cluster.count_possible_runs(self._request):
+                largest = self._cluster.describe_largest()
+                raise ConfigError(f"executor: no node of the cluster has {self._request}; the largest have {largest}")
         except BaseException:
             self._cluster.close()
             raise
@@ -122,34 +121,34 @@ class RayExecutor:
         try:
             sent, parcel = (job, None) if self._config.shared else (replace(job, data=None), self._parcel(active))
         except UsaggrError as error:
-            active.ended = Ended(job, "failed", str(error).splitlines()[0], 0.0)
+            active.ended = JobEnd(job, "failed", str(error).splitlines()[0], 0.0)
         if active.ended is None:
             task = Task(sent, self._machine, self._accelerator, self._target, usaggr.__version__, parcel)
-            need = self._need if job.alone is None else self._cluster.alone(self._need, job.alone)
-            active.task = self._cluster.start(execute, task, need, job.spec.run_id)
+            request = self._request if job.alone is None else self._cluster.request_alone(self._request, job.alone)
+            active.task = self._cluster.start(execute, task, request, job.spec.run_id)
 
     def _parcel(self, active: _Active) -> Parcel:
         """Return the data that accompany a job to a node without the sweep's files, after claiming the run here."""
         job = active.job
         run = RunDirectory(job.directory)
         if not active.claim.enter_context(run.claim(job.attempt)):
-            active.ended = Ended(job, "done" if run.result_path.exists() else "elsewhere", "", 0.0)
+            active.ended = JobEnd(job, "done" if run.result_path.exists() else "elsewhere", "", 0.0)
             return Parcel(None, b"")
         active.beaten = time.monotonic()
         if job.data is None:
             return Parcel(None, pack(job.directory, without=(contract.LOG,)))
-        from usaggr.sweep.executors.ray.content_hash import content_of
+        from usaggr.sweep.executors.ray.content_hash import hash_content
 
-        return Parcel(content_of(job.data, job.study), pack(job.directory, without=(contract.LOG,)))
+        return Parcel(hash_content(job.data, job.study), pack(job.directory, without=(contract.LOG,)))
 
-    def wait(self, timeout: float) -> list[Ended]:
+    def wait(self, timeout: float) -> list[JobEnd]:
         """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
         now = time.monotonic()
         for active in self._active:
             if active.beaten and now - active.beaten > HEARTBEAT_SECONDS:
                 active.beaten = now
                 with suppress(OSError):  # a full disk is also found when the result is written
-                    RunDirectory(active.job.directory).beat()
+                    RunDirectory(active.job.directory).write_heartbeat()
         waiting = [active.task for active in self._active if active.task is not None]
         if any(active.ended is not None for active in self._active):
             timeout = min(timeout, 0.05)  # an ended job only waits until its process is gone; check again soon
@@ -166,23 +165,23 @@ class RayExecutor:
     def _take(self, active: _Active) -> None:
         """Read the result of a task, or how the task was lost."""
         task, active.task = active.task, None
-        returned, lost = self._cluster.result(task)
+        result, lost = self._cluster.result(task)
         if lost:
             active.lost = time.monotonic()
-            returned = self._count_loss(active.job, returned)
-        elif returned.files is not None:
-            returned = _unpack_result(active.job, returned)
+            result = self._count_loss(active.job, result)
+        elif result.files is not None:
+            result = _unpack_result(active.job, result)
         seconds = time.monotonic() - active.started
         crowded = not active.alone and active.job.alone is None
-        active.ended = Ended(active.job, returned.outcome, returned.message, seconds, crowded)
+        active.ended = JobEnd(active.job, result.outcome, result.message, seconds, crowded)
 
-    def _count_loss(self, job: Job, returned: Returned) -> Returned:
+    def _count_loss(self, job: Job, result: TaskResult) -> TaskResult:
         """Return the outcome of a run whose node was lost: no failure of the run for the first few losses."""
-        if returned.outcome != "interrupted":
-            return returned
+        if result.outcome != "interrupted":
+            return result
         run_id = job.spec.run_id
         self._losses[run_id] = self._losses.get(run_id, 0) + 1
-        return returned if self._losses[run_id] <= _LOST_NODES else replace(returned, outcome="died")
+        return result if self._losses[run_id] <= _LOST_NODES else replace(result, outcome="died")
 
     def _is_gone(self, active: _Active) -> bool:
         """Return whether no process trains the run of a lost task any longer; if so, its claim is released."""
@@ -213,21 +212,21 @@ class RayExecutor:
         return stopped
 
 
-def machine_of(config: RayConfig) -> MachineConfig:
+def make_task_machine(config: RayConfig) -> MachineConfig:
     """Return the resources that a task uses on its node: one worker, and the GPU that Ray has assigned."""
     return config.machine.model_copy(update={"workers": 1, "devices": None if config.gpus else []})
 
 
-def _unpack_result(job: Job, returned: Returned) -> Returned:
+def _unpack_result(job: Job, result: TaskResult) -> TaskResult:
     """Unpack the returned files into the run's directory, which this process has claimed."""
     run = RunDirectory(job.directory)
     try:
-        unpack(returned.files or b"", job.directory)
+        unpack(result.files or b"", job.directory)
     except (UsaggrError, OSError) as error:
         outcome: Outcome = "full" if is_disk_full(error) else "failed"
-        returned = Returned(outcome, str(error).splitlines()[0], error=str(error))
-    if returned.outcome == "done" and not run.result_path.exists():
-        returned = Returned("failed", "the node returned no result", error="the node returned no result")
-    if returned.outcome in ("failed", "memory"):
-        run.fail(returned.error or returned.message, job.attempt)
-    return returned
+        result = TaskResult(outcome, str(error).splitlines()[0], error=str(error))
+    if result.outcome == "done" and not run.result_path.exists():
+        result = TaskResult("failed", "the node returned no result", error="the node returned no result")
+    if result.outcome in ("failed", "memory"):
+        run.fail(result.error or result.message, job.attempt)
+    return result

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from usaggr.errors import ConfigError
-from usaggr.sweep.execution.jobs import Alone
-from usaggr.sweep.executors.local.placement import usable_cores
-from usaggr.sweep.executors.ray.task import Returned
+from usaggr.sweep.execution.jobs import AloneScope
+from usaggr.sweep.executors.local.placement import count_usable_cores
+from usaggr.sweep.executors.ray.task import TaskResult
 
 _LOOK_SECONDS = 2.0
 """Seconds between two requests for the list of nodes."""
@@ -28,7 +28,7 @@ _GIB = 1024**3
 
 
 @dataclass(frozen=True)
-class Need:
+class ResourceRequest:
     """Resources that a run requires on its node."""
 
     cpus: int
@@ -51,7 +51,7 @@ class Cluster:
             ConfigError: Ray is not installed, or the cluster cannot be reached or has another version.
         """
         with _keep_signals():
-            self._ray = _imported()
+            self._ray = _import_ray()
             self._is_ours = not self._ray.is_initialized()
             if self._is_ours:
                 _silence(self._ray)
@@ -63,10 +63,10 @@ class Cluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if address is None:
-            options |= {"num_cpus": usable_cores(), "include_dashboard": False}
+            options |= {"num_cpus": count_usable_cores(), "include_dashboard": False}
         try:
             if address is not None:
-                _reach(address)
+                _check_reachable(address)
             self._ray.init(address=address or "local", **options)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -83,37 +83,37 @@ class Cluster:
             with _keep_signals():
                 self._ray.shutdown()
 
-    def room(self, need: Need) -> int:
+    def count_possible_runs(self, request: ResourceRequest) -> int:
         """Return the number of runs that the current nodes could hold at once if nothing else used them."""
-        return sum(_count_fitting_runs(node, need) for node in self._resources())
+        return sum(_count_fitting_runs(node, request) for node in self._resources())
 
-    def largest(self) -> str:
+    def describe_largest(self) -> str:
         """Return the largest amount of each resource on any node, for messages."""
         nodes = self._resources()
         cpus, gpus, memory = (max((node.get(k, 0.0) for node in nodes), default=0) for k in ("CPU", "GPU", "memory"))
         return f"{cpus:g} cores, {gpus:g} GPUs, {memory / _GIB:.1f} GiB"
 
-    def alone(self, need: Need, where: Alone) -> Need:
+    def request_alone(self, request: ResourceRequest, where: AloneScope) -> ResourceRequest:
         """Return the resources requested for a run that must have its GPU (`device`) or its node (`machine`) alone."""
-        if where == "device" and need.gpus:
-            return replace(need, gpus=math.ceil(need.gpus))
-        fitting = [node["CPU"] for node in self._resources() if _count_fitting_runs(node, need)]
-        return replace(need, cpus=max(need.cpus, int(max(fitting, default=0))), gpus=math.ceil(need.gpus))
+        if where == "device" and request.gpus:
+            return replace(request, gpus=math.ceil(request.gpus))
+        fitting = [node["CPU"] for node in self._resources() if _count_fitting_runs(node, request)]
+        return replace(request, cpus=max(request.cpus, int(max(fitting, default=0))), gpus=math.ceil(request.gpus))
 
-    def start(self, function: Callable[[Any], Returned], argument: Any, need: Need, name: str) -> Any:
+    def start(self, function: Callable[[Any], TaskResult], argument: Any, request: ResourceRequest, name: str) -> Any:
         """Start a task on the cluster and return a reference to its result.
 
         Args:
             function: Function that the cluster calls.
             argument: Argument of the function.
-            need: Resources to reserve.
+            request: Resources to reserve.
             name: Name of the task in Ray's own lists.
         """
         # With max_calls=1, Ray's default for tasks with a GPU, a process would end after each run, and every run would
         # have to repeat the imports.
         remote = self._ray.remote(max_calls=0, max_retries=0)(function)
-        memory = {"memory": int(need.memory * _GIB)} if need.memory else {}
-        return remote.options(num_cpus=need.cpus, num_gpus=need.gpus, name=name, **memory).remote(argument)
+        memory = {"memory": int(request.memory * _GIB)} if request.memory else {}
+        return remote.options(num_cpus=request.cpus, num_gpus=request.gpus, name=name, **memory).remote(argument)
 
     def ready(self, tasks: Sequence[Any], timeout: float) -> list[Any]:
         """Return the tasks that have ended for any reason; wait at most `timeout` seconds for one."""
@@ -126,13 +126,13 @@ class Cluster:
             ended += more
         return list(ended)
 
-    def result(self, task: Any) -> tuple[Returned, bool]:
+    def result(self, task: Any) -> tuple[TaskResult, bool]:
         """Return the result of a task, and whether its process was lost."""
         try:
-            returned: Returned = self._ray.get(task)
+            returned: TaskResult = self._ray.get(task)
             return returned, False
         except Exception as error:
-            return read_error(error, self._ray.exceptions)
+            return read_error(error, self._ray.exceptions), True
 
     def cancel(self, tasks: Sequence[Any], force: bool) -> None:
         """Ask tasks to end; with `force`, end their processes."""
@@ -149,43 +149,43 @@ class Cluster:
         return self._nodes
 
 
-def read_error(error: Exception, ray_exceptions: Any) -> tuple[Returned, bool]:
-    """Return the outcome of a run from an exception of Ray, and whether the run's process is lost.
+def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
+    """Return the outcome of a run whose process is lost, from the exception of Ray.
 
     `ray_exceptions` is the module `ray.exceptions`, which is not imported here.
     """
     message = (str(error).strip().splitlines() or [""])[0]
     match error:
         case ray_exceptions.TaskCancelledError():
-            return Returned("interrupted", "it was canceled"), True
+            return TaskResult("interrupted", "it was canceled")
         case ray_exceptions.NodeDiedError() | ray_exceptions.LocalRayletDiedError():
-            return Returned("interrupted", "its node was lost"), True
+            return TaskResult("interrupted", "its node was lost")
         case ray_exceptions.OutOfMemoryError():
-            return Returned("killed", "Ray ended its worker, because its node ran out of memory"), True
+            return TaskResult("killed", "Ray ended its worker, because its node ran out of memory")
         case ray_exceptions.WorkerCrashedError():
-            return Returned("died", "its worker on the cluster died"), True
+            return TaskResult("died", "its worker on the cluster died")
         case ray_exceptions.ObjectLostError():
-            return Returned("interrupted", "its result was lost with its node"), True
+            return TaskResult("interrupted", "its result was lost with its node")
         case ray_exceptions.RayTaskError():
             cause = error.cause
-            return Returned("failed", f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}"), True
+            return TaskResult("failed", f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}")
         case _:
-            return Returned("failed", f"{type(error).__name__}: {message}"), True
+            return TaskResult("failed", f"{type(error).__name__}: {message}")
 
 
-def _count_fitting_runs(node: dict[str, float], need: Need) -> int:
-    rooms = [int(node.get("CPU", 0.0) // need.cpus)]
-    if need.gpus:
+def _count_fitting_runs(node: dict[str, float], request: ResourceRequest) -> int:
+    rooms = [int(node.get("CPU", 0.0) // request.cpus)]
+    if request.gpus:
         # A share belongs to one GPU: three runs with a third each fit. What is left of a GPU cannot be combined with
         # the remainder of another one. 1e-6 is for fractions such as 0.1 that are not exact.
-        shares = int(1 / need.gpus + 1e-6)
+        shares = int(1 / request.gpus + 1e-6)
         rooms.append(int(node.get("GPU", 0.0)) * shares)
-    if need.memory:
-        rooms.append(int(node.get("memory", 0.0) // (need.memory * _GIB)))
+    if request.memory:
+        rooms.append(int(node.get("memory", 0.0) // (request.memory * _GIB)))
     return min(rooms)
 
 
-def _reach(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Check that something listens at host:port; names such as `auto` are left to Ray.
 
     Raises:
@@ -196,7 +196,7 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS).close()
 
 
-def _imported() -> Any:
+def _import_ray() -> Any:
     # Ray reads this variable when it is imported.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:

@@ -25,9 +25,9 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.results.spec import RunSpec
 from usaggr.sweep.execution.jobs import Job, Outcome
 from usaggr.sweep.executors.local.executor import LocalExecutor
-from usaggr.sweep.executors.ray.content_hash import content_of
+from usaggr.sweep.executors.ray.content_hash import hash_content
 from usaggr.sweep.executors.ray.parcel import extract, pack
-from usaggr.tracking.record import to_preload
+from usaggr.tracking.record import list_modules_to_preload
 
 if TYPE_CHECKING:
     from usaggr.data.split.manifest import Manifest
@@ -61,7 +61,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Returned:
+class TaskResult:
     """Outcome of a task."""
 
     outcome: Outcome
@@ -73,10 +73,10 @@ class Returned:
     """Complete error of a failed run, if the task came with a parcel."""
 
 
-def execute(task: Task) -> Returned:
-    """Train a run on this node; errors are part of the returned value, because Ray may not be able to pickle them."""
+def execute(task: Task) -> TaskResult:
+    """Train a run on this node; errors are part of the result, because Ray may not be able to pickle them."""
     if usaggr.__version__ != task.version:
-        return Returned(
+        return TaskResult(
             "failed",
             f"node {socket.gethostname()} has usaggr {usaggr.__version__}, but this sweep has {task.version}; "
             "install the same version on all nodes",
@@ -87,35 +87,35 @@ def execute(task: Task) -> Returned:
                 return _train(task, task.job, cancelled)
             return _train_in_scratch(task, task.parcel, cancelled)
         except UsaggrError as error:
-            return Returned("failed", str(error).splitlines()[0], error=str(error))
+            return TaskResult("failed", str(error).splitlines()[0], error=str(error))
         except OSError as error:
-            return Returned("failed", f"node {socket.gethostname()}: {error}", error=str(error))
+            return TaskResult("failed", f"node {socket.gethostname()}: {error}", error=str(error))
 
 
-def _train(task: Task, job: Job, cancelled: list[int]) -> Returned:
+def _train(task: Task, job: Job, cancelled: list[int]) -> TaskResult:
     executor = _executor(task)
     executor.submit(job)
     while not cancelled:
         for ended in executor.wait(_LOOK_SECONDS):
-            return Returned(ended.outcome, ended.message)
+            return TaskResult(ended.outcome, ended.message)
     # The worker's process has been stopped, so the next task needs a new executor.
     executor.stop()
     _end_executor()
     has_result = RunDirectory(job.directory).result_path.exists()
-    return Returned("done", "") if has_result else Returned("interrupted", "it was asked to stop")
+    return TaskResult("done", "") if has_result else TaskResult("interrupted", "it was asked to stop")
 
 
-def _train_in_scratch(task: Task, parcel: Parcel, cancelled: list[int]) -> Returned:
+def _train_in_scratch(task: Task, parcel: Parcel, cancelled: list[int]) -> TaskResult:
     scratch = Path(tempfile.mkdtemp(prefix="usaggr-"))
     try:
         directory = scratch / "runs" / task.job.spec.run_id
         directory.mkdir(parents=True)
         extract(parcel.files, directory)
         data = None if parcel.content is None else _data(task.job.study, task.job.spec, parcel.content)
-        returned = _train(task, replace(task.job, directory=directory, data=data), cancelled)
+        result = _train(task, replace(task.job, directory=directory, data=data), cancelled)
         status = RunDirectory(directory).status()
-        error = status.error if status is not None and returned.outcome in ("failed", "memory") else None
-        return replace(returned, files=pack(directory), error=error)
+        error = status.error if status is not None and result.outcome in ("failed", "memory") else None
+        return replace(result, files=pack(directory), error=error)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -127,7 +127,7 @@ _started: tuple[tuple[object, ...], LocalExecutor] | None = None
 def _executor(task: Task) -> LocalExecutor:
     """Return this process's executor with one worker; start another one if settings or the assigned GPU changed."""
     global _started
-    preload = to_preload(task.job.study)
+    preload = list_modules_to_preload(task.job.study)
     key = (
         task.machine.model_dump_json(),
         task.accelerator,
@@ -165,7 +165,7 @@ def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
         data = select_run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
     except KeyError as error:
         raise RunError(f"{message} (no {error})") from error
-    if content_of(data, study) != content:
+    if hash_content(data, study) != content:
         raise RunError(message)
     return data
 

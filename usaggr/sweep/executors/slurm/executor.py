@@ -17,10 +17,10 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.io.locks import hold_lock
 from usaggr.results.run_directory import RunDirectory
-from usaggr.sweep.execution.jobs import EXECUTE_RUN, Ended, Job, Outcome
+from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
 from usaggr.sweep.executors.ray.run_claims import release_claim
-from usaggr.sweep.executors.slurm.packing import machine_of, packs
-from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, job_of, live_job
+from usaggr.sweep.executors.slurm.packing import assign_to_jobs, make_job_machine
+from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, find_live_job, find_slurm_id
 from usaggr.sweep.executors.slurm.submit import Submitter
 
 _LOST_JOBS = 3
@@ -89,7 +89,7 @@ class SlurmExecutor:
         return self._machine.threads or 1
 
     @property
-    def free(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Return True: any number of jobs can be submitted, because Slurm queues them."""
         return True
 
@@ -99,7 +99,7 @@ class SlurmExecutor:
         Raises:
             ConfigError: submitit or sbatch is missing, or the study needs a GPU and its jobs request none.
         """
-        self._machine = machine_of(self._config)
+        self._machine = make_job_machine(self._config)
         if self._accelerator == "gpu" and self._config.gpus == 0:
             raise ConfigError("executor.gpus must be at least 1 with training.accelerator=gpu; got 0")
         self._submitter.check()
@@ -111,16 +111,16 @@ class SlurmExecutor:
         """Leave jobs in the queue; the next sweep takes them over."""
         self._active.clear()
 
-    def adopts(self, directory: Path) -> bool:
+    def is_adoptable(self, directory: Path) -> bool:
         """Return whether the run is in a live job; then `submit` takes it over without submitting it again."""
-        return live_job(directory, self._queue) is not None
+        return find_live_job(directory, self._queue) is not None
 
     def submit(self, job: Job) -> None:
         """Take a run over from its live job, or collect it for the next array, which `wait` submits."""
-        slurm_id = live_job(job.directory, self._queue)
+        slurm_id = find_live_job(job.directory, self._queue)
         self._active.append(_Active(job, slurm_id, time.monotonic()))
 
-    def wait(self, timeout: float) -> list[Ended]:
+    def wait(self, timeout: float) -> list[JobEnd]:
         """Submit the collected runs, and return the runs that have ended since the last call."""
         self._send()
         if not self._config.wait:
@@ -129,7 +129,7 @@ class SlurmExecutor:
             time.sleep(timeout)
             return []
         self._looked = time.monotonic()
-        self._queue.look({active.slurm_id for active in self._active if active.slurm_id is not None})
+        self._queue.refresh({active.slurm_id for active in self._active if active.slurm_id is not None})
         ended = [ended_run for active in self._active if (ended_run := self._ended(active)) is not None]
         reported_ids = {id(ended_run.job) for ended_run in ended}
         self._active = [active for active in self._active if id(active.job) not in reported_ids]
@@ -142,7 +142,7 @@ class SlurmExecutor:
         jobs = sorted({active.slurm_id for active in self._active if active.slurm_id is not None})
         self._queue.cancel(jobs)
         end = time.monotonic() + self._config.grace + _END_SECONDS
-        while any(self._queue.lives(job) for job in jobs) and time.monotonic() < end:
+        while any(self._queue.is_live(job) for job in jobs) and time.monotonic() < end:
             time.sleep(0.25)
         for active in self._active:
             if active.slurm_id is not None:
@@ -150,12 +150,12 @@ class SlurmExecutor:
         self._active.clear()
         return stopped
 
-    def _leave(self) -> list[Ended]:
+    def _leave(self) -> list[JobEnd]:
         """Return the current state of all runs, for a sweep that does not wait."""
         states = []
         for active in self._active:
             ended = self._read_end(active.job)
-            states.append(ended or Ended(active.job, "queued", "", 0.0))
+            states.append(ended or JobEnd(active.job, "queued", "", 0.0))
         self._active.clear()
         return states
 
@@ -172,7 +172,7 @@ class SlurmExecutor:
         with _exclusive_submission(folder / ".lock"):
             unsubmitted = []
             for active in new:  # another sweep may have submitted it meanwhile
-                active.slurm_id = live_job(active.job.directory, self._queue)
+                active.slurm_id = find_live_job(active.job.directory, self._queue)
                 if active.slurm_id is None:
                     # A job skips runs that have failed, so the failure of an earlier attempt is cleared here.
                     RunDirectory(active.job.directory).record_end("pending", active.job.attempt - 1)
@@ -180,7 +180,7 @@ class SlurmExecutor:
             if not unsubmitted:
                 return
             by_job = {id(active.job): active for active in unsubmitted}
-            groups = packs(
+            groups = assign_to_jobs(
                 self._config, [active.job for active in unsubmitted], [active.job.seconds for active in unsubmitted]
             )
             for group, slurm_id in zip(groups, self._submitter.send(folder, groups, self._machine), strict=True):
@@ -188,12 +188,12 @@ class SlurmExecutor:
                     by_job[id(job)].slurm_id = slurm_id
                     RunDirectory(job.directory).enqueue(f"{PREFIX}{slurm_id}")
 
-    def _ended(self, active: _Active) -> Ended | None:
+    def _ended(self, active: _Active) -> JobEnd | None:
         """Return how a run ended; None as long as it may continue."""
         if active.slurm_id is None:
             return None
         now = time.monotonic()
-        lives = self._queue.lives(active.slurm_id)
+        lives = self._queue.is_live(active.slurm_id)
         ended = self._read_end(active.job)
         if ended is not None and ended.outcome == "done":
             return ended
@@ -208,7 +208,7 @@ class SlurmExecutor:
         active.gone = active.gone or now
         return self._judge_lost_job(active, active.slurm_id, now - active.gone)
 
-    def _judge_lost_job(self, active: _Active, slurm_id: str, since: float) -> Ended | None:
+    def _judge_lost_job(self, active: _Active, slurm_id: str, since: float) -> JobEnd | None:
         """Return the outcome of a run whose job is gone for `since` seconds and left no end of the run.
 
         Args:
@@ -221,11 +221,11 @@ class SlurmExecutor:
         """
         if since < _SETTLE_SECONDS:
             return None
-        other = live_job(active.job.directory, self._queue)
+        other = find_live_job(active.job.directory, self._queue)
         if other is not None and other != slurm_id:
             active.slurm_id, active.gone = other, None
             return None
-        state = self._queue.ended([slurm_id]).get(slurm_id)
+        state = self._queue.read_end_states([slurm_id]).get(slurm_id)
         if state is None and since < _ACCOUNT_SECONDS:
             return None
         directory, job = active.job.directory, active.job
@@ -233,7 +233,7 @@ class SlurmExecutor:
         has_started = status is not None and status.attempt >= job.attempt
         # Another process may have claimed the run in the meantime; then it is no longer a run of this sweep.
         if _release(directory, slurm_id) == "running":
-            return Ended(job, "elsewhere", "", 0.0)
+            return JobEnd(job, "elsewhere", "", 0.0)
         self._losses[job.spec.run_id] += 1
         outcome: Outcome = "interrupted"
         if state == "CANCELLED":
@@ -242,9 +242,9 @@ class SlurmExecutor:
             outcome = "died"
         reason = f"ended as {state}" if state else "is gone"
         message = f"its job {PREFIX}{slurm_id} {reason} before the run was done; see jobs/{slurm_id}_0_log.out"
-        return Ended(job, outcome, message, time.monotonic() - active.since)
+        return JobEnd(job, outcome, message, time.monotonic() - active.since)
 
-    def _read_end(self, job: Job) -> Ended | None:
+    def _read_end(self, job: Job) -> JobEnd | None:
         """Return how a run ended according to its directory; None if it has not ended."""
         run = RunDirectory(job.directory)
         status, has_result = run.status(), run.result_path.exists()
@@ -252,17 +252,17 @@ class SlurmExecutor:
         if status is not None and status.started is not None:
             seconds = max(status.heartbeat - status.started, 0.0)
         if has_result:
-            return Ended(job, "done", "", seconds)
+            return JobEnd(job, "done", "", seconds)
         if status is None or status.state != "failed":
             return None
-        return Ended(job, "failed", ((status.error or "").splitlines() or ["failed without a reason"])[0], seconds)
+        return JobEnd(job, "failed", ((status.error or "").splitlines() or ["failed without a reason"])[0], seconds)
 
 
 def _release(directory: Path, slurm_id: str) -> str:
     """Release the claim of a run whose job is gone, and return the run's state after that."""
     run = RunDirectory(directory)
     status = run.status()
-    if status is not None and status.state == "running" and job_of(status) == slurm_id:
+    if status is not None and status.state == "running" and find_slurm_id(status) == slurm_id:
         release_claim(directory, status.attempt)
     return run.state()
 

@@ -27,7 +27,7 @@ from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.executors.local.executor import LocalExecutor
 from usaggr.sweep.executors.slurm.queue import PREFIX
 from usaggr.sweep.planning.study_plan import PlannedRun
-from usaggr.tracking.record import to_preload
+from usaggr.tracking.record import list_modules_to_preload
 
 _LOOK_SECONDS = 0.1
 """Seconds between two checks whether the thread has ended."""
@@ -36,7 +36,7 @@ _LOOK_SECONDS = 0.1
 class _Log(SweepLine):
     """Writes the lines that a sweep prints above its live line to the job's log."""
 
-    def say(self, text: str) -> None:
+    def print_message(self, text: str) -> None:
         """Print a line immediately."""
         print(text, flush=True)
 
@@ -65,8 +65,8 @@ class Pack:
                 f"this node has usaggr {usaggr.__version__}, but the sweep has {self.version}; install the same version"
             )
         # Workers inherit the variable and write the job's name into the status of their runs.
-        os.environ[JOB_VARIABLE] = name = f"{PREFIX}{job_id()}"
-        enqueue(self.jobs, name)
+        os.environ[JOB_VARIABLE] = name = f"{PREFIX}{read_job_id()}"
+        mark_as_queued(self.jobs, name)
         run_pack(self.jobs, self.machine, self.accelerator, self.target, self)
 
     def checkpoint(self) -> Any:
@@ -76,16 +76,16 @@ class Pack:
         """
         from submitit.helpers import DelayedSubmission
 
-        self._interruption.asked = True
+        self._interruption.is_requested = True
         self.join()
-        unfinished = self.left()
+        unfinished = self.list_unfinished()
         print(f"stopped with {len(unfinished)} of {len(self.jobs)} runs unfinished", flush=True)
         if not unfinished:
             return None
-        enqueue(unfinished, os.environ[JOB_VARIABLE])
+        mark_as_queued(unfinished, os.environ[JOB_VARIABLE])
         return DelayedSubmission(Pack(unfinished, self.machine, self.accelerator, self.target, self.version))
 
-    def left(self) -> list[Job]:
+    def list_unfinished(self) -> list[Job]:
         """Return the jobs whose runs have not ended and are not active in another process."""
         return [job for job in self.jobs if RunDirectory(job.directory).state() in ("pending", "queued", "stale")]
 
@@ -117,7 +117,7 @@ class Pack:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Handle SIGTERM: the job was canceled, or another job takes its place."""
-        self._interruption.asked = True
+        self._interruption.is_requested = True
 
 
 def run_pack(
@@ -145,7 +145,7 @@ def run_pack(
     loop = Loop(runs, remaining, states, machine.attempts)
     if not remaining:
         return loop
-    executor = LocalExecutor(machine, accelerator, target, to_preload(jobs[0].study))
+    executor = LocalExecutor(machine, accelerator, target, list_modules_to_preload(jobs[0].study))
     before = signal.getsignal(signal.SIGTERM)
     with ExitStack() as stack:
         with _ignore_signals_in_children():
@@ -155,12 +155,12 @@ def run_pack(
             pack.work(loop, executor)
         finally:
             signal.signal(signal.SIGTERM, before)
-    ends = [loop.state_of(run.spec.run_id) for run in runs]
+    ends = [loop.get_state(run.spec.run_id) for run in runs]
     print(f"{ends.count('done')} done, {ends.count('failed')} failed of {len(runs)} runs", flush=True)
     return loop
 
 
-def job_id() -> str:
+def read_job_id() -> str:
     """Return the id of the Slurm job of this process, such as 12, or 12_3 in an array.
 
     Raises:
@@ -174,7 +174,7 @@ def job_id() -> str:
     raise RunError("SLURM_JOB_ID is not set: a pack of runs must be executed by a job of Slurm")
 
 
-def enqueue(jobs: Sequence[Job], name: str) -> None:
+def mark_as_queued(jobs: Sequence[Job], name: str) -> None:
     """Mark runs as queued in a job, except those that are active, done or failed."""
     for job in jobs:
         run = RunDirectory(job.directory)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from usaggr.config.executor import MachineConfig, SlurmConfig
-from usaggr.sweep.executors.local.placement import placements
+from usaggr.sweep.executors.local.placement import make_placements
 
 UNKNOWN = 4
 """Runs per worker of a job as long as the duration of runs is unknown."""
@@ -15,19 +15,19 @@ WORTHWHILE = 600.0
 _Run = TypeVar("_Run")
 
 
-def machine_of(config: SlurmConfig) -> MachineConfig:
+def make_job_machine(config: SlurmConfig) -> MachineConfig:
     """Return a job's resources as a machine: its cores and GPUs are divided as on a machine with only those.
 
     Raises:
         ConfigError: executor.devices names a GPU that a job does not have.
     """
     devices = config.devices if config.gpus or config.devices else []
-    where = placements(config.model_copy(update={"devices": devices}), config.gpus, config.cpus)
+    where = make_placements(config.model_copy(update={"devices": devices}), config.gpus, config.cpus)
     fields = {name: getattr(config, name) for name in MachineConfig.model_fields}
     return MachineConfig(**{**fields, "devices": devices, "workers": len(where), "threads": where[0].threads})
 
 
-def packs(config: SlurmConfig, runs: Sequence[_Run], seconds: Sequence[float | None]) -> list[list[_Run]]:
+def assign_to_jobs(config: SlurmConfig, runs: Sequence[_Run], seconds: Sequence[float | None]) -> list[list[_Run]]:
     """Return the runs of each job. Both the jobs and the runs in a job are in order of duration, longest first.
 
     The number of jobs follows from `runs_per_job`, or it leaves each job half of its time limit as a reserve. A run
@@ -40,7 +40,7 @@ def packs(config: SlurmConfig, runs: Sequence[_Run], seconds: Sequence[float | N
     """
     if not runs:
         return []
-    workers = machine_of(config).workers or 1
+    workers = make_job_machine(config).workers or 1
     estimates = [value for value in seconds if value is not None]
     if config.runs_per_job is not None or len(estimates) < len(runs):
         most_runs = config.runs_per_job or UNKNOWN * workers

@@ -30,14 +30,14 @@ class QueuedJob:
     """Reason why the job waits; the text `None` if it does not."""
 
 
-def job_of(status: Status | None) -> str | None:
+def find_slurm_id(status: Status | None) -> str | None:
     """Return Slurm's id of the job that has or had a run, such as 12 or 12_3; None if no job had it."""
     if status is None or status.job is None or not status.job.startswith(PREFIX):
         return None
     return status.job.removeprefix(PREFIX)
 
 
-def log_of(directory: Path, job: str) -> Path:
+def make_log_path(directory: Path, job: str) -> Path:
     """Return the path of a job's log; `directory` is the study's folder."""
     return directory / "jobs" / f"{job}_0_log.out"
 
@@ -57,20 +57,20 @@ class SlurmQueue:
         """Jobs that an answer covers: those that are not live are gone."""
         self._live: dict[str, QueuedJob] = {}
         self._last = -1e9
-        self.answers = True
+        self.is_answering = True
         """False if the last call was not answered."""
 
-    def lives(self, job: str) -> bool:
+    def is_live(self, job: str) -> bool:
         """Return whether a job waits or runs, or may do so."""
-        self.look([job])
+        self.refresh([job])
         return job not in self._answered or job in self._live
 
-    def found(self, job: str) -> QueuedJob | None:
+    def get_job(self, job: str) -> QueuedJob | None:
         """Return what is known about a live job; None if it is gone or nothing is known."""
-        self.look([job])
+        self.refresh([job])
         return self._live.get(job)
 
-    def look(self, jobs: Iterable[str]) -> None:
+    def refresh(self, jobs: Iterable[str]) -> None:
         """Ask Slurm about jobs and all earlier ones, if the last call is old enough or if some jobs are new."""
         new = set(jobs) - self._answered
         if (not new or new <= self._new) and time.monotonic() - self._last < self._seconds:
@@ -83,7 +83,7 @@ class SlurmQueue:
         # The id of an array stands for all its tasks, which keeps the command short.
         arrays = sorted({job.partition("_")[0] for job in unfinished})
         output = self._call(["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}"])
-        self.answers = output is not None
+        self.is_answering = output is not None
         if output is None:
             return
         lines = [line.strip().split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
@@ -91,7 +91,7 @@ class SlurmQueue:
         self._answered |= self._new
         self._new = set()
 
-    def ended(self, jobs: Sequence[str]) -> dict[str, str]:
+    def read_end_states(self, jobs: Sequence[str]) -> dict[str, str]:
         """Return how lost jobs ended, in the words of accounting (CANCELLED, NODE_FAIL, ...); empty without sacct."""
         if not jobs:
             return {}
@@ -115,14 +115,14 @@ def has_slurm() -> bool:
     return shutil.which("squeue") is not None
 
 
-def live_job(directory: Path, queue: SlurmQueue) -> str | None:
+def find_live_job(directory: Path, queue: SlurmQueue) -> str | None:
     """Return the live job of a run; None if there is none, or if the run is neither queued nor active."""
     run = RunDirectory(directory)
     status = run.status()
-    job = job_of(status)
+    job = find_slurm_id(status)
     if status is None or job is None or status.state not in ("queued", "running") or run.result_path.exists():
         return None
-    return job if queue.lives(job) else None
+    return job if queue.is_live(job) else None
 
 
 def run_command(command: Sequence[str], patience: float = _PATIENCE) -> str | None:
