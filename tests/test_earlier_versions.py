@@ -142,7 +142,7 @@ def test_a_study_of_an_earlier_version_is_reported(continued: Path, monkeypatch:
     monkeypatch.setattr(build, "write_figures", lambda tables, folder: (folder.mkdir(), ())[1])
     status = read_sweep_status(continued / "outputs" / "earlier")
     assert not status.unplanned
-    assert not status.lacking
+    assert not status.missing_metrics
     tables = build_report([continued / "outputs" / "earlier"]) / "tables"
     scores = pd.read_csv(tables / "scores.csv")
     assert set(scores.loc[scores["grouping"] == "unified", "status"]) == {"done"}

@@ -62,7 +62,7 @@ class Cluster(Submitter):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_LOOK_SECONDS", "_SETTLE_SECONDS"):
+    for name in ("_CHECK_SECONDS", "_LAST_WRITE_SECONDS"):
         monkeypatch.setattr(slurm_room, name, 0.0)
 
 
@@ -147,7 +147,7 @@ def test_every_key_reaches_sbatch(tmp_path: Path) -> None:
     )
     slurm = pytest.importorskip("submitit.slurm.slurm", reason="submitit is not installed: pip install usaggr[slurm]")
     assert isinstance(study.executor, SlurmConfig)
-    parameters = Submitter(study.executor, "cpu", fakes.TARGET).parameters("mine")
+    parameters = Submitter(study.executor, "cpu", fakes.TARGET).make_parameters("mine")
     script = slurm._make_sbatch_string(command="python", folder=tmp_path, map_count=7, **parameters)
     for line in (
         "--partition=long", "--account=us", "--qos=high", "--constraint=a100", "--gpus-per-node=2", "--cpus-per-task=6",

@@ -26,7 +26,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import network_checks, sweep
 from usaggr.sweep.executors.local import forkserver
 from usaggr.sweep.executors.local.executor import start_worker_server
-from usaggr.sweep.network_checks import check_networks, distinct_networks
+from usaggr.sweep.network_checks import check_networks, find_distinct_networks
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
@@ -66,7 +66,7 @@ def test_each_network_is_built_once_with_the_tasks_of_all_its_runs(tmp_path: Pat
     with_lora = study(tmp_path, "model.conditioning=lora")
     plan = plan_of(small, large, small, with_lora)
     spec = dataclasses.replace(plan.runs[2].spec, tasks=(fakes.TASK.id,))
-    networks = distinct_networks(plan, [*plan.runs, dataclasses.replace(plan.runs[2], spec=spec)])
+    networks = find_distinct_networks(plan, [*plan.runs, dataclasses.replace(plan.runs[2], spec=spec)])
     assert [(network.model.conditioning, network.size) for network in networks] == [  # type: ignore[union-attr]
         ("experts", (64, 64)), ("experts", (96, 96)), ("lora", (64, 64)),
     ]  # fmt: skip

@@ -31,7 +31,7 @@ from usaggr.results.affinity import (
 )
 from usaggr.results.spec import Placement
 from usaggr.stopping import RunInterrupted
-from usaggr.sweep.execution.signals import interruptible
+from usaggr.sweep.execution.signals import handle_interrupts
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 from usaggr.tasks import Task
@@ -302,7 +302,7 @@ def _train_with_probes(
     settings = ProbeSettings("lookahead" in measures, "gradient" in measures, request.overhead)
     stopping.withdraw_request()  # a request to stop an earlier run of this process
     try:
-        with interruptible(lambda: None, on_request=stopping.request_stop):
+        with handle_interrupts(lambda: None, on_request=stopping.request_stop):
             return train_with_probes(run.spec, run.study, data, _get_placement(run.study), settings, progress)
     except RunInterrupted as stop:
         raise RunInterrupted(

@@ -42,16 +42,19 @@ class Network:
     """Name of the first variant with this network."""
 
 
-_Answer = tuple[Literal["fits", "fault", "error"], str]
+_CheckResult = tuple[Literal["fits", "fault", "error"], str]
 """Result of a check and its text.
 
-fits: the identity of downloaded weights, else empty; fault: the user's error in one line; error: an internal error with
-its traceback.
+* fits: repository, file and SHA-256 of downloaded weights; empty if none were downloaded.
+* fault: the user's error in one line.
+* error: an internal error with its traceback.
 """
 
 
 def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
-    """Build each distinct network of the runs once; the server of the workers stays alive for the executor.
+    """Build each distinct network of the runs once, in a separate process.
+
+    The process comes from the server of the workers, which stays alive for the executor.
 
     Args:
         plan: runs of the study.
@@ -66,7 +69,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
     from usaggr.sweep.executors.local.executor import start_worker_server
     from usaggr.sweep.executors.local.forkserver import stop_server
 
-    networks = distinct_networks(plan, runs)
+    networks = find_distinct_networks(plan, runs)
     may_download = any(network.model.weights and find_weights_file(network.model) is None for network in networks)
     label = "networks checked, missing weights downloaded" if may_download else "networks checked"
     context = start_worker_server(plan.study.executor.machine, preload=list_modules_to_preload(plan.study), ahead=True)
@@ -77,7 +80,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
         process.start()
         sender.close()  # else this process holds a sender itself, and never sees the end of a process that died
         for network in networks:
-            _receive(plan, network, receiver)
+            _receive_result(plan, network, receiver)
             progress.advance()
     except BaseException:  # also Ctrl-C: no executor will come that would stop the server
         stop_server(patience=0.0)
@@ -90,28 +93,24 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
             process.join()
 
 
-def distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Network]:
+def find_distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Network]:
     """Return each combination of model and image size once, with the tasks of all its runs."""
-    tasks: dict[str, set[str]] = {}
-    first: dict[str, PlannedRun] = {}
+    task_ids: dict[str, set[str]] = {}
+    first_runs: dict[str, PlannedRun] = {}
     for run in runs:
         key = f"{run.study.model.model_dump_json()} {run.study.data.input_size}"
-        first.setdefault(key, run)
-        tasks.setdefault(key, set()).update(run.spec.tasks)
+        first_runs.setdefault(key, run)
+        task_ids.setdefault(key, set()).update(run.spec.tasks)
     all_tasks = plan.manifest.dataset.tasks
-    return [
-        Network(
-            run.study.model,
-            tuple(all_tasks[task_id] for task_id in sorted(tasks[key])),
-            run.study.data.input_size,
-            run.spec.variant,
-        )
-        for key, run in first.items()
-    ]
+    networks = []
+    for key, run in first_runs.items():
+        tasks = tuple(all_tasks[task_id] for task_id in sorted(task_ids[key]))
+        networks.append(Network(run.study.model, tasks, run.study.data.input_size, run.spec.variant))
+    return networks
 
 
-def _receive(plan: Plan, network: Network, receiver: Connection) -> None:
-    """Wait for the result of a network's check.
+def _receive_result(plan: Plan, network: Network, receiver: Connection) -> None:
+    """Wait for the result of a network's check; record or compare the weights that it downloaded.
 
     Args:
         plan: runs of the study.
@@ -138,10 +137,10 @@ def _receive(plan: Plan, network: Network, receiver: Connection) -> None:
         case "error":
             raise RunError(f"{prefix}the network {network.model.name} cannot be built:\n{text}")
         case _ if text:
-            _compare_download(plan, network.model, text)
+            _record_download(plan, network.model, text)
 
 
-def _compare_download(plan: Plan, model: ModelConfig, content: str) -> None:
+def _record_download(plan: Plan, model: ModelConfig, content: str) -> None:
     """Record the downloaded weights of an encoder; refuse weights that differ from those of finished runs.
 
     Args:
@@ -154,13 +153,13 @@ def _compare_download(plan: Plan, model: ModelConfig, content: str) -> None:
     """
     path = plan.directory / DOWNLOADS
     recorded = _read_downloads(path)
-    before = recorded.get(model.encoder, content)
-    if before != content and any(
-        run.state() == "done" for run in plan.runs if _has_same_weights(run.study.model, model)
-    ):
+    recorded_content = recorded.get(model.encoder, content)
+    runs = [run for run in plan.runs if _has_same_weights(run.study.model, model)]
+    # Without finished runs, nothing depends on the earlier weights: the new ones replace their record.
+    if recorded_content != content and any(run.state() == "done" for run in runs):
         raise ConfigError(
             f"model.weights={model.weights}: the downloaded weights of {model.encoder} ({content}) differ from those "
-            f"that runs of this study started with ({before}); start another study with name=..."
+            f"that runs of this study started with ({recorded_content}); start another study with name=..."
         )
     write_atomic(path, json.dumps({**recorded, model.encoder: content}, indent=2) + "\n")
 
@@ -196,11 +195,11 @@ def _check_in_process(sender: Connection, networks: Sequence[Network]) -> None:
 
     end_with_parent()  # a killed sweep must not leave this process behind
     for network in networks:
-        answer: _Answer
+        result: _CheckResult
         try:
-            answer = "fits", check_network(network.model, network.tasks, network.size) or ""
+            result = "fits", check_network(network.model, network.tasks, network.size) or ""
         except UsaggrError as error:
-            answer = "fault", str(error)
+            result = "fault", str(error)
         except Exception:
-            answer = "error", traceback.format_exc()
-        sender.send(answer)
+            result = "error", traceback.format_exc()
+        sender.send(result)

@@ -1,4 +1,7 @@
-"""Runs that jobs of a cluster hold: which of them a sweep trains or follows, and the messages about the others."""
+"""Selection of the runs that a sweep trains, and messages about runs that jobs of a cluster hold.
+
+A sweep follows a run if it waits for the run's job instead of starting the run itself.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,8 +27,8 @@ def select_runs(
 ) -> RunSelection:
     """Select the runs that a sweep trains or follows.
 
-    With executor=slurm the sweep follows runs of living jobs. Any other executor leaves these runs alone. Without
-    Slurm's commands it leaves all queued runs alone, because it cannot find out which jobs live.
+    With executor=slurm the sweep follows the runs of live jobs, which wait in Slurm's queue or run. Other executors
+    leave these runs to their jobs. Without Slurm's commands they leave all queued runs, since any job may be live.
 
     Args:
         plan: runs of the study.
@@ -33,23 +36,20 @@ def select_runs(
         retry_failed: True selects failed runs as well.
         queue: Slurm's queue. Default: the queue of this cluster.
     """
-    selected_states = {"pending", "stale", "queued"} | ({"failed"} if retry_failed else set())
     queue = queue or SlurmQueue()
+    selected_states = {"pending", "stale", "queued"} | ({"failed"} if retry_failed else set())
+    selected = {run.spec.run_id for run in plan.runs if states[run.spec.run_id] in selected_states}
     if isinstance(plan.study.executor, SlurmConfig):
-        running = [run for run in plan.runs if states[run.spec.run_id] in ("running", "stale")]
-        in_jobs = {run.spec.run_id for run in running if find_live_job(run.directory, queue) is not None}
-        to_train = [
-            run for run in plan.runs if states[run.spec.run_id] in selected_states or run.spec.run_id in in_jobs
-        ]
-        return RunSelection(to_train, [])
+        running = [run for run in plan.runs if states[run.spec.run_id] == "running"]
+        selected |= {run.spec.run_id for run in running if find_live_job(run.directory, queue) is not None}
+        return RunSelection([run for run in plan.runs if run.spec.run_id in selected], [])
     queued = [run for run in plan.runs if states[run.spec.run_id] == "queued"]
     if queued and has_slurm():
-        # One look for all jobs: each call of squeue may take seconds on a busy cluster.
+        # One request for all jobs: each call of squeue may take seconds on a busy cluster.
         queue.refresh({job for run in queued if (job := find_slurm_id(RunDirectory(run.directory).status()))})
         queued = [run for run in queued if find_live_job(run.directory, queue) is not None]
-    left = {run.spec.run_id for run in queued}
-    to_train = [run for run in plan.runs if states[run.spec.run_id] in selected_states and run.spec.run_id not in left]
-    return RunSelection(to_train, queued)
+    selected -= {run.spec.run_id for run in queued}
+    return RunSelection([run for run in plan.runs if run.spec.run_id in selected], queued)
 
 
 def describe_left_to_jobs(runs: Sequence[PlannedRun]) -> str:

@@ -1,7 +1,7 @@
 """The sweep: trains the planned runs that are not done, and builds the report.
 
-All state is on disk, in the run directories. Therefore starting, resuming, retrying and sharing a study between sweeps
-are the same operation: train the runs that are not done.
+All state is on disk, in the run directories. A new sweep, a resumed one, and two sweeps that share a study are
+therefore the same operation: train the runs that are not done.
 """
 
 import traceback
@@ -21,7 +21,7 @@ from usaggr.sweep.execution.damaged_results import set_damaged_aside
 from usaggr.sweep.execution.jobs import Executor
 from usaggr.sweep.execution.loop import Loop
 from usaggr.sweep.execution.parent_weights import set_weightless_aside
-from usaggr.sweep.execution.signals import INTERRUPTED, interruptible
+from usaggr.sweep.execution.signals import INTERRUPTED, handle_interrupts
 from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.execution.timing import SweepClock
 from usaggr.sweep.executors.choose_executor import make_executor
@@ -49,7 +49,7 @@ class SweepOutcome:
 
     done: int
     failed: int
-    """Number of failed runs, also of those that an earlier sweep saw fail and this one did not try again."""
+    """Number of failed runs, including those that failed in an earlier sweep and were not tried again."""
     skipped: int
     """Number of runs that were done before this sweep; part of `done`."""
     remaining: int
@@ -66,7 +66,7 @@ class SweepOutcome:
     report: Path | None
     """Folder of the report; None if no run is done, the sweep was interrupted, or building failed."""
     errors: tuple[str, ...]
-    """Messages about files and a report that could not be written; the runs are not affected."""
+    """Messages about files, or a report, that could not be written; the runs are not affected."""
 
     @property
     def exit_status(self) -> int:
@@ -91,8 +91,8 @@ def run_sweep(
 ) -> SweepOutcome:
     """Train the planned runs that are not done, longest first, and build the report.
 
-    Runs of another living process are always left to it. Ctrl-C stops the running ones and releases their claims, so
-    that the same sweep resumes them later.
+    A run that another process is training is left to that process. Ctrl-C stops the runs of this sweep and releases
+    their claims, so that the next sweep resumes them.
 
     Args:
         plan: runs of the study.
@@ -131,7 +131,7 @@ def run_sweep(
         _print(console, line)
 
     errors = _try_to_write(lambda: write_states(plan), console) if runs_to_train else []
-    report, report_errors = _report(plan, loop, build_report, console, clock)
+    report, report_errors = _build_report(plan, loop, build_report, console, clock)
     if loop.trained:
         errors += _try_to_write(lambda: _write_times(plan, loop, clock), console)
     return _make_outcome(loop, skipped, report, [*errors, *report_errors], clock.seconds)
@@ -144,7 +144,7 @@ def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     """
     write_plan(plan)
     with hold_lock(plan.directory / ".lock"):
-        pass  # fails on a file system without locks before anything is trained
+        pass  # on a file system without locks, fail before anything is trained
     for message in set_damaged_aside(plan.runs):
         _print(console, message)
     for message in set_weightless_aside(plan.runs):
@@ -180,7 +180,7 @@ def _train(
         clock: measures the time of each step.
     """
     with track_sweep(plan, loop, runs, lambda text: _print(console, text)) as get_study:
-        # Not yet under `interruptible`: here Ctrl-C raises KeyboardInterrupt, since no run needs a checkpoint.
+        # Not yet under `handle_interrupts`: here Ctrl-C raises KeyboardInterrupt, since no run needs a checkpoint.
         try:
             if check is not None:  # before the caches, because these may take long
                 with clock.step("networks"):
@@ -191,7 +191,7 @@ def _train(
             loop.interrupted = True
             return
         line = SweepLine(console, len(plan.runs))
-        with interruptible(line.stop) as interruption, ExitStack() as stack:
+        with handle_interrupts(line.stop) as interruption, ExitStack() as stack:
             with clock.step("start"):
                 stack.enter_context(executor)
             clock.workers, clock.threads = executor.slots, executor.threads
@@ -216,10 +216,12 @@ def _try_to_write(write: Callable[[], None], console: "Console") -> list[str]:
     return []
 
 
-def _report(
+def _build_report(
     plan: Plan, loop: Loop, build_report: BuildReport, console: "Console", clock: SweepClock
 ) -> tuple[Path | None, list[str]]:
-    """Build the report, unless no run is done or the sweep was interrupted; print its folder, or why building failed.
+    """Build the report and print its folder, or the reason why it failed.
+
+    No report is built if no run is done, or if the sweep was interrupted.
 
     Args:
         plan: runs of the study.
@@ -255,7 +257,7 @@ def _write_times(plan: Plan, loop: Loop, clock: SweepClock) -> None:
     """
     run_seconds = 0.0
     for run in loop.trained:
-        with suppress(RunError):  # its result may have been removed meanwhile
+        with suppress(RunError):  # the result may have been removed meanwhile
             run_seconds += RunDirectory(run.directory).result().cost.seconds
     clock.write(plan.directory, len(loop.trained), run_seconds, loop.slot_seconds)
 
@@ -286,7 +288,7 @@ def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequenc
     )
 
 
-# These imports take long, and a sweep with nothing to train needs none of them.
+# The imports in these functions take long, and a sweep with nothing to train needs none of them.
 
 
 def _open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> GetData:

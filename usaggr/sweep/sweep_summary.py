@@ -1,4 +1,4 @@
-"""The lines that a sweep prints at its end: how many runs are done, failed and left, and what to do about them."""
+"""The lines that a sweep prints at its end: its numbers of done, failed and remaining runs, and what to do next."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         loop: states of the runs after the loop has ended.
         seconds: duration of the sweep; None if there was nothing to train.
     """
-    n_done, failed, elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
+    n_done, n_failed, n_elsewhere, total = loop.count("done"), loop.count("failed"), loop.count("running"), loop.total
     if loop.interrupted:
         yield f"{n_done} of {total} runs are done; stopped; run the same command to continue"
         return
@@ -30,18 +30,18 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         yield f"{n_done} of {total} runs are done, after {format_duration(seconds)}"
     if loop.failures:
         yield _list_failures(plan.directory, list(loop.failures))
-    if earlier := failed - len(loop.failures):
-        yield f"{earlier} failed in an earlier sweep; --retry-failed trains them again"
+    if n_earlier := n_failed - len(loop.failures):
+        yield f"{n_earlier} failed in an earlier sweep; --retry-failed trains them again"
     if loop.disk_full:
         yield "stopped: the disk is full; free some space, then run the same command to continue"
-    if elsewhere:
-        yield f"{elsewhere} left to another process, which is training them"
+    if n_elsewhere:
+        yield f"{n_elsewhere} left to another process, which is training them"
     queued = [run for run in plan.runs if loop.get_state(run.spec.run_id) == "queued"]
     if queued:
         yield describe_queued(plan.directory, queued)
-    if left := total - n_done - failed - elsewhere - len(queued):
+    if n_remaining := total - n_done - n_failed - n_elsewhere - len(queued):
         later = "; those that wait for queued parents are submitted by the same command, later" if queued else ""
-        yield f"{left} left to train{later}"
+        yield f"{n_remaining} left to train{later}"
 
 
 def _list_failures(directory: Path, run_ids: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""Tracking of a sweep: the parent of its runs in MLflow, and the message about runs that could not be tracked."""
+"""Tracking of a sweep: its own run in MLflow, which is the parent of its runs, and a message about incomplete tracking.
+
+Other trackers have no runs of sweeps.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +36,7 @@ GetStudy = Callable[[PlannedRun], StudyConfig]
 def track_sweep(
     plan: Plan, loop: Loop, runs: Sequence[PlannedRun], print_line: Callable[[str], None]
 ) -> Iterator[GetStudy]:
-    """Track a sweep in MLflow, if that is its logger, and give its runs the location of their tracker.
+    """Track a sweep in MLflow if that is its logger, and print at its end how many runs are not fully tracked.
 
     Args:
         plan: runs of the study.
@@ -55,7 +58,7 @@ def track_sweep(
     parent = _SweepInMlflow(plan, print_line)
     end: End = "stopped"  # also if an exception leaves the context
     try:
-        yield parent.get_study
+        yield parent.make_study
         has_failed = loop.count("failed") > 0
         end = "stopped" if loop.interrupted else "failed" if has_failed else "done"
     finally:
@@ -73,13 +76,13 @@ def make_tracked_study(plan: Plan, run: PlannedRun) -> StudyConfig:
         return run.study
     check_logger(plan.study)
     record = read_record(plan.directory)
-    return _with_tracker(run, _find_location(plan.study), record.id if record is not None else None)
+    return _add_tracker(run, _find_location(plan.study), record.id if record is not None else None)
 
 
 class _SweepInMlflow:
-    """The sweep's own run in MLflow, the parent of its runs; created in a thread while data and networks are prepared.
+    """The sweep's own run in MLflow, created in a thread while data and networks are prepared.
 
-    With other loggers it only gives the runs their groupings.
+    With another logger nothing is created, and `make_study` only adds the groupings of a run.
     """
 
     def __init__(self, plan: Plan, print_line: Callable[[str], None]) -> None:
@@ -90,15 +93,15 @@ class _SweepInMlflow:
         self._calls = BackgroundCalls("tracker of the sweep")  # a thread: MLflow may not answer for minutes
         self._has_waited = self._location is None
         if not self._has_waited:
-            self._calls.put(self._start)
+            self._calls.put(self._open)
 
-    def get_study(self, run: PlannedRun) -> StudyConfig:
+    def make_study(self, run: PlannedRun) -> StudyConfig:
         """Return a run's study with the location of its tracker; the first call waits for the parent."""
         if not self._has_waited:
             self._has_waited = True
             if not self._calls.wait(PATIENCE):
                 self._report_problem(f"no answer within {PATIENCE:g} seconds")
-        return _with_tracker(run, self._location, self._id)
+        return _add_tracker(run, self._location, self._id)
 
     def end(self, end: End, n_done: int, n_failed: int) -> None:
         """Log the end of the sweep with its numbers of runs.
@@ -111,7 +114,7 @@ class _SweepInMlflow:
         if self._location is None:
             return
         is_reported = self._calls.problem is not None and self._has_waited
-        self._calls.put(lambda: self._finish(end, n_done, n_failed))
+        self._calls.put(lambda: self._close(end, n_done, n_failed))
         self._calls.close(_PATIENCE_IF_STOPPED if end == "stopped" else PATIENCE)
         if self._calls.problem is not None and not is_reported:
             self._report_problem("")
@@ -120,7 +123,8 @@ class _SweepInMlflow:
         location = remove_passwords(self._location or "")
         self._print_line(f"logger=mlflow: the sweep is not tracked at {location}: {self._calls.problem or default}")
 
-    def _start(self) -> None:
+    def _open(self) -> None:
+        """Continue the run of an earlier sweep in MLflow, or create one; runs in the thread."""
         from mlflow.exceptions import MlflowException
 
         study, logger = self._plan.study, self._plan.study.logger
@@ -133,7 +137,7 @@ class _SweepInMlflow:
         if run_id is not None:
             try:
                 client.update_run(run_id, "RUNNING")
-            except MlflowException:  # it was deleted, or is on another server
+            except MlflowException:  # the earlier run was deleted, or is on another server
                 run_id = None
         if run_id is None:
             run_id = client.create_run(experiment, run_name=study.name).info.run_id
@@ -142,7 +146,7 @@ class _SweepInMlflow:
             client.set_tag(run_id, f"usaggr.{name}", value)
         self._client, self._id = client, run_id
 
-    def _finish(self, end: End, n_done: int, n_failed: int) -> None:
+    def _close(self, end: End, n_done: int, n_failed: int) -> None:
         """Log the end of the sweep; runs in the thread.
 
         Args:
@@ -159,7 +163,7 @@ def _find_location(study: StudyConfig) -> str | None:
     return find_mlflow_location(study) if isinstance(study.logger, MlflowLogger) else None
 
 
-def _with_tracker(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
+def _add_tracker(run: PlannedRun, location: str | None, parent: str | None) -> StudyConfig:
     """Return a run's study with what its tracker needs.
 
     Args:

@@ -1,4 +1,4 @@
-"""One function per tracker that opens a run in it, for a new run or for one that continues."""
+"""Functions that open a run in a tracker, one per tracker, for a new run or one that continues."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ class OpenRun:
             self.logger.log_hyperparams(self.params, dict(scores), step)
 
 
-def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earlier: str | None) -> OpenRun:
+def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earlier_id: str | None) -> OpenRun:
     """Open a run in the tracker of its study.
 
     Args:
@@ -57,7 +57,7 @@ def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earl
         study: The study, with the logger and what the sweep recorded about its tracker.
         directory: Directory of the run.
         step: Training steps finished by earlier attempts; 0 for a run that starts from its first step.
-        earlier: The tracker's id of an earlier attempt, which the run continues if `step` is positive.
+        earlier_id: The tracker's id of an earlier attempt, which the run continues if `step` is positive.
 
     Raises:
         ModuleNotFoundError: A package is not installed on this machine.
@@ -69,9 +69,9 @@ def open_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int, earl
         case config_logger.TensorBoardLogger():
             return _open_tensorboard(spec, study, directory, step)
         case config_logger.MlflowLogger() as logger:
-            return _open_mlflow(logger, spec, study, step, earlier)
+            return _open_mlflow(logger, spec, study, step, earlier_id)
         case config_logger.WandbLogger() as logger:
-            return _open_wandb(logger, spec, study, directory, earlier if step else None)
+            return _open_wandb(logger, spec, study, directory, earlier_id if step else None)
         case config_logger.NoLogger():
             raise ValueError("logger=none: there is no tracker")
 
@@ -90,8 +90,12 @@ def list_hyperparameters(spec: RunSpec, study: StudyConfig) -> Params:
         "fingerprint": spec.fingerprint,
     }
     data = spec.settings.get("data", {})
-    shown = {name: data[name] for name in ("image_size", "channels") if name in data}
-    sections = {"data": shown, "model": spec.settings.get("model", {}), "training": spec.settings.get("training", {})}
+    data_settings = {name: data[name] for name in ("image_size", "channels") if name in data}
+    sections = {
+        "data": data_settings,
+        "model": spec.settings.get("model", {}),
+        "training": spec.settings.get("training", {}),
+    }
     return {**params, **_flatten(sections, "")}
 
 
@@ -110,9 +114,9 @@ def _flatten(content: Mapping[str, Any], prefix: str) -> Params:
 
 
 def _open_csv(directory: Path, step: int) -> OpenRun:
-    """Open `logs/metrics.csv`, which keeps the entries that earlier attempts logged before the checkpoint."""
+    """Open `logs/metrics.csv`; entries that earlier attempts logged before the checkpoint stay in the file."""
     path = directory / LOGS / "metrics.csv"
-    entries = _entries_before(step, path)
+    entries = _read_entries_before(step, path)
     path.unlink(missing_ok=True)  # Lightning deletes it too, with a warning
     logger = CSVLogger(directory, name=LOGS, version="")
     for row in entries:
@@ -120,7 +124,7 @@ def _open_csv(directory: Path, step: int) -> OpenRun:
     return OpenRun(logger, logger.finalize)
 
 
-def _entries_before(step: int, path: Path) -> list[dict[str, float]]:
+def _read_entries_before(step: int, path: Path) -> list[dict[str, float]]:
     if not step or not path.exists():
         return []
     with path.open(newline="") as file:
@@ -145,19 +149,27 @@ def _open_tensorboard(spec: RunSpec, study: StudyConfig, directory: Path, step: 
 
 
 def _open_mlflow(
-    logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier: str | None
+    logger: config_logger.MlflowLogger, spec: RunSpec, study: StudyConfig, step: int, earlier_id: str | None
 ) -> OpenRun:
-    """Open a child run of the sweep's run."""
+    """Open a child run of the sweep's run.
+
+    Args:
+        logger: Settings of the logger.
+        spec: The run.
+        study: The study, with the id of the sweep's run.
+        step: Training steps finished by earlier attempts.
+        earlier_id: MLflow's id of an earlier attempt.
+    """
     location = study.tracked.location or find_mlflow_location(study)
     client = make_mlflow_client(location)
     find_or_create_experiment(client, logger.experiment)
-    continued = earlier is not None and _reopened(client, earlier, step)
+    is_continued = earlier_id is not None and _reopen(client, earlier_id, step)
     tags = {"usaggr.study": study.name, "usaggr.run_id": spec.run_id, "usaggr.fingerprint": spec.fingerprint}
     if study.tracked.parent is not None:
         tags["mlflow.parentRunId"] = study.tracked.parent
-    run_id = earlier if continued else None
+    run_id = earlier_id if is_continued else None
     mlflow_logger = MLFlowLogger(logger.experiment, spec.run_id, location, tags, run_id=run_id)
-    if not continued:  # MLflow refuses to change hyperparameters later
+    if not is_continued:  # MLflow refuses to change hyperparameters later
         mlflow_logger.log_hyperparams(dict(list_hyperparameters(spec, study)))
     return OpenRun(
         mlflow_logger,
@@ -167,21 +179,35 @@ def _open_mlflow(
     )
 
 
-def _reopened(client: Any, earlier: str, step: int) -> bool:
-    """Return whether an earlier attempt exists and is continued; one that is not continued is marked as stopped."""
+def _reopen(client: Any, earlier_id: str, step: int) -> bool:
+    """Continue an earlier attempt if `step` is positive, else mark it as stopped; return whether it is continued.
+
+    Args:
+        client: MLflow's client.
+        earlier_id: Id of the earlier attempt.
+        step: Training steps that it has finished.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        client.update_run(earlier, "RUNNING" if step else MLFLOW_STATUS["stopped"])
+        client.update_run(earlier_id, "RUNNING" if step else MLFLOW_STATUS["stopped"])
     except MlflowException:  # the earlier run was deleted
         return False
     return step > 0
 
 
 def _open_wandb(
-    logger: config_logger.WandbLogger, spec: RunSpec, study: StudyConfig, directory: Path, continued: str | None
+    logger: config_logger.WandbLogger, spec: RunSpec, study: StudyConfig, directory: Path, continued_id: str | None
 ) -> OpenRun:
-    """Open a run in the sweep's group; its files are in `logs/wandb/`."""
+    """Open a run in the group of its study; its files are in `logs/wandb/`.
+
+    Args:
+        logger: Settings of the logger.
+        spec: The run.
+        study: The study.
+        directory: Directory of the run.
+        continued_id: W&B's id of the attempt that the run continues; None for a new run.
+    """
     disable_usage_statistics()
     import wandb
 
@@ -194,8 +220,8 @@ def _open_wandb(
         group=study.name,
         job_type="run",
         name=spec.run_id,
-        id=continued,
-        resume="allow" if continued else None,
+        id=continued_id,
+        resume="allow" if continued_id else None,
         dir=folder,
         config=dict(list_hyperparameters(spec, study)),
         reinit="create_new",
@@ -204,10 +230,10 @@ def _open_wandb(
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
 
-    def end(end: End) -> None:
+    def close(end: End) -> None:
         if end == "stopped":
-            run.mark_preempting()
+            run.mark_preempting()  # W&B shows such a run as preempted, not as failed
         run.finish(exit_code=0 if end == "done" else 1)
 
     location = f"{run.entity}/{logger.project}" if run.entity else logger.project
-    return OpenRun(WandbLogger(experiment=run, project=logger.project), end, location, run.id)
+    return OpenRun(WandbLogger(experiment=run, project=logger.project), close, location, run.id)

@@ -1,4 +1,4 @@
-"""Lightning's logger of a run, isolated: no error or delay of a tracker reaches the training.
+"""Lightning's logger of a run, isolated so that no error or delay of a tracker reaches the training.
 
 All calls are made in a separate thread (`BackgroundCalls`). A tracker that is slow, cannot be reached or is not
 installed costs a run one line in log.txt.
@@ -23,7 +23,7 @@ from usaggr.tracking.backends import OpenRun, open_run
 from usaggr.tracking.record import BackgroundCalls, End, Record, describe_error, read_record
 
 PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
-"""Seconds that a run waits at its end for the remaining calls; fewer if a stop of the run was requested."""
+"""Seconds that a run waits at its end for the remaining calls; fewer after a stop, because the user waits too."""
 
 
 class Tracker(Logger):
@@ -87,10 +87,10 @@ class Tracker(Logger):
         self._calls.close(PATIENCE[end])
         if self._calls.problem is not None:
             print(f"logger={self.name}: the run is not fully logged: {self._calls.problem}", flush=True)
-            self._write(replace(self._record, problem=self._calls.problem))
+            self._write_record(replace(self._record, problem=self._calls.problem))
 
     def _put(self, call: Callable[[Any], None]) -> None:
-        # Opening is the first call, and no call follows an error. So the run is open when this call is made.
+        # Opening is the first call, and an error ends all calls. So the run is open when this call is made.
         self._calls.put(lambda: call(self._run))
 
     def _open(self, spec: RunSpec, study: StudyConfig, step: int) -> None:
@@ -100,9 +100,9 @@ class Tracker(Logger):
             shutil.rmtree(self._directory / LOGS, ignore_errors=True)
         self._run = open_run(spec, study, self._directory, step, earlier_id)
         self._record = Record(self.name, self._run.location, self._run.id)
-        self._write(self._record)
+        self._write_record(self._record)
 
-    def _write(self, record: Record) -> None:
+    def _write_record(self, record: Record) -> None:
         try:
             record.write(self._directory)
         except Exception as error:  # a full disk is also found by the run itself, which reports it

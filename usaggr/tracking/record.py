@@ -1,7 +1,7 @@
 """Trackers of runs and sweeps: required packages, MLflow's location, `tracking.json`, and calls in the background.
 
-A tracker only shows what run directories contain. Therefore nothing waits long for a tracker, and its errors are
-reported instead of raised.
+A tracker only shows what is also in run directories. Therefore nothing waits long for a tracker, and its errors are
+printed instead of raised.
 """
 
 import importlib.util
@@ -41,6 +41,8 @@ PACKAGES = {
 SQL_PACKAGES = ("sqlalchemy", "alembic")
 """Modules that MLflow needs to write into a database itself."""
 _SQLITE = "sqlite:///"
+_MAX_MESSAGE = 300
+"""Largest number of characters of an error message."""
 
 
 def check_logger(study: StudyConfig) -> None:
@@ -55,7 +57,7 @@ def check_logger(study: StudyConfig) -> None:
     location = None
     if isinstance(logger, MlflowLogger):
         location = find_mlflow_location(study)
-        modules += SQL_PACKAGES if _writes_sql(location) else ()
+        modules += SQL_PACKAGES if _is_database(location) else ()
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"logger={logger.name} needs the package {module}: pip install usaggr[{logger.name}]")
@@ -81,12 +83,12 @@ def list_modules_to_preload(study: StudyConfig) -> tuple[str, ...]:
         case WandbLogger():
             return ("wandb",)
         case MlflowLogger():
-            sql = _writes_sql(study.tracked.location or find_mlflow_location(study))
+            sql = _is_database(study.tracked.location or find_mlflow_location(study))
             return ("mlflow.store.tracking.sqlalchemy_store",) if sql else ("mlflow.tracking",)
 
 
-def _writes_sql(location: str) -> bool:
-    """Return whether MLflow's client writes into a database itself."""
+def _is_database(location: str) -> bool:
+    """Return whether MLflow's client itself writes into a database, as for a SQLite file."""
     return location.partition(":")[0] not in ("http", "https", "file")
 
 
@@ -97,7 +99,10 @@ def disable_usage_statistics() -> None:
 
 
 def find_mlflow_location(study: StudyConfig) -> str:
-    """Return MLflow's tracking URI: configured, or MLFLOW_TRACKING_URI, or a SQLite file in the folder of results."""
+    """Return MLflow's tracking URI.
+
+    It is `logger.location`, else the variable MLFLOW_TRACKING_URI, else a SQLite file in the folder of results.
+    """
     configured = study.logger.location if isinstance(study.logger, MlflowLogger) else None
     return (
         configured or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path(study.outputs).resolve() / 'mlflow.db'}"
@@ -105,9 +110,9 @@ def find_mlflow_location(study: StudyConfig) -> str:
 
 
 def make_mlflow_client(location: str) -> "MlflowClient":
-    """Return MLflow's client for a location, with few messages and retries unless the environment says otherwise.
+    """Make MLflow's client for a location, with few messages and retries unless environment variables set others.
 
-    The folder of a SQLite file is created here; MLflow creates the tables.
+    The folder of a SQLite file is created, because MLflow creates only the file and its tables.
     """
     disable_usage_statistics()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -125,7 +130,7 @@ def make_mlflow_client(location: str) -> "MlflowClient":
 
 
 def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
-    """Return the id of an experiment, which is created if it is missing.
+    """Return the id of an experiment; create the experiment if it is missing.
 
     Raises:
         MlflowException: The experiment was deleted, or MLflow cannot be reached.
@@ -147,7 +152,7 @@ def find_or_create_experiment(client: "MlflowClient", name: str) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """Content of `tracking.json`, which says where a tracker stores a run or a sweep."""
+    """Content of `tracking.json`: where a tracker stores a run or a sweep."""
 
     logger: str
     location: str | None
@@ -171,10 +176,10 @@ def read_record(directory: Path) -> Record | None:
 
 
 class BackgroundCalls:
-    """Calls that another thread makes one after another, so that their errors and delays do not reach the caller.
+    """Queue of calls that another thread makes in order, so that their errors and delays do not reach the caller.
 
-    After the first error no further call is made, and `problem` gives the reason on one line. The thread is a daemon,
-    unlike those of a ThreadPoolExecutor: a call that hangs must not keep the process from ending.
+    After the first error no further call is made, and `problem` is the reason in one line. The thread is a daemon,
+    unlike the threads of a ThreadPoolExecutor, so that the process can end while a call hangs.
     """
 
     def __init__(self, name: str) -> None:
@@ -190,15 +195,16 @@ class BackgroundCalls:
 
     def wait(self, seconds: float) -> bool:
         """Wait at most `seconds` until all calls are made; return False if some are not made, or if one failed."""
-        made = threading.Event()
-        self._calls.put(made.set)
-        end = time.monotonic() + seconds
-        while self.problem is None and not made.wait(0.02) and time.monotonic() < end:
+        is_reached = threading.Event()  # set by the last call of the queue
+        self._calls.put(is_reached.set)
+        deadline = time.monotonic() + seconds
+        # In short steps, because after an error the event is never set.
+        while self.problem is None and not is_reached.wait(0.02) and time.monotonic() < deadline:
             pass
-        return self.problem is None and made.is_set()
+        return self.problem is None and is_reached.is_set()
 
     def close(self, seconds: float) -> None:
-        """Wait at most `seconds` for the remaining calls, and drop those that are not made by then."""
+        """Wait at most `seconds` for the remaining calls, drop those that are not made by then, and end the thread."""
         if not self.wait(seconds) and self.problem is None:
             self.problem = f"no answer within {seconds:g} seconds"
         self._calls.put(None)
@@ -214,10 +220,10 @@ class BackgroundCalls:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return the type and message of an error in at most 300 characters, without passwords."""
+    """Return the type and message of an error in one line of at most `_MAX_MESSAGE` characters, without passwords."""
     text = remove_passwords(" ".join(str(error).split()))
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return message if len(message) <= 300 else f"{message[:297]}..."
+    return message if len(message) <= _MAX_MESSAGE else f"{message[: _MAX_MESSAGE - 3]}..."
 
 
 def remove_passwords(text: str) -> str:

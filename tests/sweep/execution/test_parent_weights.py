@@ -72,7 +72,7 @@ def test_a_child_fails_with_the_reason_if_its_parents_weights_are_missing(tmp_pa
     states = {parent.spec.run_id: parent.state(), child.spec.run_id: child.state()}
     loop = Loop([parent, child], [child], states, attempts=2)
     out = io.StringIO()
-    assert loop._next(SweepLine(Console(file=out, width=500), 2)) is None
+    assert loop._take_next(SweepLine(Console(file=out, width=500), 2)) is None
     assert "has no weights/scored.safetensors" in out.getvalue()
     assert "has no weights/scored.safetensors" in loop.failures[child.spec.run_id]
     assert child.state() == "failed"

@@ -110,7 +110,7 @@ def test_a_worker_that_exits_silently_is_noticed(
     study: StudyConfig, executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pool does not notice a process that ends with status 0 in the middle of a run."""
-    monkeypatch.setattr("usaggr.sweep.executors.local.executor._LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("usaggr.sweep.executors.local.executor._OWNER_CHECK_SECONDS", 0.2)
     run = fakes.planned(study, 7, exits=1)
     assert finish(executor, [job(run)])[7].outcome == "died"
     assert finish(executor, [job(run, attempt=2)])[7].outcome == "done"

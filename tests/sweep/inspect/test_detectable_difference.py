@@ -56,16 +56,16 @@ def test_before_any_run_the_assumptions_of_the_study_are_used(root: Path, tmp_pa
     assumed = ("report.assumed_seed_sd=0.03", "report.assumed_subject_sd=0.06")
     by_name = by_task(plan_of(root, tmp_path, *assumed))
     seg = by_name["seg"]
-    assert (seg.measured, seg.margin, seg.reason) == (False, 0.02, "")
+    assert (seg.is_measured, seg.margin, seg.reason) == (False, 0.02, "")
     # seg and cls are judged together under two groupings, all four under one.
     assert {task.family for task in by_name.values()} == {4}
     oracle = smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
-    assert (seg.smallest, seg.alone) == pytest.approx(tuple(oracle))
+    assert (seg.corrected, seg.uncorrected) == pytest.approx(tuple(oracle))
 
 
 def test_a_task_in_fewer_groupings_has_fewer_cells_to_pool(root: Path, tmp_path: Path) -> None:
     det = by_task(plan_of(root, tmp_path))["det"]
-    assert det.smallest == pytest.approx(float(smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
+    assert det.corrected == pytest.approx(float(smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
 
 
 def test_a_distance_is_judged_as_a_fraction_of_the_references_mean(root: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) 
     sd = np.sqrt(np.mean(variances) * (3 + 6 * 0.5) / 9 * len(labels))
     task = by_task(plan)["cls"]
     assert task.subjects == len(labels)
-    assert task.smallest == pytest.approx(
+    assert task.corrected == pytest.approx(
         float(smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
     )
 
@@ -99,12 +99,12 @@ def test_finished_runs_determine_the_spread_over_seeds(root: Path, tmp_path: Pat
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.03))
     by_name = by_task(plan)
-    assert all(task.measured for task in by_name.values())
+    assert all(task.is_measured for task in by_name.values())
     # The difference of a distance is divided by the reference's mean, 10.
     for task_id, pooled in (("seg", POOLED), ("reg", 1.0)):
         task = by_name[task_id]
         oracle = smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
-        assert task.smallest == pytest.approx(float(oracle))
+        assert task.corrected == pytest.approx(float(oracle))
 
 
 def test_cells_of_different_variance_are_not_pooled(root: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_cells_of_different_variance_are_not_pooled(root: Path, tmp_path: Path) 
     seg = by_task(plan)["seg"]
     sd = np.sqrt((0.001**2 + 0.1**2) / 2)
     oracle = smallest_difference(sd, 0.1, 0.0, 3, seg.subjects, 0.05 / 4)
-    assert seg.smallest == pytest.approx(float(oracle))
+    assert seg.corrected == pytest.approx(float(oracle))
 
 
 def test_two_finished_seeds_of_one_cell_are_too_few_to_measure(root: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_two_finished_seeds_of_one_cell_are_too_few_to_measure(root: Path, tmp_p
     for run in plan.runs:
         if run.spec.seed < 2:
             finish(run, plan, scores_of(run, 0.03))
-    assert not any(task.measured for task in compute_detectable_differences(plan))
+    assert not any(task.is_measured for task in compute_detectable_differences(plan))
 
 
 def test_a_damaged_result_is_ignored(root: Path, tmp_path: Path) -> None:
@@ -131,24 +131,24 @@ def test_a_damaged_result_is_ignored(root: Path, tmp_path: Path) -> None:
         finish(run, plan, scores_of(run, 0.03))
         damage = ["{", '{"schema_version": 1}', "null"][number % 3]
         (run.directory / "result.json").write_text(damage)
-    assert not any(task.measured for task in compute_detectable_differences(plan))
+    assert not any(task.is_measured for task in compute_detectable_differences(plan))
 
 
 def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     seg = by_task(plan)["seg"]
-    assert seg.smallest > seg.margin
+    assert seg.corrected > seg.margin
     assert seg.seeds == seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, pooled=POOLED)
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.01", f"seeds={list(range(seg.seeds))}"))[
         "seg"
-    ].smallest <= 0.02  # fmt: skip
+    ].corrected <= 0.02  # fmt: skip
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.3"))["seg"].seeds is None
 
 
 def test_tasks_without_a_verdict_have_a_reason_and_are_in_no_family(tmp_path: Path) -> None:
     by_name = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
     assert by_name["cls"].reason == "fewer than 10 test components in the rarer class"
-    assert np.isnan(by_name["cls"].smallest)
+    assert np.isnan(by_name["cls"].corrected)
     assert by_name["cls"].seeds is None
     assert (by_name["seg"].reason, by_name["seg"].family) == ("", 3)
     by_name = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
@@ -173,10 +173,10 @@ def test_the_plan_says_which_margins_can_be_decided_and_with_how_many_seeds(root
     line = next(line for line in printed.splitlines() if " seg " in line)
     seg = tasks["seg"]
     assert [cell.strip() for cell in line.split("│")[2:-1]] == [
-        "dsc", str(seg.subjects), f"{seg.smallest:.3f}", f"{seg.alone:.3f}", "0.020", str(seg.seeds)
+        "dsc", str(seg.subjects), f"{seg.corrected:.3f}", f"{seg.uncorrected:.3f}", "0.020", str(seg.seeds)
     ]  # fmt: skip
-    assert f"{100 * tasks['reg'].smallest:.0f} %" in printed
-    short = [t for t in tasks.values() if not t.reason and t.smallest > t.margin]
+    assert f"{100 * tasks['reg'].corrected:.0f} %" in printed
+    short = [t for t in tasks.values() if not t.reason and t.corrected > t.margin]
     judged = [t for t in tasks.values() if not t.reason]
     assert f"with 3 seeds the margin can be tested on {len(judged) - len(short)} of 4 tasks" in printed
     assert f"with about {max(t.seeds for t in short if t.seeds)} on" in printed

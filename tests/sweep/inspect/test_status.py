@@ -109,9 +109,9 @@ def test_finished_runs_that_lack_a_metric_of_this_version_are_named_with_what_to
 
 
 def test_at_most_a_hundred_failures_are_named(tmp_path: Path) -> None:
-    study(tmp_path, *((f"r{i}", "failed", "x") for i in range(status_room._LISTED + 3)))
+    study(tmp_path, *((f"r{i}", "failed", "x") for i in range(status_room._MAX_LISTED + 3)))
     lines = describe_status(tmp_path, read_sweep_status(tmp_path))
-    assert sum("failed: r" in line for line in lines) == status_room._LISTED
+    assert sum("failed: r" in line for line in lines) == status_room._MAX_LISTED
     assert "  and 3 more failed" in lines
 
 

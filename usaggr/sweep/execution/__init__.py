@@ -1,1 +1,1 @@
-"""The loop that trains what is not done yet, and what it needs around each run."""
+"""The loop that trains the unfinished runs of a sweep: its order, signals, messages, and preparation of each run."""

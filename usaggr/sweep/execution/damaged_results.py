@@ -1,4 +1,4 @@
-"""Damaged results of finished runs: a sweep sets them aside at its start, so that it trains these runs again.
+"""Damaged results of finished runs, which a sweep renames at its start, so that it trains these runs again.
 
 Each result.json is read, which takes a tenth of a millisecond. Of predictions only the size is checked. The report
 compares their checksums, because it reads them anyway.
@@ -24,9 +24,9 @@ def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
         WriteError: a result cannot be renamed.
     """
     for run in runs:
-        directory = RunDirectory(run.directory)
         if not is_done(run.directory):
             continue
+        directory = RunDirectory(run.directory)
         try:
             directory.result()
             check_predictions(directory.result_path, directory.predictions_path, check_content=False)
@@ -36,5 +36,5 @@ def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
             except OSError as error:
                 raise make_write_error(directory.path, error) from error
             yield f"{damage}; its result was renamed to {ASIDE}, and the run is trained again"
-        except RunError:  # of a newer version, or unreadable now: the report names it
+        except RunError:  # written by a newer version, or not readable now: the report names the run
             continue

@@ -14,7 +14,7 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.stopping import RunInterrupted
 from usaggr.sweep.execution.parent_weights import find_weightless, provide_parent_weights
 from usaggr.sweep.execution.provenance import collect_provenance
-from usaggr.sweep.execution.signals import interruptible
+from usaggr.sweep.execution.signals import handle_interrupts
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep_tracking import make_tracked_study
@@ -74,8 +74,8 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     study = make_tracked_study(plan, run)
     data = select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
-    earlier = directory.status()
-    attempt = earlier.attempt + 1 if earlier else 1
+    status = directory.status()
+    attempt = status.attempt + 1 if status else 1
     # The same number of threads as in a sweep, so that a run computes the same; Lightning chooses the device.
     executor = run.study.executor.machine.model_copy(update={"devices": None})
     placement = make_placements(executor, gpus=0, cores=count_usable_cores())[0]
@@ -88,7 +88,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         directory.write_spec(run.spec, **collect_provenance(), threads=placement.threads)
         try:
             stopping.withdraw_request()
-            with interruptible(lambda: None, on_request=stopping.request_stop):
+            with handle_interrupts(lambda: None, on_request=stopping.request_stop):
                 execute_run(run.spec, run.directory, study, placement, data)
         except RunInterrupted as stop:
             with suppress(WriteError):  # a claim that is not released becomes stale, with the same effect
@@ -113,6 +113,7 @@ def _find_parent(plan: Plan, run: PlannedRun) -> PlannedRun | None:
     is_parent_done = parent.state() == "done"
     if not is_parent_done or parent in find_weightless(plan.runs):
         problem = "done, but without weights" if is_parent_done else parent.state()
+        # `usaggr train` skips finished runs, so only a sweep trains a parent without weights again.
         other = "" if is_parent_done else f" or `usaggr train --block {parent.spec.block}`"
         raise ConfigError(
             f"train: {run.directory.name} starts from the weights of {parent.directory.name}, which is {problem}; "
@@ -122,7 +123,7 @@ def _find_parent(plan: Plan, run: PlannedRun) -> PlannedRun | None:
 
 
 def print_scores(run: PlannedRun, console: "Console") -> None:
-    """Print a finished run's scores next to those of the predictor that ignores the image."""
+    """Print a finished run's scores next to those of the trivial predictor, which ignores the image."""
     from rich.table import Table
 
     result = RunDirectory(run.directory).result()

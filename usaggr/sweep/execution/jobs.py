@@ -1,4 +1,4 @@
-"""The interface of executors: an executor runs jobs, at most one per slot at a time, and reports how each one ended.
+"""The interface of executors. An executor runs jobs, at most one per slot at a time, and reports how each one ended.
 
 All lasting state is in the run directories. An executor only knows the jobs that it has started. The sweep decides on
 the order of runs, on retries and on messages.
@@ -29,10 +29,10 @@ Outcome = Literal[
 * died: its process ended without a message.
 * killed: its process was ended by signal 9, which the kernel sends if memory is exhausted.
 * timeout: it exceeded the time limit of its executor.
-* elsewhere: another process trains the run, so it was left alone.
+* elsewhere: another process trains the run, so this sweep left it alone.
 * interrupted: it stopped on request; started again, it resumes at its step.
-* queued: it waits in a cluster's queue, and this sweep does not wait for it.
-* cancelled: somebody removed its job from the cluster's queue; the next sweep submits it again.
+* queued: it is in a cluster's queue, and this sweep does not wait for it (`executor.wait=false`).
+* cancelled: its job was removed from the cluster's queue; the next sweep submits the run again.
 """
 AloneScope = Literal["device", "machine"]
 """Scope in which no other run may run at the same time: on the device (the CPU is one device), or on the machine."""
@@ -52,13 +52,14 @@ class Job:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions and platform, for run.yaml."""
     alone: AloneScope | None = None
+    """Where no other run may run at the same time; set if an earlier attempt ran out of memory."""
     seconds: float | None = None
     """Estimated seconds on one worker, from finished runs; None without such runs."""
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """A job that has ended."""
+    """End of a job."""
 
     job: Job
     outcome: Outcome
@@ -118,7 +119,7 @@ class Executor(Protocol):
 
 @runtime_checkable
 class AdoptingExecutor(Protocol):
-    """Executor whose jobs may outlive the sweep that submitted them."""
+    """Executor of a cluster, whose jobs may outlive the sweep that submitted them."""
 
     def is_adoptable(self, directory: Path) -> bool:
-        """Return whether a living job has the run; `submit` then follows this job instead of starting another."""
+        """Return whether a live job has the run; `submit` then follows this job instead of starting another."""

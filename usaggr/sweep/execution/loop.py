@@ -1,4 +1,7 @@
-"""The loop of a sweep: it chooses the next run to start, and decides what follows when a run has ended."""
+"""The loop of a sweep, which chooses the next run to start, and decides what follows when a run has ended.
+
+The loop also runs in each job of Slurm, over the runs of that job (`executors/slurm/pack.py`).
+"""
 
 import time
 from collections import Counter, deque
@@ -60,9 +63,9 @@ class Loop:
         self._runs = {run.spec.run_id: run for run in runs}
         self._attempts = attempts
         self._is_adoptable: Callable[[Path], bool] = lambda directory: False
-        """Function that returns whether a living job of a cluster has a run, so that the executor can follow it."""
+        """Function that returns whether a live job of a cluster has a run, so that the executor can follow the job."""
         self._pace: float | None = None
-        """Seconds per training example, for executors of clusters, which need a time limit for their jobs."""
+        """Seconds per training example, from which executors of clusters estimate the duration of their jobs."""
         self._fail_fast = fail_fast
         self._waiting = deque(sort_longest_first(todo))
         self._running: dict[str, float] = {}
@@ -72,9 +75,9 @@ class Loop:
         self._tries: Counter[str] = Counter()
         """Number of times that this sweep has started a run, by run_id."""
         self._alone: dict[str, AloneScope] = {}
-        """Scope in which no other run may run during the next try, by run_id, for runs that ran out of memory."""
-        self._retried = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
-        for run_id in self._retried:  # pending until this sweep has tried them again
+        """Where no other run may run during the next try, by run_id, for runs that ran out of memory."""
+        self._to_retry = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
+        for run_id in self._to_retry:  # pending until this sweep has tried them again
             self._states[run_id] = "pending"
 
     @property
@@ -115,7 +118,7 @@ class Loop:
             if interruption.is_requested:
                 self._stop(executor, line, remaining)
                 return
-            while executor.has_free_slot and (run := self._next(line)) is not None:
+            while executor.has_free_slot and (run := self._take_next(line)) is not None:
                 job = self._make_job(run, get_study(run), get_data(run), provenance)
                 executor.submit(job)
                 self._started.add(run.spec.run_id)
@@ -123,34 +126,34 @@ class Loop:
                 self._running[run.spec.run_id] = time.monotonic()
             if not self._running:
                 return
-            self._show(line, remaining)
-            for ended in executor.wait(_WAIT_SECONDS):
-                self._handle_end(ended, line, remaining)
+            self._update_line(line, remaining)
+            for job_end in executor.wait(_WAIT_SECONDS):
+                self._handle_end(job_end, line, remaining)
 
-    def _next(self, line: SweepLine) -> PlannedRun | None:
-        """Take the first run that may be started now from the queue; None if there is none.
+    def _take_next(self, line: SweepLine) -> PlannedRun | None:
+        """Remove the first run that may be started now from the queue, and return it; None if there is none.
 
-        Runs before it that another process has taken, or whose parents have failed, leave the queue as well.
+        Runs before it leave the queue too if another process has started them, or if their parents have failed.
         """
         if self._is_closed():
             return None
-        not_yet: list[PlannedRun] = []
+        postponed: list[PlannedRun] = []
         startable: PlannedRun | None = None
         while self._waiting and startable is None:
             run = self._waiting.popleft()
-            # A run that was started before may be started again beyond the limit: it is counted already.
+            # A run that was started before may be started again at the limit, because it is counted already.
             if run.spec.run_id not in self._started and self._is_at_limit():
-                not_yet.append(run)
+                postponed.append(run)
                 continue
             parent = run.spec.parent
             parent_state = self._states.get(parent, "failed") if parent is not None else "done"
             if parent_state == "failed":
-                self._fail(run, self._next_attempt(run), f"its parent {parent} failed", line)
+                self._fail(run, self._find_next_attempt(run), f"its parent {parent} failed", line)
             elif parent_state != "done":
-                not_yet.append(run)
+                postponed.append(run)
             elif self._is_open(run) and self._provide_weights(run, line):
                 startable = run
-        self._waiting.extendleft(reversed(not_yet))
+        self._waiting.extendleft(reversed(postponed))
         return startable
 
     def _is_at_limit(self) -> bool:
@@ -162,7 +165,7 @@ class Loop:
         state = run.state()
         if state == "running" and self._is_adoptable(run.directory):
             return True
-        if state in ("running", "done") or (state == "failed" and run_id not in self._retried):
+        if state in ("running", "done") or (state == "failed" and run_id not in self._to_retry):
             self._states[run_id] = state
             return False
         return True
@@ -170,12 +173,13 @@ class Loop:
     def _provide_weights(self, run: PlannedRun, line: SweepLine) -> bool:
         """Provide the parent's weights to a run; return whether it has them, and mark it as failed otherwise."""
         parent = self._runs.get(run.spec.parent or "")
-        if parent is None or run.spec.window is None:  # in a cluster's job, the weights came with the run
+        # In a job of a cluster the parent is no run of the loop: its weights were provided before the submission.
+        if parent is None or run.spec.window is None:
             return True
         try:
             provide_parent_weights(parent, run)
         except RunError as error:
-            self._fail(run, self._next_attempt(run), str(error), line)
+            self._fail(run, self._find_next_attempt(run), str(error), line)
             return False
         return True
 
@@ -195,77 +199,77 @@ class Loop:
             run.directory,
             study,
             data,
-            self._next_attempt(run),
+            self._find_next_attempt(run),
             provenance,
             alone=self._alone.get(run.spec.run_id),
             seconds=None if self._pace is None else self._pace * run.examples,
         )
 
-    def _next_attempt(self, run: PlannedRun) -> int:
+    def _find_next_attempt(self, run: PlannedRun) -> int:
         """Return the number of the next attempt at a run, counted from 1 over all sweeps."""
         status = RunDirectory(run.directory).status()
         return 1 if status is None else status.attempt + 1
 
-    def _handle_end(self, ended: JobEnd, line: SweepLine, remaining: RemainingTime) -> None:
+    def _handle_end(self, job_end: JobEnd, line: SweepLine, remaining: RemainingTime) -> None:
         """Record how a job ended, and put its run back into the queue if it is to be tried again.
 
         Args:
-            ended: the job and its outcome.
+            job_end: the job and its outcome.
             line: prints messages.
             remaining: estimate that learns from runs trained to their end.
         """
-        run_id = ended.job.spec.run_id
+        run_id = job_end.job.spec.run_id
         run = self._runs[run_id]
         del self._running[run_id]
-        self.slot_seconds += ended.seconds
-        match ended.outcome:
+        self.slot_seconds += job_end.seconds
+        match job_end.outcome:
             case "done":
                 self._states[run_id] = "done"
                 self.trained.append(run)
-                remaining.add_finished(run.examples, ended.seconds)
+                remaining.add_finished(run.examples, job_end.seconds)
             case "elsewhere":
                 self._states[run_id] = "running"
             case "queued":
                 self._states[run_id] = "queued"
             case "interrupted" if not self._is_closed():
                 self._tries[run_id] -= 1  # it stopped on request, so this try does not count
-                line.print_message(f"{run_id}: {ended.message}; it continues")
+                line.print_message(f"{run_id}: {job_end.message}; it continues")
                 self._waiting.appendleft(run)
             case "cancelled":
-                line.print_message(f"{run_id}: {ended.message}; it is left for the next sweep")
+                line.print_message(f"{run_id}: {job_end.message}; it is left for the next sweep")
                 self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
             case "full":
                 self._states[run_id] = "pending"
                 self.disk_full = True
-                line.print_message(f"{run_id}: {ended.message}")
-            case "memory" if ended.crowded and not self._is_closed():
-                self._retry_alone(ended, run, "device", line)
+                line.print_message(f"{run_id}: {job_end.message}")
+            case "memory" if job_end.crowded and not self._is_closed():
+                self._retry_alone(job_end, run, "device", line)
             case "killed" if self._may_retry(run_id):
-                self._retry_alone(ended, run, "machine", line)
+                self._retry_alone(job_end, run, "machine", line)
             case "died" if self._may_retry(run_id):
-                line.print_message(f"{run_id}: {ended.message}; it is tried again")
+                line.print_message(f"{run_id}: {job_end.message}; it is tried again")
                 self._waiting.appendleft(run)
             case _:
                 tries = self._tries[run_id]
-                times = f" (tried {tries} times)" if ended.outcome in ("died", "killed") and tries > 1 else ""
-                self._fail(run, ended.job.attempt, ended.message + times, line)
+                times = f" (tried {tries} times)" if job_end.outcome in ("died", "killed") and tries > 1 else ""
+                self._fail(run, job_end.job.attempt, job_end.message + times, line)
 
-    def _retry_alone(self, ended: JobEnd, run: PlannedRun, alone: AloneScope, line: SweepLine) -> None:
-        """Put a run that may lack memory because of other runs at the front of the queue, to be tried alone.
+    def _retry_alone(self, job_end: JobEnd, run: PlannedRun, alone: AloneScope, line: SweepLine) -> None:
+        """Put a run at the front of the queue, to be tried alone, because other runs may have taken its memory.
 
         Args:
-            ended: the job that ran out of memory.
+            job_end: the job that ran out of memory.
             run: its run.
             alone: where no other run may run during the next try.
             line: prints the message.
         """
         run_id = run.spec.run_id
-        line.print_message(f"{run_id}: {ended.message}; it is tried again, alone")
+        line.print_message(f"{run_id}: {job_end.message}; it is tried again, alone")
         # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
         with suppress(WriteError):
-            RunDirectory(run.directory).record_end("pending", ended.job.attempt)
+            RunDirectory(run.directory).record_end("pending", job_end.job.attempt)
         self._alone[run_id] = alone
         self._waiting.appendleft(run)
 
@@ -277,7 +281,7 @@ class Loop:
         return self.disk_full or (self._fail_fast and bool(self.failures))
 
     def _fail(self, run: PlannedRun, attempt: int, reason: str, line: SweepLine) -> None:
-        """Mark a run as failed and print why, unless another process has taken it meanwhile.
+        """Mark a run as failed and print the reason, unless another process has started it meanwhile.
 
         Args:
             run: the run that cannot be finished; its worker may have marked it already.
@@ -290,7 +294,7 @@ class Loop:
         if state in ("pending", "queued", "stale"):
             try:
                 state = "failed" if directory.record_end("failed", attempt, reason) else directory.state()
-            except WriteError:  # a failure for this sweep; the next one finds the run as it was
+            except WriteError:  # failed for this sweep; the next sweep finds the run as it was
                 state = "failed"
         self._states[run.spec.run_id] = state
         if state == "failed":
@@ -305,7 +309,7 @@ class Loop:
             line: shows that the sweep is stopping.
             remaining: estimate for the live line.
         """
-        self._show(line, remaining, stopping=True)
+        self._update_line(line, remaining, stopping=True)
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
         for job in executor.stop():
             self._record_stop(job, line)
@@ -325,7 +329,7 @@ class Loop:
         if directory.state() == "done":
             self.trained.append(run)
 
-    def _show(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:
+    def _update_line(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:
         """Update the live line.
 
         Args:

@@ -1,6 +1,6 @@
-"""Weights of parents: each run that starts from a parent's weights gets them into its own directory.
+"""Weights of parents, which are linked or copied into the directories of the runs that start from them.
 
-A run's directory is all that a cluster's job needs to see of it.
+So a job of a cluster needs only the directory of its run.
 """
 
 import os
@@ -47,9 +47,9 @@ def find_weightless(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 
     They were trained before these runs were planned, so that they did not keep their weights.
     """
-    by_id = {run.spec.run_id: run for run in runs}
-    needed = {run.spec.parent for run in runs if run.spec.window is not None and not is_done(run.directory)}
-    parents = [by_id[run_id] for run_id in by_id if run_id in needed]
+    unfinished = [run for run in runs if run.spec.window is not None and not is_done(run.directory)]
+    needed = {run.spec.parent for run in unfinished}
+    parents = [run for run in runs if run.spec.run_id in needed]
     return [run for run in parents if is_done(run.directory) and not (run.directory / WEIGHTS).is_file()]
 
 
@@ -76,7 +76,7 @@ def set_weightless_aside(runs: Sequence[PlannedRun]) -> Iterator[str]:
 
 
 def _link_or_copy(file: Path, target: Path) -> None:
-    with suppress(OSError):
+    with suppress(OSError):  # the target does not exist yet
         if target.stat().st_size == file.stat().st_size:
             return
     # Under a temporary name first, so that another process never reads half a copy.

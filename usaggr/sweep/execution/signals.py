@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM while a sweep runs: the first signal requests a stop, the second ends the process at once.
+"""Handlers of Ctrl-C and SIGTERM during a sweep: the first signal requests a stop, the second ends the process at once.
 
-After the first, runs have `executor.grace` seconds to write a checkpoint. After the second they have none. Signals
-within a second of the first count as the first: a terminal and a wrapper script may both send one.
+After the first signal, runs have `executor.grace` seconds to write a checkpoint. A signal within a second of the first
+one is not counted, because a terminal and a wrapper script may both send one.
 """
 
 import os
@@ -26,7 +26,7 @@ class Interruption:
 
 
 @contextmanager
-def interruptible(
+def handle_interrupts(
     before_exit: Callable[[], None], on_request: Callable[[], None] = lambda: None
 ) -> Iterator[Interruption]:
     """Handle SIGINT and SIGTERM within the context, in the main thread; in other threads, do nothing.
@@ -44,7 +44,7 @@ def interruptible(
 
     stop_signals = StopSignals()
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if stop_signals.is_second_request():
             before_exit()
             # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
@@ -53,7 +53,7 @@ def interruptible(
             interruption.is_requested = True
             on_request()
 
-    previous = {number: signal.signal(number, ask) for number in _SIGNALS}
+    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield interruption
     finally:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as LiveLine
 
 _SECONDS_BETWEEN_LINES = 300.0
-"""Seconds between two lines without a terminal, a pace for the log of a job of many hours."""
+"""Seconds between two lines without a terminal; the log of a job of many hours stays short."""
 
 
 class RemainingTime:
@@ -37,11 +37,11 @@ class RemainingTime:
             return None
         seconds_per_example = self._seconds / self._examples
         # A run that exceeds its estimate counts as almost finished, not as negative work.
-        left = [max(examples * seconds_per_example - since, 0.0) for examples, since in running]
-        left += [examples * seconds_per_example for examples in waiting]
-        work = sum(left)
+        seconds_left = [max(examples * seconds_per_example - since, 0.0) for examples, since in running]
+        seconds_left += [examples * seconds_per_example for examples in waiting]
+        work = sum(seconds_left)
         # A run is never shared between workers, so the sweep takes at least as long as its longest run.
-        longest = max(left, default=0.0)
+        longest = max(seconds_left, default=0.0)
         return max(work / max(min(self._slots, len(waiting) + len(running)), 1), longest)
 
 
@@ -76,7 +76,7 @@ class SweepLine:
             failed: Number of failed runs.
             running: Number of runs in training.
             remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
-            stopping: Whether the sweep has asked its runs to stop.
+            stopping: True if the sweep has asked its runs to stop.
         """
         now = time.monotonic()
         if self._line is None and now - self._printed < _SECONDS_BETWEEN_LINES:
@@ -106,7 +106,7 @@ def format_status(
         running: Number of runs in training.
         elapsed: Seconds since the sweep started.
         remaining: Estimated seconds until all runs are done; None if there is no estimate yet.
-        stopping: Whether the sweep has asked its runs to stop.
+        stopping: True if the sweep has asked its runs to stop.
     """
     parts = [f"[bold]{finished}/{total} done[/]"]
     if failed:

@@ -1,6 +1,6 @@
-"""Time of the steps of a sweep: a row in the study's sweeps.csv for each invocation that trained something.
+"""Times of the steps of a sweep: a row in the study's sweeps.csv for each invocation that trained at least one run.
 
-The seconds of a run are in its own result.json. These are the seconds of planning, preparation and the report as well.
+The row includes planning, preparation and the report. The training time of each run is in its own result.json.
 """
 
 import csv
@@ -82,7 +82,7 @@ class SweepClock:
 
 
 def _append(path: Path, row: dict[str, object]) -> None:
-    # One write of complete lines: a sweep that is killed leaves no half row.
+    # Complete lines in one write, so that a sweep that is killed leaves no partial row.
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     try:

@@ -1,6 +1,6 @@
-"""Cleaning of a study's directory: unplanned runs, weights that are not needed, and leftovers of dead processes.
+"""Removal of files in a study's directory: unplanned runs, weights without a use, and leftovers of dead processes.
 
-Results of planned runs are never removed, nor anything outside the directory.
+Results of planned runs and files outside the directory are never removed.
 """
 
 import os
@@ -22,7 +22,7 @@ from usaggr.results.run_settings import stored_fingerprint
 
 Kind = Literal["unplanned run", "weights", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")
-"""Names of temporary files, which a killed process has not renamed."""
+"""Names of temporary files; such a file remains if a process is killed before it renames the file."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Removable:
 def list_removable(directory: Path) -> list[Removable]:
     """List everything that can be removed, in the order of runs.
 
-    * Runs that plan.csv does not list, unless a process is training them.
+    * Runs that plan.csv does not list (unplanned runs), unless a process is training them.
     * Weights of finished planned runs, unless an unfinished planned run starts from them.
     * Temporary files of processes that have ended.
 
@@ -50,26 +50,31 @@ def list_removable(directory: Path) -> list[Removable]:
         RunError: there is no readable plan.csv, so that it is unknown which runs are planned.
     """
     plan_rows = read_plan(directory)
-    planned = {row.fingerprint for row in plan_rows}
-    names = {row.run_id for row in plan_rows}
+    planned_fingerprints = {row.fingerprint for row in plan_rows}
+    planned_names = {row.run_id for row in plan_rows}
     paths = find_runs(directory)
     finished = {fingerprint for fingerprint, path in paths.items() if is_done(path)}
-    # A run's name ends in the first eight digits of its fingerprint.
-    needed = {row.parent[-8:] for row in plan_rows if row.parent and row.fingerprint not in finished}
-    items = [_make_item("leftover", path, directory) for path in _list_temporary(directory)]
+    # A run's name ends in the first eight digits of its fingerprint; `parent` is the name of a run.
+    parent_digits = {row.parent[-8:] for row in plan_rows if row.parent and row.fingerprint not in finished}
+    items = [_measure("leftover", path, directory) for path in _list_temporary(directory)]
     for path in run_directories(directory):
         fingerprint = stored_fingerprint(path)
         if path.is_symlink() or (fingerprint is None and not (path / contract.STATUS).exists()):
-            continue  # not made by a sweep
-        is_planned = path.name in names if fingerprint is None else fingerprint in planned
+            continue  # not written by a sweep
+        is_planned = path.name in planned_names if fingerprint is None else fingerprint in planned_fingerprints
         if RunDirectory(path).state() == "running":
             continue
         if not is_planned:
-            items.append(_make_item("unplanned run", path, directory))
+            items.append(_measure("unplanned run", path, directory))
             continue
-        items += [_make_item("leftover", file, directory) for file in _list_temporary(path)]
-        if fingerprint in finished and fingerprint[:8] not in needed and is_done(path) and (path / "weights").is_dir():
-            items.append(_make_item("weights", path / "weights", directory))
+        items += [_measure("leftover", file, directory) for file in _list_temporary(path)]
+        if (
+            fingerprint in finished
+            and fingerprint[:8] not in parent_digits
+            and is_done(path)
+            and (path / "weights").is_dir()
+        ):
+            items.append(_measure("weights", path / "weights", directory))
     return items
 
 
@@ -119,7 +124,7 @@ def _remove(item: Removable) -> bool:
             return not item.path.exists()
 
 
-def _make_item(kind: Kind, path: Path, directory: Path) -> Removable:
+def _measure(kind: Kind, path: Path, directory: Path) -> Removable:
     """Return an item with its size.
 
     Args:
@@ -134,7 +139,7 @@ def _make_item(kind: Kind, path: Path, directory: Path) -> Removable:
 
 def _list_temporary(folder: Path) -> Iterator[Path]:
     """Yield the temporary files of a folder that no living process can be writing."""
-    before = time.time() - STALE_SECONDS  # a temporary file normally exists for milliseconds
+    latest_time = time.time() - STALE_SECONDS  # a temporary file normally exists for milliseconds
     for path in sorted(folder.iterdir()):
-        if _TEMPORARY.match(path.name) and path.is_file() and path.lstat().st_mtime < before:
+        if _TEMPORARY.match(path.name) and path.is_file() and path.lstat().st_mtime < latest_time:
             yield path

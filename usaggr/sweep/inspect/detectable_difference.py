@@ -1,7 +1,8 @@
-"""The smallest difference that a study can detect on each task, computed before it is run.
+"""The smallest difference from the reference that a study can detect on each task, computed before it is run.
 
 The spread over seeds is measured on finished runs, if there are any, or else assumed in conf/report. The spread over
 test subjects is always assumed (for AUC, from the classes in the test set), because a plan reads no predictions.
+docs/glossary.md defines component, cell, family and margin.
 """
 
 from dataclasses import dataclass
@@ -31,29 +32,29 @@ _CORRELATION = 0.5
 
 @dataclass(frozen=True)
 class DetectableDifference:
-    """Differences of a task's main metric that the planned seeds and test subjects can decide."""
+    """Smallest differences of a task's main metric that the planned seeds and test subjects can detect."""
 
     task: str
     metric: Metric
     subjects: int
     """Number of components in the test set: samples of one subject or image count once."""
     family: int
-    """Number of tasks that are tested together: Holm's first level is .05 / family."""
+    """Number of tasks whose tests Holm's method adjusts together; its first level is .05 / family."""
     margin: float
     """Margin in units of the metric; for metrics whose best value is 0, a fraction of the reference's mean.
 
-    `smallest` and `alone` have the same unit.
+    `corrected` and `uncorrected` have the same unit.
     """
-    smallest: float
+    corrected: float
     """True difference that is detected with 80 % power at Holm's first level; NaN with a reason.
 
-    A margin of this size is decided with the same power if there is no difference.
+    If there is no difference, a margin of this size yields the verdict "no loss" with the same power.
     """
-    alone: float
-    """True difference that is detected with 80 % power at level .05, for the task alone."""
+    uncorrected: float
+    """True difference that is detected with 80 % power at level .05, without adjustment for other tasks."""
     seeds: int | None
-    """Number of seeds that decide the margin at Holm's first level; None if more test subjects are needed."""
-    measured: bool
+    """Number of seeds that suffice to test the margin at Holm's first level; None if more test subjects are needed."""
+    is_measured: bool
     """True if the spread over seeds is measured on finished runs."""
     reason: str = ""
     """Reason why there will be no verdict; empty otherwise."""
@@ -61,53 +62,55 @@ class DetectableDifference:
 
 def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ...]:
     """Return one entry for each task that any grouping compares with the reference, sorted by id."""
-    report, compared = plan.study.report, _compared_groupings(plan)
-    scores, test_sets = read_finished_scores(plan), _test_sets(plan)
+    report, compared = plan.study.report, _find_compared_groupings(plan)
+    scores, test_sets = read_finished_scores(plan), _collect_test_sets(plan)
     metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
     subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
     reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
-    sizes = {
-        grouping: sum(grouping in differing and not reasons[task_id] for task_id, differing in compared.items())
-        for grouping in plan.groupings
-    }
+    # Holm's family of a grouping: the tasks on which it is compared and that will get a verdict.
+    tested = {task_id: groupings for task_id, groupings in compared.items() if not reasons[task_id]}
+    family_sizes = {name: sum(name in groupings for groupings in tested.values()) for name in plan.groupings}
     inputs = []
     for task_id, groupings in compared.items():
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
         spread = measure_seed_spread(plan, task_id, groupings, scores, metric)
-        blocks = len({find_stage(plan, grouping, task_id) for grouping in groupings})
+        n_models = len({find_stage(plan, grouping, task_id) for grouping in groupings})
         # Cells that share the reference's runs are correlated, so they add fewer degrees of freedom.
-        cells = len(plan.study.scales) * blocks / (1 + (blocks - 1) * SHARED)
+        cells = len(plan.study.scales) * n_models / (1 + (n_models - 1) * SHARED)
         task_input = _Input(
             task_id,
             metric,
             subjects=int(np.unique(components).size),
-            family=max(1, *(sizes[grouping] for grouping in groupings)),
+            family=max(1, *(family_sizes[grouping] for grouping in groupings)),
             seed_sd=spread.seed_sd if spread else report.assumed_seed_sd,
-            subject_sd=_subject_sd(report, metric, labels, components, spread),
-            pooled=cells if spread is None or spread.alike else 1.0,
-            measured=spread is not None,
+            subject_sd=_estimate_subject_sd(report, metric, labels, components, spread),
+            pooled_cells=cells if spread is None or spread.is_homogeneous else 1.0,
+            is_measured=spread is not None,
             reason=reasons[task_id],
         )
         inputs.append(task_input)
-    return _solve(inputs, report, len(plan.study.seeds))
+    return _solve_all(inputs, report, len(plan.study.seeds))
 
 
 @dataclass(frozen=True)
 class _Input:
-    """A task's inputs of the power computation; see `DetectableDifference` and `statistics.power`."""
+    """A task's inputs of the power computation; other fields as in `DetectableDifference`."""
 
     task: str
     metric: Metric
     subjects: int
     family: int
     seed_sd: float
+    """Standard deviation over seeds of a difference."""
     subject_sd: float
-    pooled: float
-    measured: bool
+    """Standard deviation over subjects of a difference."""
+    pooled_cells: float
+    """Number of independent cells whose variance over seeds is pooled; a fraction if cells share runs."""
+    is_measured: bool
     reason: str
 
 
-def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[DetectableDifference, ...]:
+def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[DetectableDifference, ...]:
     """Compute the detectable differences of all tasks at once, because one call with arrays is much faster.
 
     Args:
@@ -119,32 +122,32 @@ def _solve(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[Dete
         return ()
     seed_sd, subject_sd = np.array([i.seed_sd for i in inputs]), np.array([i.subject_sd for i in inputs])
     # At least 2, so that a task without a verdict, whose result is discarded, does not divide by 0.
-    subjects, pooled = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.pooled for i in inputs])
+    subjects, pooled = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.pooled_cells for i in inputs])
     level = ALPHA / np.array([i.family for i in inputs])
     margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])
-    smallest, alone = (
+    corrected, uncorrected = (
         smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, pooled=pooled) for alpha in (level, ALPHA)
     )
-    needed = seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
+    needed_seeds = seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
     return tuple(
         DetectableDifference(
-            row.task,
-            row.metric,
-            row.subjects,
-            row.family,
-            float(margin[i]),
-            np.nan if row.reason else float(smallest[i]),
-            np.nan if row.reason else float(alone[i]),
-            None if row.reason or np.isnan(needed[i]) else int(needed[i]),
-            row.measured,
-            row.reason,
+            task=row.task,
+            metric=row.metric,
+            subjects=row.subjects,
+            family=row.family,
+            margin=float(margin[i]),
+            corrected=np.nan if row.reason else float(corrected[i]),
+            uncorrected=np.nan if row.reason else float(uncorrected[i]),
+            seeds=None if row.reason or np.isnan(needed_seeds[i]) else int(needed_seeds[i]),
+            is_measured=row.is_measured,
+            reason=row.reason,
         )
         for i, row in enumerate(inputs)
     )
 
 
-def _compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return, by task, the groupings under which its run is not that of the reference."""
+def _find_compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return, by task, the groupings whose model of the task is another run than the reference's."""
     compared = {}
     for task_id in sorted(task for block in plan.groupings[plan.study.reference].blocks.values() for task in block):
         reference = find_stage(plan, plan.study.reference, task_id)
@@ -154,8 +157,8 @@ def _compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
     return compared
 
 
-def _test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
-    """Return the classes and components of each task's test samples."""
+def _collect_test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
+    """Return the classes and the component numbers of each task's test samples, each as an array of shape (N,)."""
     test_sets: dict[str, tuple[list[int], list[int]]] = {task: ([], []) for task in plan.manifest.dataset.tasks}
     split, numbers = plan.manifest.split, dict[object, int]()
     for sample, component, subset in zip(plan.manifest.dataset.samples, split.components, split.subsets, strict=True):
@@ -169,14 +172,14 @@ def _test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
     }
 
 
-def _subject_sd(
+def _estimate_subject_sd(
     report: ReportConfig,
     metric: Metric,
     labels: Integers,
     components: Integers,
     spread: SeedSpread | None,
 ) -> float:
-    """Return the standard deviation of a difference over subjects: assumed, or for AUC from its classes.
+    """Return the standard deviation of a difference over subjects: assumed, or for AUC computed from its classes.
 
     The difference of two correlated AUCs has 2 (1 - correlation) times the variance of one.
 
@@ -189,19 +192,20 @@ def _subject_sd(
     """
     if metric.name != "auc":
         return report.assumed_subject_sd
-    area = float(np.clip(spread.reference if spread else ASSUMED_AUC, *_AUC_RANGE))
+    auc = float(np.clip(spread.reference if spread else ASSUMED_AUC, *_AUC_RANGE))
     variances = []
     for label in np.unique(labels):
-        inside = labels == label
-        positives, negatives = np.unique(components[inside]).size, np.unique(components[~inside]).size
+        is_label = labels == label
+        positives, negatives = np.unique(components[is_label]).size, np.unique(components[~is_label]).size
         if positives and negatives:
-            variances.append(auc_variance(area, positives, negatives))
+            variances.append(auc_variance(auc, positives, negatives))
     if not variances:
         return report.assumed_subject_sd
-    classes = len(variances)
+    n_classes = len(variances)
     variance = variances[0]  # with two classes, both AUCs are equal
-    if classes > 2:
-        variance = float(np.mean(variances)) * (1 + (classes - 1) * _CORRELATION) / classes
+    if n_classes > 2:
+        # Variance of the mean of equally correlated AUCs.
+        variance = float(np.mean(variances)) * (1 + (n_classes - 1) * _CORRELATION) / n_classes
     return float(np.sqrt(2 * (1 - _CORRELATION) * variance * np.unique(components).size))
 
 

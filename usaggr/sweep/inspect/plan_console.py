@@ -21,10 +21,10 @@ from usaggr.sweep.inspect.detectable_difference import DetectableDifference, com
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
-LISTED = 200
-"""Largest number of runs that are listed one by one; more are summed."""
+MAX_LISTED_RUNS = 200
+"""Largest number of runs that are listed one by one; more runs are summed."""
 _NUMBERS = ("tasks", "training samples", "examples")
-"""Columns of the table of runs that contain numbers."""
+"""Columns of the table of runs that contain numbers, which are aligned to the right."""
 STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "stale": "yellow"}
 STATE_STYLES |= {"queued": "blue", "pending": ""}
 
@@ -33,8 +33,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     """Print tables of tasks and runs, or of sums of many runs, then the remaining work."""
     console.print(_make_task_table(plan))
     states = [run.state() for run in plan.runs]
-    console.print(_make_run_table(plan, states) if len(plan.runs) <= LISTED else _make_sum_table(plan, states))
-    if len(plan.runs) > LISTED:
+    console.print(_make_run_table(plan, states) if len(plan.runs) <= MAX_LISTED_RUNS else _make_sum_table(plan, states))
+    if len(plan.runs) > MAX_LISTED_RUNS:
         console.print(
             f"each run by name: {plan.directory / contract.PLAN}, which a sweep writes",
             markup=False,
@@ -151,14 +151,14 @@ def print_detectable_differences(tasks: Sequence[DetectableDifference], study: S
     for column in ("components", "corrected", "alone", "margin", "seeds"):
         table.add_column(column, justify="right", overflow="fold")
     for task in tasks:
-        sizes = [_format_size(value, task) for value in (task.smallest, task.alone, task.margin)]
+        sizes = [_format_size(value, task) for value in (task.corrected, task.uncorrected, task.margin)]
         table.add_row(task.task, task.metric.name, str(task.subjects), *sizes, str(task.seeds or "-"))
     console.print(table)
-    for line in _explain(tasks, study, seeds):
+    for line in _explain_table(tasks, study, seeds):
         console.print(line, highlight=False)
 
 
-def _explain(tasks: Sequence[DetectableDifference], study: StudyConfig, seeds: str) -> Iterator[str]:
+def _explain_table(tasks: Sequence[DetectableDifference], study: StudyConfig, seeds: str) -> Iterator[str]:
     """Yield lines about the margins, the columns and the assumptions of the table.
 
     Args:
@@ -166,14 +166,14 @@ def _explain(tasks: Sequence[DetectableDifference], study: StudyConfig, seeds: s
         study: the study.
         seeds: number of seeds as text.
     """
-    judged = [task for task in tasks if not task.reason]
-    undecidable = [task for task in judged if task.smallest > task.margin]
-    helpful = [task.seeds for task in undecidable if task.seeds is not None]
-    text = f"with {seeds} the margin can be tested on {len(judged) - len(undecidable)} of {len(tasks)} tasks"
-    if helpful:
-        text += f", with about {max(helpful)} on {len(helpful)} more"
-    if len(helpful) < len(undecidable):
-        text += f"; {len(undecidable) - len(helpful)} need more test patients, more seeds will not help"
+    tested = [task for task in tasks if not task.reason]
+    undetectable = [task for task in tested if task.corrected > task.margin]
+    needed_seeds = [task.seeds for task in undetectable if task.seeds is not None]
+    text = f"with {seeds} the margin can be tested on {len(tested) - len(undetectable)} of {len(tasks)} tasks"
+    if needed_seeds:
+        text += f", with about {max(needed_seeds)} on {len(needed_seeds)} more"
+    if len(needed_seeds) < len(undetectable):
+        text += f"; {len(undetectable) - len(needed_seeds)} need more test patients, more seeds will not help"
     yield text
     for reason in sorted({task.reason for task in tasks} - {""}):
         yield f"no verdict on {', '.join(task.task for task in tasks if task.reason == reason)}: {reason}"
@@ -187,11 +187,11 @@ def _explain(tasks: Sequence[DetectableDifference], study: StudyConfig, seeds: s
     assumptions = [
         f"{study.report.assumed_subject_sd:g} over subjects (report.assumed_subject_sd; AUC: by its classes)"
     ]
-    measured = sum(task.measured for task in tasks)
-    if measured < len(tasks):
+    n_measured = sum(task.is_measured for task in tasks)
+    if n_measured < len(tasks):
         assumptions.insert(0, f"{study.report.assumed_seed_sd:g} over seeds (report.assumed_seed_sd)")
-    if measured:
-        yield f"spread over seeds measured on the finished runs of {measured} of {len(tasks)} tasks"
+    if n_measured:
+        yield f"spread over seeds measured on the finished runs of {n_measured} of {len(tasks)} tasks"
     yield f"assumed standard deviation of a difference: {', '.join(assumptions)}"
 
 
@@ -199,31 +199,31 @@ def describe_slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     """Return one line about the jobs that a sweep would submit, with their runs and their estimated cost."""
     from usaggr.sweep.executors.slurm.packing import assign_to_jobs, make_job_machine
 
-    left = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
-    if not left:
+    to_submit = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
+    if not to_submit:
         return "jobs of Slurm: none to submit"
     pace = estimate_pace(plan.runs)
-    planned = {run.spec.run_id for run in left}
-    # Each generation of a staged study is submitted once its parents are done.
-    later = [run for run in left if run.spec.parent in planned]
-    first = [run for run in left if run.spec.parent not in planned]
-    jobs = [
-        pack
-        for runs in (first, later)
-        for pack in assign_to_jobs(config, runs, [None if pace is None else pace * run.examples for run in runs])
-    ]
-    sizes = [len(pack) for pack in jobs]
+    to_submit_ids = {run.spec.run_id for run in to_submit}
+    # Second stages are submitted after their parents are done, so they are in other jobs than their parents.
+    first_stages = [run for run in to_submit if run.spec.parent not in to_submit_ids]
+    second_stages = [run for run in to_submit if run.spec.parent in to_submit_ids]
+    sizes: list[int] = []
+    for runs in (first_stages, second_stages):
+        seconds = [None if pace is None else pace * run.examples for run in runs]
+        sizes += [len(runs_of_job) for runs_of_job in assign_to_jobs(config, runs, seconds)]
     runs_each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-    head = f"jobs of Slurm: {len(jobs)} of {runs_each} runs, {config.cpus} cores and {config.gpus} GPUs each"
+    head = f"jobs of Slurm: {len(sizes)} of {runs_each} runs, {config.cpus} cores and {config.gpus} GPUs each"
     if pace is None:
         return f"{head}; core-hours: estimated after the first run (at most {config.time} minutes a job)"
     workers = make_job_machine(config).workers or 1
-    hours = sum(run.examples for run in left) * pace / workers / 3600
-    gpus = f" and {_hours(hours * config.gpus)} GPU-hours" if config.gpus else ""
-    return f"{head}; about {_hours(hours * config.cpus)} core-hours{gpus}, if runs take as long as the finished ones"
+    hours = sum(run.examples for run in to_submit) * pace / workers / 3600
+    cost = f"about {_format_hours(hours * config.cpus)} core-hours"
+    if config.gpus:
+        cost += f" and {_format_hours(hours * config.gpus)} GPU-hours"
+    return f"{head}; {cost}, if runs take as long as the finished ones"
 
 
-def _hours(value: float) -> str:
+def _format_hours(value: float) -> str:
     return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 

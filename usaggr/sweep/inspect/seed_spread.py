@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.metrics.names import Metric
@@ -14,7 +15,7 @@ from usaggr.sweep.planning.stages import Stage, make_stage
 from usaggr.sweep.planning.study_plan import Plan
 
 _FEWEST_DF = 2
-"""Smallest degrees of freedom with which finished runs show the spread over seeds."""
+"""Smallest degrees of freedom from which the spread over seeds is estimated."""
 
 Run = tuple[str, tuple[str, ...], float | int, int]
 """A run as grouping, block, scale and seed."""
@@ -30,8 +31,8 @@ class SeedSpread:
     """Standard deviation of a difference; for metrics whose best value is 0, as a fraction of the reference's mean."""
     reference: float
     """Mean score of the reference."""
-    alike: bool
-    """True if cells vary equally by seed, so that their variance is pooled."""
+    is_homogeneous: bool
+    """True if no test shows that cells vary differently over seeds, so that their variance is pooled."""
 
 
 def find_stage(plan: Plan, grouping: str, task_id: str) -> Stage:
@@ -53,8 +54,8 @@ def read_finished_scores(plan: Plan) -> Scores:
         if run.spec.variant == first and is_done(run.directory):
             try:
                 run_scores = RunDirectory(run.directory).result().scores
-            # A damaged result is reported by the sweep, which trains its run again; a plan does without it.
             except RunError:
+                # A plan ignores a damaged result: the sweep reports it and trains its run again.
                 continue
             for grouping in run.groupings:
                 scores[grouping, run.spec.tasks, run.spec.scale, run.spec.seed] = run_scores
@@ -76,36 +77,36 @@ def measure_seed_spread(
         metric: main metric of the task.
     """
     stages = {name: find_stage(plan, name, task_id) for name in (*groupings, plan.study.reference)}
-    distinct = {stages[name]: name for name in reversed(groupings)}  # one grouping per distinct run, the first
-    squares, df, families, means = [], [], [], []
+    # The first grouping of each distinct run. Reversed, because in a dictionary the last one of equal keys stays.
+    distinct = {stages[name]: name for name in reversed(groupings)}
+
+    def read_scores(grouping: str, scale: float | int) -> NDArray[np.float64]:
+        block = stages[grouping].block
+        return np.array([_read_score(scores, (grouping, block, scale, s), task_id, metric) for s in plan.study.seeds])
+
+    variances, df, families, means = [], [], [], []
     for number, scale in enumerate(plan.study.scales):
+        references = read_scores(plan.study.reference, scale)
         for grouping in reversed(distinct.values()):
-            values, references = (
-                np.array(
-                    [
-                        _score(scores, (name, stages[name].block, scale, seed), task_id, metric)
-                        for seed in plan.study.seeds
-                    ]
-                )
-                for name in (grouping, plan.study.reference)
-            )
+            values = read_scores(grouping, scale)
             is_pair = np.isfinite(values) & np.isfinite(references)
-            level = abs(float(references[is_pair].mean())) if is_pair.any() else 0.0
-            if is_pair.sum() < 2 or (metric.best == 0 and level == 0):
+            reference_mean = abs(float(references[is_pair].mean())) if is_pair.any() else 0.0
+            if is_pair.sum() < 2 or (metric.best == 0 and reference_mean == 0):
                 continue
-            unit = 1.0 if metric.best == 1.0 else level
-            squares.append(float(np.var((values - references)[is_pair] / unit, ddof=1)))
+            unit = 1.0 if metric.best == 1.0 else reference_mean
+            variances.append(float(np.var((values - references)[is_pair] / unit, ddof=1)))
             df.append(int(is_pair.sum()) - 1)
             families.append(number)
-            means.append(level)
+            means.append(reference_mean)
     if sum(df) < _FEWEST_DF:
         return None
-    homogeneity = pool(squares, df, families).p
+    homogeneity_p = pool(variances, df, families).p
+    seed_sd = float(np.sqrt(np.average(variances, weights=df)))
     # `not p <= LEVEL`, because p is NaN for a single cell, which has nothing to differ from.
-    return SeedSpread(float(np.sqrt(np.average(squares, weights=df))), float(np.mean(means)), not homogeneity <= LEVEL)
+    return SeedSpread(seed_sd, float(np.mean(means)), not homogeneity_p <= LEVEL)
 
 
-def _score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:
+def _read_score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:
     """Return a run's score; NaN if it is not finished or has no such score.
 
     Args:

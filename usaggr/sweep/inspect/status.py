@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STATES: tuple[State, ...] = ("done", "running", "queued", "failed", "stale", "pending")
-_OPEN: tuple[State, ...] = ("running", "queued", "stale", "pending")
-_LISTED = 100
-"""Largest number of runs in one state that are named."""
+_UNFINISHED: tuple[State, ...] = ("running", "queued", "stale", "pending")
+_MAX_LISTED = 100
+"""Largest number of runs in one state that are listed."""
 _WATCH_SECONDS = 2.0
 """Seconds between two updates with `--watch`."""
 _PATIENCE = 5.0
@@ -56,8 +56,8 @@ class SweepStatus:
     """Planned runs in the plan's order."""
     unplanned: tuple[Path, ...]
     """Directories of finished runs that are no longer in the plan."""
-    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Metrics that planned runs lack because an older version has scored them, by the run's name."""
+    missing_metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Metrics that planned runs do not have because an older version has scored them, by the run's name."""
 
     def count(self, state: State) -> int:
         """Return the number of planned runs in a state."""
@@ -81,29 +81,28 @@ def read_sweep_status(directory: Path) -> SweepStatus:
         planned.add(row.fingerprint)
         runs.append(_read_state(row.run_id, paths.get(row.fingerprint, directory / "runs" / row.run_id)))
     unplanned = tuple(path for fingerprint, path in paths.items() if fingerprint not in planned and is_done(path))
-    lacking = {
-        run.directory.name: absent for run in runs if run.state == "done" and (absent := _lacking(run.directory))
-    }
-    return SweepStatus(tuple(runs), unplanned, lacking)
+    finished = [run.directory for run in runs if run.state == "done"]
+    missing = {path.name: metrics for path in finished if (metrics := _find_missing_metrics(path))}
+    return SweepStatus(tuple(runs), unplanned, missing)
 
 
-def _lacking(directory: Path) -> tuple[str, ...]:
-    """Return the metrics that a finished run lacks for any of its tasks."""
+def _find_missing_metrics(directory: Path) -> tuple[str, ...]:
+    """Return the metrics that a finished run does not have for one of its tasks or more."""
     path = RunDirectory(directory).result_path
     try:
-        return _lacking_in(path, path.stat().st_mtime_ns)
+        return _read_missing_metrics(path, path.stat().st_mtime_ns)
     except OSError:
         return ()
 
 
 @lru_cache(maxsize=100_000)
-def _lacking_in(path: Path, mtime_ns: int) -> tuple[str, ...]:
+def _read_missing_metrics(path: Path, mtime_ns: int) -> tuple[str, ...]:
     """Return the missing metrics of a result; cached while it does not change, for `--watch`."""
     # `mtime_ns` is used by the cache alone: a result that is written again has another key.
     try:
         content = read_json(path, REPEAT)
         missing = missing_metrics(content["scores"], content.get("notes", {}))
-        return tuple(dict.fromkeys(name for absent in missing.values() for name in absent))
+        return tuple(dict.fromkeys(name for metrics in missing.values() for name in metrics))
     except (RunError, LookupError, TypeError, AttributeError):
         return ()  # a damaged result is named by the report
 
@@ -114,7 +113,7 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
     Args:
         directory: directory of the study.
         console: where to print.
-        watch: Updates the display until no run is unfinished, or until Ctrl-C.
+        watch: True updates the display until all runs are done or failed, or until Ctrl-C.
 
     Raises:
         RunError: there is no readable plan.csv.
@@ -132,7 +131,7 @@ def print_status(directory: Path, console: "Console", watch: bool = False) -> No
             while True:
                 live.update(Text("\n".join(describe_status(directory, status, queue))), refresh=True)
                 # Checked after the update, so that the final state stays on the screen.
-                if not any(status.count(state) for state in _OPEN):
+                if not any(status.count(state) for state in _UNFINISHED):
                     return
                 time.sleep(_WATCH_SECONDS)
                 status = read_sweep_status(directory)
@@ -146,22 +145,22 @@ def describe_status(directory: Path, status: SweepStatus, queue: SlurmQueue | No
     Args:
         directory: directory of the study.
         status: status of the study.
-        queue: Slurm's queue, which is asked about the jobs of queued runs. Default: the queue of this cluster.
+        queue: Slurm's queue, for the jobs of queued runs. Default: the queue of this cluster.
     """
     counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
     lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
     queued = status.list_runs("queued")
-    # Slurm is asked only about queued runs, because an answer can take seconds.
+    # Slurm is called only if runs are queued, because an answer can take seconds.
     lines += describe_queue(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
     details: tuple[tuple[State, Callable[[RunState], str]], ...] = (
-        ("running", lambda run: _owner(run) + _job_and_log(directory, run)),
-        ("failed", lambda run: run.reason + _job_and_log(directory, run)),
+        ("running", lambda run: _describe_owner(run) + _describe_job(directory, run)),
+        ("failed", lambda run: run.reason + _describe_job(directory, run)),
     )
     for state, describe_run in details:
         runs = status.list_runs(state)
-        lines += [f"  {state}: {run.directory.name}: {describe_run(run)}" for run in runs[:_LISTED]]
-        lines += [f"  and {len(runs) - _LISTED} more {state}"] if len(runs) > _LISTED else []
+        lines += [f"  {state}: {run.directory.name}: {describe_run(run)}" for run in runs[:_MAX_LISTED]]
+        lines += [f"  and {len(runs) - _MAX_LISTED} more {state}"] if len(runs) > _MAX_LISTED else []
     if status.count("failed"):
         lines.append(
             f"complete errors: {directory}/runs/<run>/log.txt; `usaggr sweep ... --retry-failed` trains them again"
@@ -170,20 +169,20 @@ def describe_status(directory: Path, status: SweepStatus, queue: SlurmQueue | No
         lines.append("stale: their processes have ended; the next `usaggr sweep` continues them")
     if status.unplanned:
         lines.append(f"unplanned: done, but no longer in the study; `usaggr clean {directory}` lists them")
-    if status.lacking:
-        lines += _lacking_lines(status.lacking)
+    if status.missing_metrics:
+        lines += _describe_missing_metrics(status.missing_metrics)
     return lines
 
 
-def _lacking_lines(lacking: dict[str, tuple[str, ...]]) -> list[str]:
-    """Return a line for each set of metrics that finished runs lack, and one that says what to do."""
+def _describe_missing_metrics(missing: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return a line for each set of metrics that finished runs do not have, and one with the remedy."""
     by_metrics: dict[tuple[str, ...], list[str]] = {}
-    for name, metrics in lacking.items():
+    for name, metrics in missing.items():
         by_metrics.setdefault(metrics, []).append(name)
     lines = []
     for metrics, names in by_metrics.items():
-        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-        lines.append(f"  scored without {', '.join(metrics)}: {', '.join(names[:_LISTED])}{more}")
+        more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+        lines.append(f"  scored without {', '.join(metrics)}: {', '.join(names[:_MAX_LISTED])}{more}")
     return [*lines, f"scored without: an older version did not have these metrics; {REMEDY}"]
 
 
@@ -202,8 +201,8 @@ def describe_queue(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
             # Slurm gives a useful reason only for jobs that wait.
             state = f"{entry.state}, {entry.reason}" if entry.state == "PENDING" else entry.state
         lines.append(f"  queued: {count} in {PREFIX}{job}{f': {state}' if state else ''}")
-    if len(lines) > _LISTED:
-        lines = [*lines[:_LISTED], f"  and {len(lines) - _LISTED} more jobs"]
+    if len(lines) > _MAX_LISTED:
+        lines = [*lines[:_MAX_LISTED], f"  and {len(lines) - _MAX_LISTED} more jobs"]
     if not queue.is_answering:
         lines.append("Slurm does not answer here: the queue is read from files alone")
     if n_gone:
@@ -211,14 +210,16 @@ def describe_queue(runs: Sequence[RunState], queue: SlurmQueue) -> list[str]:
     return lines
 
 
-def _owner(run: RunState) -> str:
+def _describe_owner(run: RunState) -> str:
+    """Return the attempt, duration, process and host of a running run."""
     if run.status is None:
         return ""
     since = format_duration(max(0.0, time.time() - (run.status.started or run.status.heartbeat)))
     return f"attempt {run.status.attempt}, for {since}, pid {run.status.pid} on {run.status.host}"
 
 
-def _job_and_log(directory: Path, run: RunState) -> str:
+def _describe_job(directory: Path, run: RunState) -> str:
+    """Return a run's job of Slurm and the job's log; empty without a job."""
     job = find_slurm_id(run.status)
     return "" if job is None else f"; {PREFIX}{job}, log: {make_log_path(directory, job)}"
 

@@ -9,7 +9,7 @@ from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
 
 PACKAGES = ("torchjd", "quadprog", "qpsolvers")
-"""Modules of the extra `torchjd`: the methods, and the solvers of the quadratic programs of upgrad."""
+"""Modules of the extra `torchjd`: the balancing methods, and the solvers that the method `upgrad` needs."""
 
 
 def check_balancing(training: TrainingConfig) -> None:

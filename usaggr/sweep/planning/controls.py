@@ -1,7 +1,7 @@
 """Controls: random groupings with the block sizes of another grouping.
 
-If a grouping by clinical group gains no more than random groupings of the same sizes, the number of tasks that share a
-model helps, and not the taxonomy.
+A grouping by clinical group may gain no more than random groupings of the same sizes. Then the number of tasks that
+share a model explains the gain, and the clinical taxonomy does not.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ _TRIES_PER_DRAW = 200
 def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterator[Grouping]:
     """Draw different random groupings of the same tasks in blocks of the same sizes as another grouping.
 
-    All partitions are equally likely, except that of `like`, which is never drawn. There are fewer than `config.draws`
-    groupings if the sizes allow no more. The draws depend on the tasks, the sizes and the seed alone. With more draws,
-    the first ones stay the same.
+    All partitions are equally likely, except that of `like`, which is never drawn. If the sizes allow fewer than
+    `config.draws` groupings, fewer are returned. The draws depend only on the tasks, the sizes and the seed. With more
+    draws, the first ones stay the same.
 
     Args:
         name: prefix of the names: `<name>_1`, `<name>_2`, ...
@@ -31,16 +31,16 @@ def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterato
     """
     tasks = sorted(task for block in like.blocks.values() for task in block)
     sizes = sorted((len(block) for block in like.blocks.values()), reverse=True)
-    random = make_generator("control", config.seed, *tasks, *sizes)
-    seen = {_partition(like.blocks.values())}
+    rng = make_generator("control", config.seed, *tasks, *sizes)
+    seen = {_make_partition(like.blocks.values())}
     for _ in range(config.draws * _TRIES_PER_DRAW):
-        order = [tasks[i] for i in random.permutation(len(tasks))]
+        order = [tasks[i] for i in rng.permutation(len(tasks))]
         ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
         blocks = [tuple(sorted(order[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
-        if _partition(blocks) in seen:
+        if _make_partition(blocks) in seen:
             continue
         number = len(seen)  # `seen` also holds the partition of `like`, so that numbers start at 1
-        seen.add(_partition(blocks))
+        seen.add(_make_partition(blocks))
         drawn_name = f"{name}_{number}"
         named_blocks = {f"{drawn_name}_{i}": block for i, block in enumerate(blocks, 1)}
         yield Grouping(drawn_name, named_blocks, control=name, like=like.name)
@@ -50,6 +50,6 @@ def draw_groupings(name: str, config: GroupingConfig, like: Grouping) -> Iterato
         raise ConfigError(f"grouping {name}: no other grouping has blocks of the sizes of {like.name}")
 
 
-def _partition(blocks: Iterable[Iterable[str]]) -> frozenset[frozenset[str]]:
-    """Return the partition without the names and the order of its blocks."""
+def _make_partition(blocks: Iterable[Iterable[str]]) -> frozenset[frozenset[str]]:
+    """Return a partition without the names and the order of its blocks, so that equal partitions compare equal."""
     return frozenset(frozenset(block) for block in blocks)

@@ -32,10 +32,10 @@ def compute_fingerprints(
 ) -> dict[tuple[Stage, Setting], str]:
     """Return the fingerprint of each stage under each variant, scale and seed.
 
-    The hashed lists of samples are long texts. Only those of one seed and scale are in memory at a time.
+    The hashed lists of samples are long texts, so only those of one seed and scale are in memory at a time.
 
     Args:
-        study: gives the variants' names, scales and seeds.
+        study: its variants, scales and seeds.
         manifest: content of the tasks and ranks of their training samples.
         stages: distinct stages of the study, parents before children.
         variants: applied variants.
@@ -53,7 +53,7 @@ def compute_fingerprints(
         ranked = {task_id: [quoted[sample_id] for sample_id in manifest.ranks[seed][task_id]] for task_id in tasks}
         for scale in study.scales:
             counts = {task_id: len(samples[task_id, scale, seed]) for task_id in tasks}
-            # Scales nest, so that a scale's list is the start of the ranking.
+            # Each scale takes the first samples of the ranking, so that a larger scale contains a smaller one.
             id_lists = {task_id: f"[{', '.join(ranked[task_id][: counts[task_id]])}]" for task_id in tasks}
             for stage in stages:
                 texts = {task_id: id_lists[task_id] for task_id in stage.block}

@@ -1,9 +1,12 @@
-"""Groupings: every aggregation strategy is a partition of the task set into named blocks.
+"""Groupings: partitions of a study's tasks into named blocks, each of which is trained as one model.
 
-A grouping is a small YAML file in `conf/grouping/`. It has `by:` an attribute of tasks, or `blocks:` that select tasks
-by id, organ, clinical group or type. Either way each task is in exactly one block. A control (`like:`) is several
-random groupings: see controls.py. A staged grouping (`parent:`) starts each block from the weights of another
-grouping's model: see stages.py.
+A grouping is a small YAML file in `conf/grouping/`. It has one of three keys:
+
+* `by:` an attribute of tasks, each of whose values becomes a block.
+* `blocks:` that select tasks by id, organ, clinical group or type.
+* `like:` another grouping, whose block sizes several random groupings get (a control, see controls.py).
+
+A staged grouping also has `parent:`. It starts each block from the weights of another grouping's model: see stages.py.
 """
 
 from collections import Counter
@@ -18,7 +21,10 @@ from usaggr.tasks import Task
 
 Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
 Budget = Literal["equal", "extra"]
-"""Examples of both stages together: `equal` to those of one stage, or with the second stage as an `extra`."""
+"""Training examples of both stages together.
+
+`equal`: as many as a run of one stage; `extra`: those of the second stage are added to a complete run.
+"""
 
 
 class Selector(BaseModel):
@@ -31,7 +37,7 @@ class Selector(BaseModel):
     type: str | None = None
 
     @model_validator(mode="after")
-    def _one_attribute(self) -> "Selector":
+    def _check_attributes(self) -> "Selector":
         if len(self.model_fields_set) != 1:
             raise ValueError("must have exactly one of organ, clinical_group, type")
         return self
@@ -59,14 +65,14 @@ class GroupingConfig(BaseModel):
     parent: str | None = None
     """Name of another grouping: each block starts from the weights of its model for the block's tasks."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Fraction of each task's stream before the second stage, which has the length of the remainder; with `parent`."""
+    """Fraction of each task's stream before the second stage; the second stage has the length of the remainder."""
     budget: Budget = "equal"
-    """Budget of both stages, with `parent`."""
+    """Training examples of both stages, with `parent`."""
     overrides: list[str] = []
-    """Overrides of the second stage, written as in a variant; with `parent`."""
+    """Configuration overrides of the second stage, such as training.learning_rate=1e-4; with `parent`."""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "GroupingConfig":
+    def _check_kind(self) -> "GroupingConfig":
         # An empty `blocks:` counts as absent.
         if sum((self.by is not None, bool(self.blocks), self.like is not None)) != 1:
             raise ValueError("must have exactly one of `by:` an attribute, `blocks:`, and `like:` another grouping")
@@ -144,10 +150,10 @@ def partition_tasks(
             for block, selectors in (config.blocks or {}).items()
         }
     occurrences = Counter(task_id for members in blocks.values() for task_id in members)
-    twice = [task_id for task_id, count in occurrences.items() if count > 1]
-    if twice:
-        holders = [block for block, members in blocks.items() if twice[0] in members]
-        raise ConfigError(f"grouping {name}: task {twice[0]} is in two blocks ({', '.join(holders)})")
+    repeated = [task_id for task_id, count in occurrences.items() if count > 1]
+    if repeated:
+        holders = [block for block, members in blocks.items() if repeated[0] in members]
+        raise ConfigError(f"grouping {name}: task {repeated[0]} is in two blocks ({', '.join(holders)})")
     missing = sorted(set(tasks) - set(occurrences))
     if missing:
         raise ConfigError(f"grouping {name}: no block holds {', '.join(missing)}; every task must be in one")

@@ -27,7 +27,7 @@ class PlannedRun:
 
     spec: RunSpec
     groupings: tuple[str, ...]
-    """All groupings that hold its block; empty for a first stage that is no result of its own."""
+    """All groupings with its block; empty for a first stage whose scores no grouping uses."""
     directory: Path
     study: StudyConfig
     """The study with the overrides of variant and stage. Runs that others start from keep their weights."""
@@ -73,7 +73,7 @@ def plan_runs(study: StudyConfig, manifest: Manifest, groupings: Mapping[str, Gr
     # One study object for all parents of a variant: a large plan has ten thousand runs.
     parent_studies = {key: _keep_weights(variant.study) for key, variant in variants.items()} if parents else {}
     run_ids: dict[str, str] = {}
-    # Equal tuples of grouping names are stored once, for the same reason.
+    # For the same reason, equal tuples of grouping names are stored once.
     interned: dict[tuple[str, ...], tuple[str, ...]] = {}
     for fingerprint, run in distinct.items():
         stage, setting = run.stage, run.setting

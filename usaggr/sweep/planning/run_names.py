@@ -1,4 +1,4 @@
-"""Names of blocks in the run ids and the plan: a block has one name, also if several groupings hold it."""
+"""Names of blocks in run ids and in the plan. A block has one name, also if it is in several groupings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def name_stages(groupings: Mapping[str, Grouping], stages: Mapping[str, Mapping[
     """
     unstaged = [grouping for grouping in groupings.values() if grouping.staging is None]
     parents = [grouping.staging.parent for grouping in groupings.values() if grouping.staging is not None]
-    # The study's own groupings come first, so that a parent outside the study renames none of its blocks.
+    # The study's groupings come first, so that a parent that is not in the study renames none of their blocks.
     block_names = _name_blocks([*unstaged, *parents])
     names: dict[Stage, str] = {}
     for grouping_name in groupings:

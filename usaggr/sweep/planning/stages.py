@@ -1,9 +1,11 @@
 """Stages of training: a staged grouping starts each block's model from another grouping's model.
 
-The second stage continues in each task's stream of training examples where the first one has stopped. There are two
-budgets. Under `equal`, the first stage is a run of its own over the start of each stream; both stages together see
-the examples of one complete run. Under `extra`, the first stage is the complete run of one stage, and the
-second stage sees further examples.
+A task's stream is its sequence of training examples. The second stage continues each stream where the first stage has
+stopped. There are two budgets:
+
+* `equal`: the first stage trains on the start of each stream, and both stages together on as many examples as a run of
+  one stage.
+* `extra`: the first stage is a complete run of one stage, and the second stage trains on further examples.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,9 +19,9 @@ from usaggr.errors import ConfigError
 from usaggr.sweep.planning.grouping import Grouping
 
 _CHANGEABLE = {"model": {"freeze", "dropout", "layer_decay"}, "data": set[str](), "metrics": set[str]()}
-"""Keys that a second stage may change, in sections where it may not change all keys."""
+"""Keys that a second stage may change, for the sections in which it may not change all keys."""
 _FIXED = {"budget", "min_examples", "sampling"}
-"""Keys of training that a second stage may not change: they set the lengths of streams, which both stages divide."""
+"""Keys of training that a second stage may not change, because both stages divide streams of the same length."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,10 @@ class Stage:
     block: tuple[str, ...]
     """Sorted task ids."""
     share: float | None = None
-    """Fraction of each stream, in (0, 1), at which a first stage ends. Of a second stage, 1 - share is its length.
-    None: the only stage, which takes the complete stream."""
+    """Fraction of each stream, in (0, 1), at which the first stage ends; the second stage has the length 1 - share.
+
+    None for the only stage, which trains on the complete stream.
+    """
     parent: "Stage | None" = None
     """First stage that a second stage starts from."""
     overrides: tuple[str, ...] = ()
@@ -67,8 +71,8 @@ class Stage:
     def compute_windows(self, training: TrainingConfig, n_train: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """Return the interval [start, end) of each task's stream that this stage trains on.
 
-        The sum of complete streams is what a run of one stage trains on under any `training.sampling`, which only
-        divides it differently among the tasks.
+        These are the lengths under `training.sampling=equal`. In a run of one stage, other kinds of sampling divide
+        the sum of all lengths differently among the tasks.
 
         Args:
             training: budget and smallest number of examples of a task.
@@ -121,7 +125,7 @@ def check_blocks(grouping: Grouping, parent: Grouping) -> None:
             )
 
 
-def second_stage_study(study: StudyConfig, variant_overrides: tuple[str, ...], grouping: Grouping) -> StudyConfig:
+def make_second_stage_study(study: StudyConfig, variant_overrides: tuple[str, ...], grouping: Grouping) -> StudyConfig:
     """Return the study of a grouping's second stage: with a variant's overrides, then the stage's own.
 
     Args:
@@ -143,14 +147,14 @@ def second_stage_study(study: StudyConfig, variant_overrides: tuple[str, ...], g
     except ConfigError as error:
         raise ConfigError("\n".join(f"{key}: {line}" for line in str(error).splitlines())) from error
     for section, changeable in _CHANGEABLE.items():
-        if forbidden := _changed_keys(getattr(first, section), getattr(second, section)) - changeable:
+        if forbidden := _find_changed_keys(getattr(first, section), getattr(second, section)) - changeable:
             raise ConfigError(f"{key}: {section}.{min(forbidden)}: a second stage may change {_describe_changeable()}")
-    if forbidden := _changed_keys(first.training, second.training) & _FIXED:
+    if forbidden := _find_changed_keys(first.training, second.training) & _FIXED:
         raise ConfigError(f"{key}: training.{min(forbidden)}: a second stage may change {_describe_changeable()}")
     return second
 
 
-def _changed_keys(first: Section, second: Section) -> set[str]:
+def _find_changed_keys(first: Section, second: Section) -> set[str]:
     first_values, second_values = first.model_dump(), second.model_dump()
     keys = first_values.keys() | second_values.keys()
     return {key for key in keys if first_values.get(key) != second_values.get(key)}

@@ -1,4 +1,7 @@
-"""The groupings of a study: partitions of its tasks, made from the files that it names."""
+"""The groupings of a study, made from the configuration files that the study names.
+
+docs/glossary.md defines grouping, block, staged grouping and random grouping.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,7 +23,7 @@ from usaggr.tasks import Task
 
 
 def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Dataset) -> dict[str, Grouping]:
-    """Make the groupings of a study, in its order; random groupings take the position of the file that defines them.
+    """Make the groupings of a study in the order of its list; random groupings take the place of their control's name.
 
     Args:
         study: names the groupings and the reference.
@@ -93,26 +96,27 @@ def _make_staging(
 
 
 def find_image_sources(samples: Iterable[Sample]) -> dict[str, str]:
-    """Return the name of each task's image source: tasks that share an image, directly or through others, have one.
+    """Return the name of each task's image source.
 
-    Images are the same if their bytes are. A source is named after its first task, with the prefix `images_of_` if it
-    has several tasks.
+    Tasks that share an image, directly or through other tasks, have the same source. Images are the same if their bytes
+    are. A source is named after its first task, with the prefix `images_of_` if it has several tasks.
     """
-    source_of: dict[str, str] = {}
-    members: dict[str, set[str]] = {}
-    first_task_with: dict[str, str] = {}
+    # Connected components by merging: a source is known by one of its tasks until all samples are read.
+    sources: dict[str, str] = {}
+    tasks_by_source: dict[str, set[str]] = {}
+    first_tasks: dict[str, str] = {}
     for sample in samples:
         task = sample.task_id
-        source_of.setdefault(task, task)
-        members.setdefault(source_of[task], {task})
-        a, b = source_of[task], source_of[first_task_with.setdefault(sample.image_hash, task)]
-        if a != b:  # this image connects two sources
-            members[a] |= members.pop(b)
-            source_of.update(dict.fromkeys(members[a], a))
+        sources.setdefault(task, task)
+        tasks_by_source.setdefault(sources[task], {task})
+        source, other_source = sources[task], sources[first_tasks.setdefault(sample.image_hash, task)]
+        if source != other_source:  # this image connects two sources
+            tasks_by_source[source] |= tasks_by_source.pop(other_source)
+            sources.update(dict.fromkeys(tasks_by_source[source], source))
     names: dict[str, str] = {}
-    for sharing in members.values():
-        for task in sorted(sharing):
-            names[task] = task if len(sharing) == 1 else f"images_of_{min(sharing)}"
+    for tasks in tasks_by_source.values():
+        for task in sorted(tasks):
+            names[task] = task if len(tasks) == 1 else f"images_of_{min(tasks)}"
     return names
 
 

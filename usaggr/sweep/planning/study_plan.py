@@ -1,7 +1,7 @@
 """The plan of a study: its distinct runs, from groupings x scales x seeds x variants, with their parents.
 
 planned_runs.py lists the runs; this module reads the data for it and writes the plan's files. Planning needs the data's
-manifest but no network, so it imports no torch.
+manifest but no network, so it imports no torch. docs/glossary.md defines study, grouping, scale, variant and run.
 """
 
 import gc
@@ -40,7 +40,7 @@ class Plan:
 
     @cached_property
     def runs_without_sharing(self) -> int:
-        """Number of runs if groupings shared no blocks; a first stage that is no result of its own counts once."""
+        """Number of runs if groupings shared no blocks; a first stage whose scores no grouping uses counts once."""
         return sum(max(1, len(run.groupings)) for run in self.runs)
 
 
@@ -51,7 +51,7 @@ def make_plan(study: StudyConfig, progress: Progress | None = None) -> Plan:
         ConfigError: a task or grouping does not fit the data, or the directory holds results of other data.
         DataError: the data are invalid.
     """
-    with _without_garbage_collector():
+    with _disable_garbage_collector():
         return _make_plan(study, progress or NoProgress())
 
 
@@ -65,7 +65,7 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
     manifest = make_manifest(dataset, study.data, study.seeds)
-    # Before the groupings are made: other data or a newer version is the more helpful message.
+    # Before the groupings are made: other data or a newer version may be the cause of an error in a grouping.
     check_replaceable(study.directory)
     check_same_data(manifest, study.directory)
     groupings = make_groupings(study, tasks, dataset)
@@ -107,8 +107,8 @@ def _make_row(run: PlannedRun) -> PlanRow:
 
 
 @contextmanager
-def _without_garbage_collector() -> Iterator[None]:
-    """Switch off the search for reference cycles, which finds none: planning makes many small objects that all stay."""
+def _disable_garbage_collector() -> Iterator[None]:
+    """Switch off the garbage collector, which would only cost time: planning makes many small objects that all stay."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

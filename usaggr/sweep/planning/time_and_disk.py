@@ -27,13 +27,13 @@ class Estimate:
 def estimate_pace(runs: Sequence[PlannedRun]) -> float | None:
     """Return the median seconds of one worker per training example in finished runs; None if no run is finished."""
     paces = []
-    for run in _sample([run for run in runs if is_done(run.directory)]):
+    for run in _sample_runs([run for run in runs if is_done(run.directory)]):
         with suppress(RunError):
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
     return median(paces) if paces else None
 
 
-def _sample(finished: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
+def _sample_runs(finished: Sequence[PlannedRun]) -> Sequence[PlannedRun]:
     """Return finished runs at equal distances in the plan, so that all groupings and scales are among them."""
     return finished[:: max(1, len(finished) // MAX_SAMPLED_RUNS)]
 
@@ -42,7 +42,7 @@ def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
     """Estimate the time of the unfinished runs by their training examples, and the disk space of all runs."""
     finished = [run for run in runs if is_done(run.directory)]
     paces, bytes_per_task = [], []
-    for run in _sample(finished):
+    for run in _sample_runs(finished):
         try:
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
         except RunError:
@@ -53,4 +53,5 @@ def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
         return Estimate(None, None)
     remaining = sum(run.examples for run in runs) - sum(run.examples for run in finished)
     # Predictions and scores make up most of a run's directory, and they grow with the number of tasks.
-    return Estimate(median(paces) * remaining, round(median(bytes_per_task) * sum(len(run.spec.tasks) for run in runs)))
+    n_tasks = sum(len(run.spec.tasks) for run in runs)
+    return Estimate(median(paces) * remaining, round(median(bytes_per_task) * n_tasks))

@@ -1,4 +1,4 @@
-"""The variants of a study, applied to its configuration, also with the overrides of second stages."""
+"""Variants of a study: its configuration with the overrides of each variant, and with those of second stages."""
 
 import json
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from usaggr.config.study import StudyConfig
 from usaggr.models.weights import check_weights
 from usaggr.sweep.planning.balancing_checks import check_balancing, check_sampling
 from usaggr.sweep.planning.grouping import Grouping
-from usaggr.sweep.planning.stages import second_stage_study
+from usaggr.sweep.planning.stages import make_second_stage_study
 
 VariantKey = tuple[str, tuple[str, ...]]
-"""Name of a variant, and the overrides of a second stage; without any for a first or only stage."""
+"""Name of a variant, and the overrides of a second stage; these are empty for a first or only stage."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class AppliedVariant:
     name: str
     study: StudyConfig
     settings: dict[str, Any]
-    """Sections of the configuration that can change a result, without keys that cannot."""
+    """Sections and keys of the configuration that can change a result."""
     settings_text: str
     """`settings` as JSON with sorted keys, as fingerprints contain them."""
     weights_hash: str | None
@@ -43,18 +43,18 @@ def apply_variants(study: StudyConfig, groupings: Mapping[str, Grouping]) -> dic
     """
     applied: dict[VariantKey, AppliedVariant] = {}
     for name, overrides in study.variants.items():
-        applied[name, ()] = _make_applied(name, apply_variant(study, overrides))
+        applied[name, ()] = _make_applied_variant(name, apply_variant(study, overrides))
         for grouping in groupings.values():
             if grouping.staging is None:
                 continue
-            second = second_stage_study(study, tuple(overrides), grouping)
+            second = make_second_stage_study(study, tuple(overrides), grouping)
             check_sampling(second.training, grouping.name)
             if (name, grouping.staging.overrides) not in applied:
-                applied[name, grouping.staging.overrides] = _make_applied(name, second)
+                applied[name, grouping.staging.overrides] = _make_applied_variant(name, second)
     return applied
 
 
-def _make_applied(name: str, study: StudyConfig) -> AppliedVariant:
+def _make_applied_variant(name: str, study: StudyConfig) -> AppliedVariant:
     check_balancing(study.training)
     settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
     return AppliedVariant(name, study, settings, json.dumps(settings, sort_keys=True), check_weights(study.model))

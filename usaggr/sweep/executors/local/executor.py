@@ -1,7 +1,7 @@
-"""Runs on this machine: one worker process per slot, forked from a server that has the heavy imports.
+"""Executor that trains runs on this machine: one worker process per slot, forked from a server with the slow imports.
 
-Each slot has its own pebble pool, so that a dying worker affects only its own run, and the worker stays with the GPU of
-the slot. A worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
+Each slot has its own pebble pool. So a dying worker affects only its own run, and a worker keeps the GPU of its slot. A
+worker is replaced after `RUNS_PER_WORKER` runs, or after a failed one.
 """
 
 import multiprocessing.connection
@@ -37,11 +37,13 @@ from usaggr.sweep.executors.local.worker import (
 )
 
 RUNS_PER_WORKER = 16
-"""Default of executor.runs_per_worker: later runs reuse what the first imported, allocated and compiled, and a memory
-leak ends with the worker."""
-_LOOK_SECONDS = 5.0
+"""Default of executor.runs_per_worker.
+
+Later runs reuse what the first has imported, allocated and compiled. A memory leak ends with the worker.
+"""
+_OWNER_CHECK_SECONDS = 5.0
 """Seconds between two checks of a slot whose process may have ended unnoticed by its pool."""
-_LIMIT_SECONDS = 0.25
+_TIMEOUT_CHECK_SECONDS = 0.25
 """Longest time between two checks of runs that have a time limit."""
 
 
@@ -52,7 +54,7 @@ class LocalExecutor:
         config: Workers, devices and limits.
         accelerator: training.accelerator.
         target: Function that trains a run, as `module:function`.
-        preload: Further modules that runs need and that take long to import; missing ones are ignored.
+        preload: Further modules that take long to import and that runs need. Missing modules are ignored.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class LocalExecutor:
         self._accelerator = accelerator
         self._target = target
         self._preload = preload
-        self._ended: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
         self._slots: list[Slot] = []
 
     @property
@@ -97,7 +99,7 @@ class LocalExecutor:
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator=gpu: this machine has no usable GPU; use auto or cpu")
             slot_placements = make_placements(self._config, gpus, count_usable_cores())
-            self._renewed_after = self._config.runs_per_worker or RUNS_PER_WORKER
+            self._runs_per_worker = self._config.runs_per_worker or RUNS_PER_WORKER
             self._slots = [Slot(placement, self._make_pool()) for placement in slot_placements]
         except BaseException:
             stop_server()
@@ -121,16 +123,18 @@ class LocalExecutor:
         self._start_waiting_jobs()
 
     def _start_waiting_jobs(self) -> None:
+        """Start each job that waits in its slot, unless a run that must be alone prevents it."""
         for slot in self._slots:
             if can_start(slot, self._slots):
                 self._start_job(slot)
 
     def _start_job(self, slot: Slot) -> None:
-        arguments = (slot.job, slot.placement, self._target, self._renewed_after == 1)
+        """Pass the job of a slot to its worker, and mark runs that share a device as crowded."""
+        arguments = (slot.job, slot.placement, self._target, self._runs_per_worker == 1)
         try:
             future: Future = slot.pool.schedule(run_in_worker, args=arguments)
         except RuntimeError:  # its idle worker was killed, which broke the pool
-            _end(slot.pool)
+            _end_pool(slot.pool)
             slot.pool = self._make_pool()
             future = slot.pool.schedule(run_in_worker, args=arguments)
         slot.record_start(future)
@@ -138,34 +142,36 @@ class LocalExecutor:
             if other.future is not None:
                 # Both runs are marked: either may need more memory than is left next to the other.
                 slot.crowded = other.crowded = True
-        future.add_done_callback(lambda _: self._ended.put((slot, future)))
+        future.add_done_callback(lambda _: self._finished.put((slot, future)))
 
     def wait(self, timeout: float) -> list[JobEnd]:
         """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
-        notices: list[tuple[Slot, Future | None]] = []
         limit = self._config.timeout
         if limit is not None:
-            timeout = min(timeout, _LIMIT_SECONDS)
+            timeout = min(timeout, _TIMEOUT_CHECK_SECONDS)
             for slot in self._slots:
                 kill_if_overdue(slot, limit)
+        finished: list[tuple[Slot, Future | None]] = []
         try:
-            notices.append(self._ended.get(timeout=timeout))
-            while not self._ended.empty():
-                notices.append(self._ended.get())
+            finished.append(self._finished.get(timeout=timeout))
+            while not self._finished.empty():
+                finished.append(self._finished.get())
         except queue.Empty:
             pass
-        notices += [(slot, slot.future) for slot in self._slots if self._is_lost(slot)]
-        ended: list[JobEnd] = []
-        for slot, future in notices:
-            if slot.job is not None and future is not None and slot.future is future:
-                outcome, message = self._outcome(slot, slot.job, future)
-                if slot.overdue and outcome in ("died", "killed"):
-                    outcome, message = "timeout", f"ended after executor.timeout={limit:g} seconds"
-                seconds = time.monotonic() - slot.started
-                ended.append(JobEnd(slot.job, outcome, message, seconds, slot.crowded))
-                slot.clear()
+        finished += [(slot, slot.future) for slot in self._slots if self._is_lost(slot)]
+        job_ends: list[JobEnd] = []
+        for slot, future in finished:
+            # A future that is no longer the slot's was reported before, as lost.
+            if slot.job is None or future is None or slot.future is not future:
+                continue
+            outcome, message = self._read_outcome(slot, slot.job, future)
+            if slot.overdue and outcome in ("died", "killed"):
+                outcome, message = "timeout", f"ended after executor.timeout={limit:g} seconds"
+            seconds = time.monotonic() - slot.started_at
+            job_ends.append(JobEnd(slot.job, outcome, message, seconds, slot.crowded))
+            slot.clear()
         self._start_waiting_jobs()
-        return ended
+        return job_ends
 
     def stop(self) -> list[Job]:
         """End all jobs, and wait until their processes are gone; runs have `grace` seconds for a checkpoint."""
@@ -173,49 +179,64 @@ class LocalExecutor:
         if self._config.grace:
             ask_to_stop(self._slots, self._config.grace)
         for slot in self._slots:
-            if slot.future is not None and not slot.future.done() and slot.job and (pid := find_local_owner(slot.job)):
+            if slot.job is None or slot.future is None or slot.future.done():
+                continue
+            pid = find_local_owner(slot.job)
+            if pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         if self._slots:
             with ThreadPoolExecutor(len(self._slots)) as threads:
-                list(threads.map(_end, [slot.pool for slot in self._slots]))
+                list(threads.map(_end_pool, [slot.pool for slot in self._slots]))
         for slot in self._slots:
             slot.clear()
         return stopped
 
     def _make_pool(self) -> pebble.ProcessPool:
-        # If each run has its own process, the next process starts while a run is active.
-        workers = 2 if self._renewed_after == 1 else 1
+        # If each run has its own process, a second one starts ahead while a run is active.
+        workers = 2 if self._runs_per_worker == 1 else 1
         return pebble.ProcessPool(
-            max_workers=workers, max_tasks=self._renewed_after, initializer=end_with_parent, context=self._context
+            max_workers=workers, max_tasks=self._runs_per_worker, initializer=end_with_parent, context=self._context
         )
 
-    def _outcome(self, slot: Slot, job: Job, future: Future) -> tuple[Outcome, str]:
+    def _read_outcome(self, slot: Slot, job: Job, future: Future) -> tuple[Outcome, str]:
+        """Return how a job ended, and the reason in one line; replace the slot's pool if it is broken.
+
+        Args:
+            slot: Slot of the job.
+            job: Job that has ended.
+            future: Result of its worker.
+        """
         try:
             return future.result(timeout=0)
         except pebble.ProcessExpired as error:
             if error.exitcode in (AFTER_FAILURE, OUT_OF_MEMORY):
-                return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _stored_reason(job)
+                return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _read_stored_reason(job)
             _end_survivor(job, error.pid)
             return "killed" if error.exitcode == -signal.SIGKILL else "died", explain_worker_exit(error.exitcode)
         except CancelledError:
             return "died", "worker died without a trace"
         except BrokenExecutor:
-            _end(slot.pool)
+            _end_pool(slot.pool)
             slot.pool = self._make_pool()
             return "died", "worker died before its run began"
         except Exception as error:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
     def _is_lost(self, slot: Slot) -> bool:
-        """Return whether no process owns the run of a job that started a while ago: its process ended unnoticed."""
+        """Return whether the process of a slot's job has ended unnoticed by its pool; if so, the job is canceled.
+
+        That is so if two checks in a row find no owner of the run.
+        """
         now = time.monotonic()
-        if slot.job is None or slot.future is None or now - slot.looked < _LOOK_SECONDS or slot.future.done():
+        if slot.job is None or slot.future is None or slot.future.done():
             return False
-        slot.looked = now
+        if now - slot.checked_at < _OWNER_CHECK_SECONDS:
+            return False
+        slot.checked_at = now
         is_owned = not slot.future.running() or is_held(slot.job.directory / ".lock")
-        slot.unowned = 0 if is_owned else slot.unowned + 1
-        return slot.unowned >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
+        slot.n_unowned_checks = 0 if is_owned else slot.n_unowned_checks + 1
+        return slot.n_unowned_checks >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
 def start_worker_server(
@@ -234,7 +255,7 @@ def start_worker_server(
 
 
 def explain_worker_exit(exitcode: int) -> str:
-    """Return why a worker ended with this exit status, as far as it can be known."""
+    """Return a message about a worker that ended with an exit status, with the likely reason."""
     if exitcode >= 0:
         return f"worker died (exit status {exitcode})"
     number = -exitcode
@@ -242,7 +263,8 @@ def explain_worker_exit(exitcode: int) -> str:
     return f"worker died (signal {number}){guesses.get(number, '')}"
 
 
-def _stored_reason(job: Job) -> str:
+def _read_stored_reason(job: Job) -> str:
+    """Return the first line of the error that a worker has written into the status of its run."""
     status = RunDirectory(job.directory).status()
     reason = (status.error or "") if status is not None else ""
     return (reason.splitlines() or ["failed without a reason"])[0]
@@ -256,7 +278,7 @@ def _end_survivor(job: Job, pid: int | None) -> None:
             os.kill(owner, signal.SIGKILL)
 
 
-def _end(pool: pebble.ProcessPool) -> None:
+def _end_pool(pool: pebble.ProcessPool) -> None:
     pool.stop()  # type: ignore[no-untyped-call]
     pool.join()
 
@@ -270,7 +292,7 @@ def _count_gpus_in_worker(context: WorkerContext, target: str, count: bool) -> i
         sender.close()
         answer = receiver.recv()
     except (OSError, EOFError) as error:
-        raise RunError("worker processes cannot be started receiver; their messages are above") from error
+        raise RunError("worker processes cannot be started; their messages are above") from error
     finally:
         receiver.close()
     process.join()

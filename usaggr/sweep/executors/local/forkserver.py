@@ -1,4 +1,4 @@
-"""New processes without the heavy imports: a server that has imported them forks a process in milliseconds.
+"""New processes that need no imports: a server that has imported torch and other packages forks them in milliseconds.
 
 The server runs no torch operation and does not touch a GPU, so that the processes forked from it may do both.
 """
@@ -21,7 +21,7 @@ import psutil
 _THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
 )  # fmt: skip
-"""Read by the libraries when they are loaded, which happens in the server: later is too late for BLAS."""
+"""Variables that libraries read once when they are loaded, so they must be set before the server starts."""
 
 
 class _WorkerProcess(ForkServerProcess):
@@ -33,7 +33,7 @@ class _WorkerProcess(ForkServerProcess):
 
     def start(self) -> None:
         """Start the process."""
-        with _main_hidden():
+        with _hide_main_module():
             super().start()
 
 
@@ -43,8 +43,8 @@ class WorkerContext(ForkServerContext):
     Process = _WorkerProcess
 
 
-_waiting: tuple[tuple[str, ...], int] | None = None
-"""Imports and threads of a server that was started ahead, until somebody takes it over."""
+_prepared: tuple[tuple[str, ...], int] | None = None
+"""Imports and threads of a server that was started ahead, until a later call takes it over."""
 
 
 def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -> WorkerContext:
@@ -57,20 +57,20 @@ def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -
         threads: Threads of each process's libraries.
         ahead: Start the server for a later call with the same imports and threads, which takes it over.
     """
-    global _waiting
+    global _prepared
     requested = (tuple(preload), threads)
-    waiting, _waiting = _waiting, requested if ahead else None
-    if waiting != requested:
+    prepared, _prepared = _prepared, requested if ahead else None
+    if prepared != requested:
         stop_server(patience=0.0)
     variables = dict.fromkeys(_THREADS, str(threads))
-    # Look for a GPU without initializing CUDA, which would not survive a fork.
+    # Makes torch look for a GPU without initializing CUDA, which would not survive a fork.
     variables["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     # The server searches for modules in the same folders as this process.
     variables["PYTHONPATH"] = os.pathsep.join(sys.path)
     forkserver.set_forkserver_preload(list(preload))
     # The resource tracker first: the server would start it, and starting it unblocks the signals blocked below.
     resource_tracker.ensure_running()
-    with _environment(variables), _without_interrupts():
+    with _set_environment(variables), _block_interrupts():
         forkserver.ensure_running()
     return WorkerContext()
 
@@ -99,13 +99,14 @@ def stop_server(patience: float = 2.0) -> None:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
+def _set_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables within the context, and restore their earlier values after it."""
+    previous = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
@@ -113,25 +114,27 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
+def _block_interrupts() -> Iterator[None]:
     """Block Ctrl-C and SIGTERM in processes started here; this process receives them when the context ends.
 
     Both signals reach the whole process group. If the server died of one, nothing would report how its workers end;
     workers unblock SIGTERM for themselves.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-_hiding = threading.Lock()
+_main_lock = threading.Lock()
+"""Without it, a thread could restore the empty module of another thread that starts a process at the same time."""
 
 
 @contextmanager
-def _main_hidden() -> Iterator[None]:
-    with _hiding:
+def _hide_main_module() -> Iterator[None]:
+    """Replace `__main__` by an empty module, so that multiprocessing passes no script on to the new process."""
+    with _main_lock:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:

@@ -11,12 +11,12 @@ from usaggr.results.spec import Placement
 
 
 def count_usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the number of cores this process may use: those it is bound to, limited by its container's quota."""
+    """Return the number of cores that this process may use: its CPU affinity, limited by its container's quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(bound, _quota(cgroup) or bound))
+    return max(1, min(bound, _read_quota(cgroup) or bound))
 
 
-def _quota(cgroup: Path) -> int | None:
+def _read_quota(cgroup: Path) -> int | None:
     """Return the container's quota in whole cores, rounded up; None without a quota (cgroup version 2, then 1)."""
     try:
         limit, period = (cgroup / "cpu.max").read_text().split()
@@ -32,9 +32,9 @@ def _quota(cgroup: Path) -> int | None:
 
 
 def make_placements(executor: MachineConfig, gpus: int, cores: int) -> list[Placement]:
-    """Return one placement per slot: as many as workers, GPUs in turn, cores shared evenly.
+    """Return one placement per worker; workers get the GPUs in turn, and an equal number of cores.
 
-    Threads depend on the configured number of workers and not on the number of runs, so that a resumed sweep computes
+    The number of threads depends on the configured workers and not on the number of runs. So a resumed sweep computes
     the same numbers as before.
 
     Args:
@@ -45,7 +45,7 @@ def make_placements(executor: MachineConfig, gpus: int, cores: int) -> list[Plac
     Raises:
         ConfigError: executor.devices names a GPU that does not exist.
     """
-    devices = _devices(executor.devices, gpus)
+    devices = _select_devices(executor.devices, gpus)
     capacity = len(devices) * (executor.runs_per_device or executor.workers or 1)
     workers = min(executor.workers or capacity, capacity) if devices else executor.workers or cores
     # Cores that are left over stay idle: runs with different numbers of threads would not give the same results.
@@ -53,7 +53,7 @@ def make_placements(executor: MachineConfig, gpus: int, cores: int) -> list[Plac
     return [Placement(threads, devices[i % len(devices)] if devices else None) for i in range(workers)]
 
 
-def _devices(requested: Sequence[int] | None, gpus: int) -> list[int]:
+def _select_devices(requested: Sequence[int] | None, gpus: int) -> list[int]:
     if requested is None:
         return list(range(gpus))
     missing = [device for device in requested if not 0 <= device < gpus]

@@ -1,4 +1,4 @@
-"""Ending the runs of this machine's workers: on request, with time for a checkpoint, or after a time limit."""
+"""End of the runs of this machine's workers: on request, with time for a checkpoint, or after a time limit."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import Job
 from usaggr.sweep.executors.local.slots import Slot
 
-_LOOK_SECONDS = 0.02
+_CHECK_SECONDS = 0.02
 """Seconds between two checks whether the runs have ended."""
 
 
 def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
-    """Ask the active runs to stop, and wait at most `grace` seconds until they have.
+    """Ask the active runs to stop, and wait at most `grace` seconds until they have stopped.
 
     A run that no process has claimed yet has no progress to save, and is not waited for.
     """
@@ -31,7 +31,7 @@ def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
                 stopping.append(slot)
     end = time.monotonic() + grace
     while any(_is_active(slot) for slot in stopping) and time.monotonic() < end:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
 
 
 def kill_if_overdue(slot: Slot, limit: float) -> None:
@@ -43,9 +43,9 @@ def kill_if_overdue(slot: Slot, limit: float) -> None:
     if slot.job is None or slot.future is None or slot.future.done() or not slot.future.running():
         return
     now = time.monotonic()
-    if slot.working is None:
-        slot.working = now
-    if now - slot.working < limit or slot.overdue:
+    if slot.working_since is None:
+        slot.working_since = now
+    if now - slot.working_since < limit or slot.overdue:
         return
     slot.overdue = True
     pid = find_local_owner(slot.job)

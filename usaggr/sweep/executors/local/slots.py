@@ -1,7 +1,7 @@
 """Slots of a machine: choice of the slot for the next job, and the start of jobs that must run alone.
 
-A run that was out of memory is tried again alone on its device or machine: its slot waits until the other runs there
-have ended, and meanwhile no other slot there takes a job.
+A run that ran out of memory is tried again alone on its device or machine. Its slot waits until the other runs there
+have ended. Meanwhile no other slot there takes a job.
 """
 
 import time
@@ -24,16 +24,16 @@ class Slot:
     pool: pebble.ProcessPool
     job: Job | None = None
     future: Future | None = None
-    """None while the job waits for other runs to end."""
-    started: float = 0.0
+    """Result of the worker; None while the job waits for other runs to end."""
+    started_at: float = 0.0
     """Start time of the job, by time.monotonic(), like all times here."""
-    looked: float = 0.0
+    checked_at: float = 0.0
     """Time at which the owner of the run was last checked."""
-    unowned: int = 0
+    n_unowned_checks: int = 0
     """Number of consecutive checks that found no owner of the run."""
     crowded: bool = False
-    """True if another run was on the device of the job at some time."""
-    working: float | None = None
+    """True if another run was on the job's device at some time."""
+    working_since: float | None = None
     """Time at which the worker was first seen with the job; None before that, and without a time limit."""
     overdue: bool = False
     """True if the worker is being killed because the job exceeded its time limit."""
@@ -44,8 +44,8 @@ class Slot:
 
     def record_start(self, future: Future) -> None:
         """Record that the job was passed to a worker."""
-        self.future, self.unowned, self.working, self.overdue = future, 0, None, False
-        self.started = self.looked = time.monotonic()
+        self.future, self.n_unowned_checks, self.working_since, self.overdue = future, 0, None, False
+        self.started_at = self.checked_at = time.monotonic()
 
     def clear(self) -> None:
         """Free the slot."""
@@ -54,7 +54,7 @@ class Slot:
 
 def find_free_slot(slots: Sequence[Slot]) -> Slot | None:
     """Return the free slot whose device has the fewest jobs; None if no slot may take a job."""
-    free = [slot for slot in slots if slot.job is None and not _is_kept_for_another(slot, slots)]
+    free = [slot for slot in slots if slot.job is None and not _is_reserved(slot, slots)]
     return min(free, key=lambda slot: len(list_neighbors(slot, slots, "device")), default=None)
 
 
@@ -62,7 +62,7 @@ def can_start(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a slot has a waiting job that no active run prevents from starting."""
     if slot.job is None or slot.future is not None:
         return False
-    # Two jobs that must run alone both wait; the first one that is asked about starts, and then excludes the other.
+    # Two jobs that must run alone both wait. The first one that is checked starts, and then excludes the other.
     running = [other for other in list_neighbors(slot, slots, "machine") if other.future is not None]
     return not any(_exclude_each_other(slot, other) for other in running)
 
@@ -75,11 +75,8 @@ def list_neighbors(slot: Slot, slots: Sequence[Slot], where: AloneScope) -> list
         slots: All slots of the machine.
         where: `device` for slots with the same device, `machine` for all slots.
     """
-    return [
-        other
-        for other in slots
-        if other is not slot and other.job is not None and (where == "machine" or _share_device(slot, other))
-    ]
+    neighbors = [other for other in slots if other is not slot and other.job is not None]
+    return neighbors if where == "machine" else [other for other in neighbors if _share_device(slot, other)]
 
 
 def _share_device(slot: Slot, other: Slot) -> bool:
@@ -91,6 +88,6 @@ def _exclude_each_other(slot: Slot, other: Slot) -> bool:
     return "machine" in alone or ("device" in alone and _share_device(slot, other))
 
 
-def _is_kept_for_another(slot: Slot, slots: Sequence[Slot]) -> bool:
+def _is_reserved(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a free slot must stay empty for a job that must run alone, now or later."""
     return any(_exclude_each_other(slot, other) for other in list_neighbors(slot, slots, "machine"))

@@ -1,4 +1,4 @@
-"""The work of a worker process: it claims a run, logs it, executes it, and records its failure.
+"""The work of a worker process: it claims a run, redirects its output to a log, trains it, and records a failure.
 
 The process ends together with the one that started it, so that no orphan continues to train.
 """
@@ -35,7 +35,7 @@ from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, Outcome
 AFTER_FAILURE = 71
 """Exit status of a worker that ends after a failed run, whose leftovers must not affect the next run."""
 OUT_OF_MEMORY = 72
-"""Exit status of a worker that ends to free its memory, after a run that was out of memory."""
+"""Exit status of a worker that ends to free its memory, after a run that ran out of memory."""
 
 
 def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, renew: bool = True) -> tuple[Outcome, str]:
@@ -45,8 +45,8 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
         job: The job, with its run.
         placement: Threads and device of the run.
         target: Function that trains a run, as `module:function`.
-        renew: Whether this process ends after the job anyway. If not, it ends itself after a failure, with the exit
-            status AFTER_FAILURE or OUT_OF_MEMORY.
+        renew: True if the pool ends this process after each job. Otherwise the process itself ends after a failure,
+            with the exit status AFTER_FAILURE or OUT_OF_MEMORY.
     """
     stopping.withdraw_request()
     if placement.device is None:
@@ -54,13 +54,13 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
     _limit_threads(placement.threads)
     run = RunDirectory(job.directory)
     try:
-        with _stoppable(), run.claim(job.attempt) as mine:
-            if not mine:
+        with _handle_stop_signals(), run.claim(job.attempt) as has_claim:
+            if not has_claim:
                 return ("done" if run.result_path.exists() else "elsewhere"), ""
-            with _output_to(run.log_path):
+            with _redirect_output(run.log_path):
                 outcome, message = _execute(job, run, placement, target)
     except OSError as error:  # the claim or the log cannot be written; nothing was trained
-        return _unwritten(run, error)
+        return _end_unwritten(run, error)
     if outcome in ("failed", "memory") and not renew and run.state() == "failed":
         os._exit(OUT_OF_MEMORY if outcome == "memory" else AFTER_FAILURE)
     if placement.device is not None and not renew:
@@ -119,7 +119,7 @@ def _free_gpu_memory() -> None:
 
 
 def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> tuple[Outcome, str]:
-    """Return how the run ended, and in one line why it is not done."""
+    """Train the claimed run; return how it ended, and in one line why it is not done."""
     host, now = socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S")
     try:
         print(f"--- attempt {job.attempt}, {now}, {host}, pid {os.getpid()}")
@@ -130,7 +130,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         run.clear()
         run.write_spec(job.spec, **job.provenance, **_describe_machine(job, placement))
         execute = import_target(target)
-        with _heartbeats(run):
+        with _write_heartbeats(run):
             execute(job.spec, run.path, job.study, placement, job.data)
         if not run.result_path.exists():
             raise RunError("the run ended without a result")
@@ -143,7 +143,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
         with contextlib.suppress(OSError):
             traceback.print_exc()
         if is_disk_full(error):
-            return _unwritten(run, error, job.attempt)
+            return _end_unwritten(run, error, job.attempt)
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
         with contextlib.suppress(WriteError):
             run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
@@ -152,8 +152,8 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
     return "done", ""
 
 
-def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = None) -> tuple[Outcome, str]:
-    """Return how a run ended that could not write a file, and release its claim (that of `attempt`)."""
+def _end_unwritten(run: RunDirectory, error: BaseException, attempt: int | None = None) -> tuple[Outcome, str]:
+    """Release the claim of a run that could not write a file, if it has one (`attempt`), and return how it ended."""
     if attempt is not None:
         with contextlib.suppress(WriteError):
             run.release(attempt)
@@ -162,6 +162,7 @@ def _unwritten(run: RunDirectory, error: BaseException, attempt: int | None = No
 
 
 def _describe_machine(job: Job, placement: Placement) -> dict[str, Any]:
+    """Return host, device and threads of a run, for run.yaml."""
     device: str = job.study.training.accelerator
     if placement.device is not None:
         import torch
@@ -173,12 +174,12 @@ def _describe_machine(job: Job, placement: Placement) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _heartbeats(run: RunDirectory) -> Iterator[None]:
+def _write_heartbeats(run: RunDirectory) -> Iterator[None]:
     """Write a heartbeat of the run every HEARTBEAT_SECONDS, and none after the context has ended."""
-    over = threading.Event()
+    has_ended = threading.Event()
 
     def beat() -> None:
-        while not over.wait(HEARTBEAT_SECONDS):
+        while not has_ended.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):  # a full disk is also found by the run itself
                 run.write_heartbeat()
 
@@ -187,12 +188,12 @@ def _heartbeats(run: RunDirectory) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        has_ended.set()
         thread.join()
 
 
 @contextlib.contextmanager
-def _output_to(path: Path) -> Iterator[None]:
+def _redirect_output(path: Path) -> Iterator[None]:
     """Append to a file all that this process and its C libraries write to the standard streams."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -210,7 +211,8 @@ def _output_to(path: Path) -> Iterator[None]:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
-        except OSError:  # output that did not fit on a full disk must not appear on the terminal
+        except OSError:
+            # The disk is full. What is still in the buffers must not appear on the terminal.
             with Path(os.devnull).open("wb", buffering=0) as nowhere:
                 os.dup2(nowhere.fileno(), 1)
                 os.dup2(nowhere.fileno(), 2)
@@ -222,10 +224,10 @@ def _output_to(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGUSR2 and a first SIGTERM ask the run to stop; a second SIGTERM, or one later, ends the process.
+def _handle_stop_signals() -> Iterator[None]:
+    """Let SIGUSR2 and a first SIGTERM request a stop of the run within the context; a second SIGTERM ends the process.
 
-    A SIGTERM within a second of the first counts as the first.
+    A SIGTERM within a second of the first one counts as the first. After the context, every SIGTERM ends the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -233,13 +235,13 @@ def _stoppable() -> Iterator[None]:
 
     stop_signals = stopping.StopSignals()
 
-    def ask(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         if stop_signals.is_second_request():
             _exit_silently(number, frame)
         stopping.request_stop()
 
     signal.signal(signal.SIGUSR2, lambda number, frame: stopping.request_stop())
-    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:
@@ -248,5 +250,5 @@ def _stoppable() -> Iterator[None]:
 
 
 def _exit_silently(number: int, frame: object) -> None:
-    """End at once and print nothing: the sweep that ends a run reports it."""
+    """End the process at once without a message, because the sweep that ends a run reports it."""
     os._exit(128 + number)

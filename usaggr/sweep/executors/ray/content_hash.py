@@ -10,7 +10,7 @@ from usaggr.data.samples import Sample
 from usaggr.models.weights import check_weights
 
 _PATH_FIELDS = ("image_path", "mask_path")
-"""Fields of a sample that differ from node to node, because they are paths of files."""
+"""Fields of a sample that are paths of files, which may differ between nodes."""
 
 
 def hash_content(data: RunData, study: StudyConfig) -> str:
@@ -23,11 +23,11 @@ def hash_content(data: RunData, study: StudyConfig) -> str:
     for task_id, task in sorted(data.tasks.items()):
         digest.update(f"{task_id} {task}\n".encode())
     train = [sample for _, samples in sorted(data.train.items()) for sample in samples]
-    for fold, samples in (("train", train), ("val", data.val), ("test", data.test)):
+    for subset, samples in (("train", train), ("val", data.val), ("test", data.test)):
         for sample in samples:
-            digest.update(f"{fold} {_text(sample)}\n".encode())
+            digest.update(f"{subset} {_serialize(sample)}\n".encode())
     return digest.hexdigest()
 
 
-def _text(sample: Sample) -> str:
+def _serialize(sample: Sample) -> str:
     return json.dumps({name: value for name, value in asdict(sample).items() if name not in _PATH_FIELDS})

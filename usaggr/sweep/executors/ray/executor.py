@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: one task per run, which Ray places where cores, memory and a GPU or a share of one are free.
+"""Executor that trains each run as a task of a Ray cluster, on a node with free cores, memory and a share of a GPU.
 
 All state is in run directories. If the nodes do not share the sweep's file system, this process holds the claims, and
 finished runs are sent back as tar archives.
@@ -23,29 +23,33 @@ from usaggr.sweep.executors.ray.run_claims import has_no_owner, release_claim
 from usaggr.sweep.executors.ray.task import Parcel, Task, TaskResult, execute
 
 _LOST_NODES = 3
-"""Losses of its node that cost a run no attempt. The limit ends a sweep in which a run itself takes its nodes down."""
+"""Number of times that a run may lose its node without using an attempt.
+
+The limit ends a sweep in which the run itself makes its nodes fail.
+"""
 _RELEASE_SECONDS = 20.0
-"""Seconds until the process of a lost task is considered gone."""
-_REACT_SECONDS = 10.0
+"""Seconds after which the process of a lost task is considered gone."""
+_CANCEL_SECONDS = 10.0
 """Seconds, in addition to the grace of a run, until a canceled task has returned."""
 
 
 @dataclass
-class _Active:
+class _ActiveRun:
     """A submitted job, until its end is reported."""
 
     job: Job
     started: float
     task: Any = None
     """Ray's reference to the task; None once its result was taken."""
-    alone: bool = True
+    is_alone: bool = True
     """False if another job was active at some time."""
     claim: ExitStack = field(default_factory=ExitStack)
-    beaten: float = 0.0
+    """Holds the claim of the run in this process, if the nodes do not see its directory."""
+    heartbeat_at: float = 0.0
     """Time of the last heartbeat that this process wrote for the run; 0 if it writes none. Monotonic."""
-    ended: JobEnd | None = None
-    """Result of the job, None until it ends; its process may still be active after that."""
-    lost: float = 0.0
+    end: JobEnd | None = None
+    """End of the job; None until then. Its process may be active for some time after that."""
+    lost_at: float = 0.0
     """Time at which the task was found to be lost; 0 if it is not. Monotonic."""
 
 
@@ -62,10 +66,9 @@ class RayExecutor:
         self._config = config
         self._accelerator = accelerator
         self._target = target
-        self._active: list[_Active] = []
+        self._active: list[_ActiveRun] = []
         self._losses: dict[str, int] = {}
         """Number of lost nodes for each run_id."""
-        self._contents: dict[int, str] = {}
 
     @property
     def slots(self) -> int:
@@ -113,28 +116,32 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Start a job; a job that must run alone requests a whole GPU, or all cores of a node."""
-        active = _Active(job, time.monotonic(), alone=not self._active and job.alone is None)
-        # The nodes of runs are not known here, so every run that overlaps another one counts as crowded.
+        active = _ActiveRun(job, time.monotonic(), is_alone=not self._active and job.alone is None)
+        # Ray does not say on which nodes runs are, so every run that overlaps another one counts as crowded.
         for other in self._active:
-            other.alone = False
+            other.is_alone = False
         self._active.append(active)
         try:
-            sent, parcel = (job, None) if self._config.shared else (replace(job, data=None), self._parcel(active))
+            parcel = None if self._config.shared else self._make_parcel(active)
         except UsaggrError as error:
-            active.ended = JobEnd(job, "failed", str(error).splitlines()[0], 0.0)
-        if active.ended is None:
-            task = Task(sent, self._machine, self._accelerator, self._target, usaggr.__version__, parcel)
+            active.end = JobEnd(job, "failed", str(error).splitlines()[0], 0.0)
+        if active.end is None:
+            job_to_send = job if parcel is None else replace(job, data=None)
+            task = Task(job_to_send, self._machine, self._accelerator, self._target, usaggr.__version__, parcel)
             request = self._request if job.alone is None else self._cluster.request_alone(self._request, job.alone)
-            active.task = self._cluster.start(execute, task, request, job.spec.run_id)
+            active.task = self._cluster.start_task(execute, task, request, job.spec.run_id)
 
-    def _parcel(self, active: _Active) -> Parcel:
-        """Return the data that accompany a job to a node without the sweep's files, after claiming the run here."""
+    def _make_parcel(self, active: _ActiveRun) -> Parcel:
+        """Claim a run in this process, and return the parcel for a node that does not see the run's directory.
+
+        If the run cannot be claimed, its end is recorded in `active`, and the parcel is empty.
+        """
         job = active.job
         run = RunDirectory(job.directory)
         if not active.claim.enter_context(run.claim(job.attempt)):
-            active.ended = JobEnd(job, "done" if run.result_path.exists() else "elsewhere", "", 0.0)
+            active.end = JobEnd(job, "done" if run.result_path.exists() else "elsewhere", "", 0.0)
             return Parcel(None, b"")
-        active.beaten = time.monotonic()
+        active.heartbeat_at = time.monotonic()
         if job.data is None:
             return Parcel(None, pack(job.directory, without=(contract.LOG,)))
         from usaggr.sweep.executors.ray.content_hash import hash_content
@@ -145,35 +152,35 @@ class RayExecutor:
         """Return the jobs that have ended since the last call; wait at most `timeout` seconds for one."""
         now = time.monotonic()
         for active in self._active:
-            if active.beaten and now - active.beaten > HEARTBEAT_SECONDS:
-                active.beaten = now
+            if active.heartbeat_at and now - active.heartbeat_at > HEARTBEAT_SECONDS:
+                active.heartbeat_at = now
                 with suppress(OSError):  # a full disk is also found when the result is written
                     RunDirectory(active.job.directory).write_heartbeat()
         waiting = [active.task for active in self._active if active.task is not None]
-        if any(active.ended is not None for active in self._active):
+        if any(active.end is not None for active in self._active):
             timeout = min(timeout, 0.05)  # an ended job only waits until its process is gone; check again soon
-        ready = self._cluster.ready(waiting, timeout)
+        ready = self._cluster.wait_for_tasks(waiting, timeout)
         for active in self._active:
             if active.task is not None and active.task in ready:
-                self._take(active)
-        finished = [active for active in self._active if active.ended is not None and self._is_gone(active)]
+                self._read_result(active)
+        finished = [active for active in self._active if active.end is not None and self._is_gone(active)]
         for active in finished:
             active.claim.close()
             self._active.remove(active)
-        return [active.ended for active in finished if active.ended is not None]
+        return [active.end for active in finished if active.end is not None]
 
-    def _take(self, active: _Active) -> None:
-        """Read the result of a task, or how the task was lost."""
+    def _read_result(self, active: _ActiveRun) -> None:
+        """Record the end of a run from the result or the loss of its task."""
         task, active.task = active.task, None
-        result, lost = self._cluster.result(task)
-        if lost:
-            active.lost = time.monotonic()
+        result, is_lost = self._cluster.get_result(task)
+        if is_lost:
+            active.lost_at = time.monotonic()
             result = self._count_loss(active.job, result)
         elif result.files is not None:
             result = _unpack_result(active.job, result)
         seconds = time.monotonic() - active.started
-        crowded = not active.alone and active.job.alone is None
-        active.ended = JobEnd(active.job, result.outcome, result.message, seconds, crowded)
+        crowded = not active.is_alone and active.job.alone is None
+        active.end = JobEnd(active.job, result.outcome, result.message, seconds, crowded)
 
     def _count_loss(self, job: Job, result: TaskResult) -> TaskResult:
         """Return the outcome of a run whose node was lost: no failure of the run for the first few losses."""
@@ -183,28 +190,28 @@ class RayExecutor:
         self._losses[run_id] = self._losses.get(run_id, 0) + 1
         return result if self._losses[run_id] <= _LOST_NODES else replace(result, outcome="died")
 
-    def _is_gone(self, active: _Active) -> bool:
+    def _is_gone(self, active: _ActiveRun) -> bool:
         """Return whether no process trains the run of a lost task any longer; if so, its claim is released."""
-        if not active.lost or not self._config.shared:
+        if not active.lost_at or not self._config.shared:
             return True
         directory = active.job.directory
         if has_no_owner(directory):
             release_claim(directory, active.job.attempt)
             return True
-        return time.monotonic() - active.lost > _RELEASE_SECONDS
+        return time.monotonic() - active.lost_at > _RELEASE_SECONDS
 
     def stop(self) -> list[Job]:
         """End all active jobs and wait until they are gone; a run has `grace` seconds for a checkpoint."""
         tasks = [active.task for active in self._active if active.task is not None]
         self._cluster.cancel(tasks, force=False)
-        end = time.monotonic() + self._config.grace + _REACT_SECONDS
-        stopped = [active.job for active in self._active if active.ended is None]
-        while self._active and time.monotonic() < end:
+        deadline = time.monotonic() + self._config.grace + _CANCEL_SECONDS
+        stopped = [active.job for active in self._active if active.end is None]
+        while self._active and time.monotonic() < deadline:
             self.wait(0.25)
         # A task that did not react in time is killed together with its process.
         self._cluster.cancel([active.task for active in self._active if active.task is not None], force=True)
-        end = time.monotonic() + _RELEASE_SECONDS
-        while self._active and time.monotonic() < end:
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while self._active and time.monotonic() < deadline:
             self.wait(0.25)
         for active in self._active:
             active.claim.close()

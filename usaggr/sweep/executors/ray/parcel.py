@@ -38,8 +38,8 @@ def pack(directory: Path, *, without: tuple[str, ...] = ()) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted(directory.rglob("*")):
-            inside = path.relative_to(directory)
-            if inside.parts[0] in (*_CLAIM_FILES, _INCOMING, *without) or path.is_symlink() or not path.is_file():
+            name = path.relative_to(directory)
+            if name.parts[0] in (*_CLAIM_FILES, _INCOMING, *without) or path.is_symlink() or not path.is_file():
                 continue
             total += path.stat().st_size
             if total > MAX_BYTES:
@@ -47,12 +47,12 @@ def pack(directory: Path, *, without: tuple[str, ...] = ()) -> bytes:
                     f"{directory.name}: its files are larger than {MAX_BYTES} bytes and cannot be sent; use "
                     "training.keep_weights=none, or executor.shared=true with a shared file system"
                 )
-            tar.add(path, arcname=inside.as_posix(), recursive=False)
+            tar.add(path, arcname=name.as_posix(), recursive=False)
     return packed.getvalue()
 
 
 def extract(packed: bytes, folder: Path) -> None:
-    """Write the files of an archive under a folder.
+    """Write the files of an archive into a folder.
 
     Raises:
         RunError: A member is not a regular file or leads out of the folder, or there are too many bytes or files.
@@ -64,7 +64,7 @@ def extract(packed: bytes, folder: Path) -> None:
                 total += member.size  # as claimed by the archive, and checked before anything is written
                 if number >= MAX_FILES or total > MAX_BYTES:
                     raise RunError(f"the cluster returned more than {MAX_FILES} files or {MAX_BYTES} bytes; refused")
-                _write(tar, member, folder)
+                _write_member(tar, member, folder)
     except tarfile.TarError as error:
         raise RunError(f"the cluster returned an archive that is not complete ({error}); refused") from error
 
@@ -72,8 +72,7 @@ def extract(packed: bytes, folder: Path) -> None:
 def unpack(packed: bytes, directory: Path) -> None:
     """Move the files of a run that was trained on another machine into its directory, which this process has claimed.
 
-    They replace the files of an earlier attempt, except that the log is appended; `result.json` comes last, by
-    renaming.
+    They replace the files of an earlier attempt. The log is appended instead, and `result.json` is moved last.
 
     Raises:
         RunError: The archive is refused, or its result cannot be read.
@@ -85,7 +84,7 @@ def unpack(packed: bytes, directory: Path) -> None:
         extract(packed, incoming)
         arrived = RunDirectory(incoming)
         if arrived.result_path.exists():
-            arrived.result()
+            arrived.result()  # raises an error if the result is damaged, before any earlier file is replaced
         for name in (*_CLAIM_FILES, _INCOMING):
             (incoming / name).unlink(missing_ok=True)
         _append(arrived.log_path, directory / contract.LOG)
@@ -104,13 +103,14 @@ def unpack(packed: bytes, directory: Path) -> None:
         run.write_status(replace(status, state="done"))
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     name = PurePosixPath(member.name)
     content = tar.extractfile(member) if member.isreg() else None
     if content is None or not name.parts or name.is_absolute() or ".." in name.parts or "\0" in member.name:
         raise RunError(f"the cluster returned {member.name!r}, which is not a file inside a run; refused")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tar.extract(), which would also set the owner, mode and time that the archive states.
     with path.open("wb") as file:
         shutil.copyfileobj(content, file)
         file.flush()

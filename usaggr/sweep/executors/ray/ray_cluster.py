@@ -20,10 +20,10 @@ from usaggr.sweep.execution.jobs import AloneScope
 from usaggr.sweep.executors.local.placement import count_usable_cores
 from usaggr.sweep.executors.ray.task import TaskResult
 
-_LOOK_SECONDS = 2.0
+_LIST_SECONDS = 2.0
 """Seconds between two requests for the list of nodes."""
-_REACH_SECONDS = 10.0
-"""Seconds allowed for a connection to a cluster's address; Ray itself would try again for five minutes."""
+_CONNECT_SECONDS = 10.0
+"""Seconds allowed for a connection to a cluster's address; Ray itself would try for five minutes."""
 _GIB = 1024**3
 
 
@@ -56,7 +56,7 @@ class Cluster:
             if self._is_ours:
                 _silence(self._ray)
                 self._connect(address)
-        self._looked = -math.inf
+        self._listed_at = -math.inf
         self._nodes: list[dict[str, float]] = []
 
     def _connect(self, address: str | None) -> None:
@@ -85,11 +85,11 @@ class Cluster:
 
     def count_possible_runs(self, request: ResourceRequest) -> int:
         """Return the number of runs that the current nodes could hold at once if nothing else used them."""
-        return sum(_count_fitting_runs(node, request) for node in self._resources())
+        return sum(_count_fitting_runs(node, request) for node in self._list_node_resources())
 
     def describe_largest(self) -> str:
         """Return the largest amount of each resource on any node, for messages."""
-        nodes = self._resources()
+        nodes = self._list_node_resources()
         cpus, gpus, memory = (max((node.get(k, 0.0) for node in nodes), default=0) for k in ("CPU", "GPU", "memory"))
         return f"{cpus:g} cores, {gpus:g} GPUs, {memory / _GIB:.1f} GiB"
 
@@ -97,10 +97,12 @@ class Cluster:
         """Return the resources requested for a run that must have its GPU (`device`) or its node (`machine`) alone."""
         if where == "device" and request.gpus:
             return replace(request, gpus=math.ceil(request.gpus))
-        fitting = [node["CPU"] for node in self._resources() if _count_fitting_runs(node, request)]
+        fitting = [node["CPU"] for node in self._list_node_resources() if _count_fitting_runs(node, request)]
         return replace(request, cpus=max(request.cpus, int(max(fitting, default=0))), gpus=math.ceil(request.gpus))
 
-    def start(self, function: Callable[[Any], TaskResult], argument: Any, request: ResourceRequest, name: str) -> Any:
+    def start_task(
+        self, function: Callable[[Any], TaskResult], argument: Any, request: ResourceRequest, name: str
+    ) -> Any:
         """Start a task on the cluster and return a reference to its result.
 
         Args:
@@ -115,7 +117,7 @@ class Cluster:
         memory = {"memory": int(request.memory * _GIB)} if request.memory else {}
         return remote.options(num_cpus=request.cpus, num_gpus=request.gpus, name=name, **memory).remote(argument)
 
-    def ready(self, tasks: Sequence[Any], timeout: float) -> list[Any]:
+    def wait_for_tasks(self, tasks: Sequence[Any], timeout: float) -> list[Any]:
         """Return the tasks that have ended for any reason; wait at most `timeout` seconds for one."""
         if not tasks:
             time.sleep(timeout)
@@ -126,11 +128,11 @@ class Cluster:
             ended += more
         return list(ended)
 
-    def result(self, task: Any) -> tuple[TaskResult, bool]:
+    def get_result(self, task: Any) -> tuple[TaskResult, bool]:
         """Return the result of a task, and whether its process was lost."""
         try:
-            returned: TaskResult = self._ray.get(task)
-            return returned, False
+            result: TaskResult = self._ray.get(task)
+            return result, False
         except Exception as error:
             return read_error(error, self._ray.exceptions), True
 
@@ -140,12 +142,12 @@ class Cluster:
             with suppress(Exception):  # the task has ended, or its node is gone
                 self._ray.cancel(task, force=force)
 
-    def _resources(self) -> list[dict[str, float]]:
+    def _list_node_resources(self) -> list[dict[str, float]]:
         now = time.monotonic()
-        if now - self._looked >= _LOOK_SECONDS:
+        if now - self._listed_at >= _LIST_SECONDS:
             with suppress(self._ray.exceptions.RayError):
                 self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-                self._looked = now
+                self._listed_at = now
         return self._nodes
 
 
@@ -174,15 +176,16 @@ def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
 
 
 def _count_fitting_runs(node: dict[str, float], request: ResourceRequest) -> int:
-    rooms = [int(node.get("CPU", 0.0) // request.cpus)]
+    """Return the number of runs that fit on an empty node, which its scarcest resource limits."""
+    limits = [int(node.get("CPU", 0.0) // request.cpus)]
     if request.gpus:
-        # A share belongs to one GPU: three runs with a third each fit. What is left of a GPU cannot be combined with
-        # the remainder of another one. 1e-6 is for fractions such as 0.1 that are not exact.
+        # A run's share lies on one GPU: with 0.4 each, two runs fit on a GPU, and four on two GPUs, not five. 1e-6
+        # corrects for fractions that binary numbers cannot represent.
         shares = int(1 / request.gpus + 1e-6)
-        rooms.append(int(node.get("GPU", 0.0)) * shares)
+        limits.append(int(node.get("GPU", 0.0)) * shares)
     if request.memory:
-        rooms.append(int(node.get("memory", 0.0) // (request.memory * _GIB)))
-    return min(rooms)
+        limits.append(int(node.get("memory", 0.0) // (request.memory * _GIB)))
+    return min(limits)
 
 
 def _check_reachable(address: str) -> None:
@@ -193,11 +196,11 @@ def _check_reachable(address: str) -> None:
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 def _import_ray() -> Any:
-    # Ray reads this variable when it is imported.
+    # Ray reads this variable when it is imported. 0 keeps CUDA_VISIBLE_DEVICES in tasks that request no GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
@@ -208,7 +211,7 @@ def _import_ray() -> Any:
 
 
 def _silence(ray: Any) -> None:
-    """Suppress Ray's prints of a raylet's state when a raylet dies; Ray has no setting for it."""
+    """Suppress the state that Ray prints when one of its node processes (raylets) dies; Ray has no setting for it."""
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *arguments, **named: None
@@ -221,10 +224,10 @@ def _keep_signals() -> Iterator[None]:
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

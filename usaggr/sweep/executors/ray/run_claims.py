@@ -1,4 +1,4 @@
-"""Claims of runs whose owner on another node is gone, which are released before they expire."""
+"""Release of claims whose owner on another node is gone, before their heartbeat expires."""
 
 import socket
 from dataclasses import replace
@@ -23,7 +23,8 @@ def release_claim(directory: Path, attempt: int) -> None:
         directory: Directory of the run.
         attempt: Attempt that was lost; the claim of any other attempt is left alone.
 
-    This is safe: Ray ends the processes of a lost node, and those of a node that has lost the cluster end themselves.
+    No process trains the run any longer: Ray ends the processes of a lost node, and the processes of a node that has
+    lost the cluster end themselves.
     """
     run = RunDirectory(directory)
     with hold_lock(directory / ".lock") as locked:

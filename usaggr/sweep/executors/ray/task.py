@@ -1,7 +1,7 @@
 """The task that Ray runs on a node: it trains a run in a worker process, as on one machine.
 
-Ray's own process only waits. The forkserver next to it has finished the imports and stays for the next runs, so the
-imports are paid once per Ray process and not once per run. Ray calls this code; ray itself is not imported here.
+Ray's own process only waits. It has a forkserver, which imports torch once for all runs of that Ray process. Ray calls
+the functions of this module, which does not import ray.
 """
 
 import os
@@ -32,13 +32,13 @@ from usaggr.tracking.record import list_modules_to_preload
 if TYPE_CHECKING:
     from usaggr.data.split.manifest import Manifest
 
-_LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 """Seconds between two checks whether the task was canceled."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """Data for a node without the sweep's file system, in addition to the job, which is sent without its data."""
+    """Files and data check for a node without the sweep's file system; its job is sent without the data."""
 
     content: str | None
     """Hash of the run's samples and pretrained weights, as in the plan; None: the run reads no data."""
@@ -70,7 +70,7 @@ class TaskResult:
     files: bytes | None = None
     """Tar archive of the run's directory, if the task came with a parcel."""
     error: str | None = None
-    """Complete error of a failed run, if the task came with a parcel."""
+    """Complete error of a failed run, with its traceback, if the task came with a parcel."""
 
 
 def execute(task: Task) -> TaskResult:
@@ -81,22 +81,29 @@ def execute(task: Task) -> TaskResult:
             f"node {socket.gethostname()} has usaggr {usaggr.__version__}, but this sweep has {task.version}; "
             "install the same version on all nodes",
         )
-    with _cancellable() as cancelled:
+    with _record_interrupts() as interrupts:
         try:
             if task.parcel is None:
-                return _train(task, task.job, cancelled)
-            return _train_in_scratch(task, task.parcel, cancelled)
+                return _train(task, task.job, interrupts)
+            return _train_in_scratch(task, task.parcel, interrupts)
         except UsaggrError as error:
             return TaskResult("failed", str(error).splitlines()[0], error=str(error))
         except OSError as error:
             return TaskResult("failed", f"node {socket.gethostname()}: {error}", error=str(error))
 
 
-def _train(task: Task, job: Job, cancelled: list[int]) -> TaskResult:
-    executor = _executor(task)
+def _train(task: Task, job: Job, interrupts: list[int]) -> TaskResult:
+    """Train the run in the worker until it ends, or until Ray cancels the task.
+
+    Args:
+        task: settings.
+        job: the run, with its directory and data on this node.
+        interrupts: signals of Ray, filled by a signal handler.
+    """
+    executor = _get_executor(task)
     executor.submit(job)
-    while not cancelled:
-        for ended in executor.wait(_LOOK_SECONDS):
+    while not interrupts:
+        for ended in executor.wait(_CHECK_SECONDS):
             return TaskResult(ended.outcome, ended.message)
     # The worker's process has been stopped, so the next task needs a new executor.
     executor.stop()
@@ -105,14 +112,21 @@ def _train(task: Task, job: Job, cancelled: list[int]) -> TaskResult:
     return TaskResult("done", "") if has_result else TaskResult("interrupted", "it was asked to stop")
 
 
-def _train_in_scratch(task: Task, parcel: Parcel, cancelled: list[int]) -> TaskResult:
+def _train_in_scratch(task: Task, parcel: Parcel, interrupts: list[int]) -> TaskResult:
+    """Train the run in a temporary folder of this node, and return its files.
+
+    Args:
+        task: job and settings.
+        parcel: files of an earlier attempt, and the hash of the data.
+        interrupts: signals of Ray, filled by a signal handler.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="usaggr-"))
     try:
         directory = scratch / "runs" / task.job.spec.run_id
         directory.mkdir(parents=True)
         extract(parcel.files, directory)
-        data = None if parcel.content is None else _data(task.job.study, task.job.spec, parcel.content)
-        result = _train(task, replace(task.job, directory=directory, data=data), cancelled)
+        data = None if parcel.content is None else _load_data(task.job.study, task.job.spec, parcel.content)
+        result = _train(task, replace(task.job, directory=directory, data=data), interrupts)
         status = RunDirectory(directory).status()
         error = status.error if status is not None and result.outcome in ("failed", "memory") else None
         return replace(result, files=pack(directory), error=error)
@@ -120,15 +134,15 @@ def _train_in_scratch(task: Task, parcel: Parcel, cancelled: list[int]) -> TaskR
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-_started: tuple[tuple[object, ...], LocalExecutor] | None = None
-"""Executor of this process, with the settings that it was started with."""
+_current_executor: tuple[tuple[object, ...], LocalExecutor] | None = None
+"""Executor of this process, with the settings that it was started with; it stays for later tasks."""
 
 
-def _executor(task: Task) -> LocalExecutor:
+def _get_executor(task: Task) -> LocalExecutor:
     """Return this process's executor with one worker; start another one if settings or the assigned GPU changed."""
-    global _started
+    global _current_executor
     preload = list_modules_to_preload(task.job.study)
-    key = (
+    settings = (
         task.machine.model_dump_json(),
         task.accelerator,
         task.target,
@@ -136,20 +150,20 @@ def _executor(task: Task) -> LocalExecutor:
         os.environ.get("CUDA_VISIBLE_DEVICES"),
     )
     # Ray reuses a process for later tasks, and may assign it another GPU each time.
-    if _started is None or _started[0] != key:
+    if _current_executor is None or _current_executor[0] != settings:
         _end_executor()
-        _started = (key, LocalExecutor(task.machine, task.accelerator, task.target, preload).__enter__())
-    return _started[1]
+        _current_executor = (settings, LocalExecutor(task.machine, task.accelerator, task.target, preload).__enter__())
+    return _current_executor[1]
 
 
 def _end_executor() -> None:
-    global _started
-    if _started is not None:
-        _started[1].__exit__(None, None, None)
-        _started = None
+    global _current_executor
+    if _current_executor is not None:
+        _current_executor[1].__exit__(None, None, None)
+        _current_executor = None
 
 
-def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
+def _load_data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
     """Return the run's data, made or opened on this node.
 
     Raises:
@@ -159,7 +173,7 @@ def _data(study: StudyConfig, spec: RunSpec, content: str) -> RunData:
     from usaggr.data.batches.cache import build_or_open
     from usaggr.data.batches.run_data import select_run_data
 
-    manifest = _manifest(study)
+    manifest = _load_manifest(study)
     message = f"{study.data.root} on node {socket.gethostname()} differs from the data of the plan; copy it there again"
     try:
         data = select_run_data(manifest, spec, build_or_open(manifest.dataset, study.data))
@@ -174,7 +188,7 @@ _manifests: dict[tuple[str, tuple[int, ...]], "Manifest"] = {}
 """The last manifest, by its data and seeds."""
 
 
-def _manifest(study: StudyConfig) -> "Manifest":
+def _load_manifest(study: StudyConfig) -> "Manifest":
     from usaggr.data.read.load_dataset import load_dataset
     from usaggr.data.split.manifest import make_manifest
 
@@ -186,15 +200,15 @@ def _manifest(study: StudyConfig) -> "Manifest":
 
 
 @contextmanager
-def _cancellable() -> Iterator[list[int]]:
-    """Collect the interrupts by which Ray cancels a task, so that its run can end in order."""
+def _record_interrupts() -> Iterator[list[int]]:
+    """Yield a list of the SIGINTs by which Ray cancels a task, so that its run can write a checkpoint first."""
     signals: list[int] = []
 
     def record(number: int, frame: FrameType | None) -> None:
         signals.append(number)
 
-    before = signal.signal(signal.SIGINT, record)
+    previous = signal.signal(signal.SIGINT, record)
     try:
         yield signals
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

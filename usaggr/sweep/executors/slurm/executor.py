@@ -1,7 +1,7 @@
-"""Runs as jobs of a Slurm cluster, several per job, submitted as arrays through submitit.
+"""Executor that submits runs as jobs of a Slurm cluster, several runs per job, as arrays through submitit.
 
-Jobs outlive the sweep. The end of a run is read from its directory, and the end of a job from Slurm. Files that a job
-pickled are never read here. See pack.py for the work of a job.
+Jobs outlive the sweep. The end of a run is read from its directory, and the end of a job from Slurm. For security, this
+module never reads a file that a job has pickled. See pack.py for the work of a job.
 """
 
 import time
@@ -24,29 +24,33 @@ from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, find_live_job
 from usaggr.sweep.executors.slurm.submit import Submitter
 
 _LOST_JOBS = 3
-"""Losses of its job that cost a run no attempt. The limit ends a sweep in which a run itself takes its jobs down."""
-_LOOK_SECONDS = 2.0
+"""Number of times that a run may lose its job without using an attempt.
+
+The limit ends a sweep in which the run itself makes its jobs or nodes fail.
+"""
+_CHECK_SECONDS = 2.0
 """Seconds between two checks of the run directories."""
-_SETTLE_SECONDS = 4.0
-"""Seconds in which a job may still try a failed run again, and after which a lost job has written everything."""
+_LAST_WRITE_SECONDS = 4.0
+"""Seconds after which a job has started its retry of a failed run, and a lost job has written its last files."""
 _ACCOUNT_SECONDS = 20.0
-"""Seconds after which accounting should know how a job ended."""
+"""Seconds after which sacct should know how a job ended."""
 _END_SECONDS = 60.0
 """Seconds, in addition to the grace of runs, until canceled jobs are gone."""
 
 
 @dataclass
-class _Active:
-    """A run that is in a job, or that is to be submitted."""
+class _ActiveRun:
+    """A run that is in a job, or that is to be submitted. Times are monotonic."""
 
     job: Job
     slurm_id: str | None
-    since: float
-    """Time at which the run was submitted or taken over. Monotonic, like the times below."""
-    failed: float | None = None
-    """Time at which the run was first seen to have failed."""
-    gone: float | None = None
-    """Time at which its job was first seen to be gone."""
+    """Id of its job, such as 12_3; None until it is submitted."""
+    submitted_at: float
+    """Time at which the run was submitted or taken over."""
+    failed_at: float | None = None
+    """Time at which the run was first seen to have failed; None while it has not."""
+    gone_at: float | None = None
+    """Time at which its job was first seen to be gone; None while it is live."""
 
 
 class SlurmExecutor:
@@ -73,10 +77,10 @@ class SlurmExecutor:
         self._target = target
         self._queue = queue or SlurmQueue()
         self._submitter = submitter or Submitter(config, accelerator, target)
-        self._active: list[_Active] = []
+        self._active: list[_ActiveRun] = []
         self._losses: Counter[str] = Counter()
         """Number of lost jobs for each run_id."""
-        self._looked = -1e9
+        self._checked_at = -1e9
 
     @property
     def slots(self) -> int:
@@ -118,22 +122,28 @@ class SlurmExecutor:
     def submit(self, job: Job) -> None:
         """Take a run over from its live job, or collect it for the next array, which `wait` submits."""
         slurm_id = find_live_job(job.directory, self._queue)
-        self._active.append(_Active(job, slurm_id, time.monotonic()))
+        self._active.append(_ActiveRun(job, slurm_id, time.monotonic()))
 
     def wait(self, timeout: float) -> list[JobEnd]:
         """Submit the collected runs, and return the runs that have ended since the last call."""
-        self._send()
+        self._submit_new()
         if not self._config.wait:
-            return self._leave()
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return self._take_current_states()
+        if time.monotonic() - self._checked_at < _CHECK_SECONDS:
             time.sleep(timeout)
             return []
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         self._queue.refresh({active.slurm_id for active in self._active if active.slurm_id is not None})
-        ended = [ended_run for active in self._active if (ended_run := self._ended(active)) is not None]
-        reported_ids = {id(ended_run.job) for ended_run in ended}
-        self._active = [active for active in self._active if id(active.job) not in reported_ids]
-        return ended
+        job_ends: list[JobEnd] = []
+        still_active: list[_ActiveRun] = []
+        for active in self._active:
+            job_end = self._find_end(active)
+            if job_end is None:
+                still_active.append(active)
+            else:
+                job_ends.append(job_end)
+        self._active = still_active
+        return job_ends
 
     def stop(self) -> list[Job]:
         """Cancel this sweep's jobs, and wait until they are gone; runs have `grace` seconds for a checkpoint."""
@@ -146,20 +156,17 @@ class SlurmExecutor:
             time.sleep(0.25)
         for active in self._active:
             if active.slurm_id is not None:
-                _release(active.job.directory, active.slurm_id)
+                _release_claim(active.job.directory, active.slurm_id)
         self._active.clear()
         return stopped
 
-    def _leave(self) -> list[JobEnd]:
-        """Return the current state of all runs, for a sweep that does not wait."""
-        states = []
-        for active in self._active:
-            ended = self._read_end(active.job)
-            states.append(ended or JobEnd(active.job, "queued", "", 0.0))
+    def _take_current_states(self) -> list[JobEnd]:
+        """Return the end or the place in the queue of all runs, for a sweep that does not wait; forget the runs."""
+        jobs = [active.job for active in self._active]
         self._active.clear()
-        return states
+        return [self._read_end(job) or JobEnd(job, "queued", "", 0.0) for job in jobs]
 
-    def _send(self) -> None:
+    def _submit_new(self) -> None:
         """Submit all runs without a job as one array, and write the jobs into their directories.
 
         Raises:
@@ -169,9 +176,10 @@ class SlurmExecutor:
         if not new:
             return
         folder = new[0].job.directory.parents[1] / "jobs"
-        with _exclusive_submission(folder / ".lock"):
+        with _lock_submission(folder / ".lock"):
             unsubmitted = []
-            for active in new:  # another sweep may have submitted it meanwhile
+            for active in new:
+                # Another sweep may have submitted the run meanwhile.
                 active.slurm_id = find_live_job(active.job.directory, self._queue)
                 if active.slurm_id is None:
                     # A job skips runs that have failed, so the failure of an earlier attempt is cleared here.
@@ -188,51 +196,51 @@ class SlurmExecutor:
                     by_job[id(job)].slurm_id = slurm_id
                     RunDirectory(job.directory).enqueue(f"{PREFIX}{slurm_id}")
 
-    def _ended(self, active: _Active) -> JobEnd | None:
-        """Return how a run ended; None as long as it may continue."""
+    def _find_end(self, active: _ActiveRun) -> JobEnd | None:
+        """Return how a run ended; None while it may continue."""
         if active.slurm_id is None:
             return None
         now = time.monotonic()
-        lives = self._queue.is_live(active.slurm_id)
-        ended = self._read_end(active.job)
-        if ended is not None and ended.outcome == "done":
-            return ended
-        if ended is not None:
-            active.failed = active.failed or now
+        is_live = self._queue.is_live(active.slurm_id)
+        job_end = self._read_end(active.job)
+        if job_end is not None and job_end.outcome == "done":
+            return job_end
+        if job_end is not None:
+            active.failed_at = active.failed_at or now
             # The job may still try the run again, so a failure counts only after a while or without the job.
-            return ended if not lives or now - active.failed > _SETTLE_SECONDS else None
-        active.failed = None
-        if lives:
-            active.gone = None
+            return job_end if not is_live or now - active.failed_at > _LAST_WRITE_SECONDS else None
+        active.failed_at = None
+        if is_live:
+            active.gone_at = None
             return None
-        active.gone = active.gone or now
-        return self._judge_lost_job(active, active.slurm_id, now - active.gone)
+        active.gone_at = active.gone_at or now
+        return self._classify_lost_job(active, active.slurm_id, now - active.gone_at)
 
-    def _judge_lost_job(self, active: _Active, slurm_id: str, since: float) -> JobEnd | None:
-        """Return the outcome of a run whose job is gone for `since` seconds and left no end of the run.
+    def _classify_lost_job(self, active: _ActiveRun, slurm_id: str, seconds_gone: float) -> JobEnd | None:
+        """Return the outcome of a run that is neither done nor failed, although its job is gone.
 
         Args:
             active: The run.
             slurm_id: Id of the lost job.
-            since: Seconds since the job was first seen to be gone.
+            seconds_gone: Seconds since the job was first seen to be gone.
 
         Returns:
             The outcome; None if another job has the run, or if it is too early to know.
         """
-        if since < _SETTLE_SECONDS:
+        if seconds_gone < _LAST_WRITE_SECONDS:
             return None
         other = find_live_job(active.job.directory, self._queue)
         if other is not None and other != slurm_id:
-            active.slurm_id, active.gone = other, None
+            active.slurm_id, active.gone_at = other, None
             return None
         state = self._queue.read_end_states([slurm_id]).get(slurm_id)
-        if state is None and since < _ACCOUNT_SECONDS:
+        if state is None and seconds_gone < _ACCOUNT_SECONDS:
             return None
         directory, job = active.job.directory, active.job
         status = RunDirectory(directory).status()
         has_started = status is not None and status.attempt >= job.attempt
-        # Another process may have claimed the run in the meantime; then it is no longer a run of this sweep.
-        if _release(directory, slurm_id) == "running":
+        # If another process has claimed the run meanwhile, it is no longer a run of this sweep.
+        if _release_claim(directory, slurm_id) == "running":
             return JobEnd(job, "elsewhere", "", 0.0)
         self._losses[job.spec.run_id] += 1
         outcome: Outcome = "interrupted"
@@ -242,7 +250,7 @@ class SlurmExecutor:
             outcome = "died"
         reason = f"ended as {state}" if state else "is gone"
         message = f"its job {PREFIX}{slurm_id} {reason} before the run was done; see jobs/{slurm_id}_0_log.out"
-        return JobEnd(job, outcome, message, time.monotonic() - active.since)
+        return JobEnd(job, outcome, message, time.monotonic() - active.submitted_at)
 
     def _read_end(self, job: Job) -> JobEnd | None:
         """Return how a run ended according to its directory; None if it has not ended."""
@@ -258,7 +266,7 @@ class SlurmExecutor:
         return JobEnd(job, "failed", ((status.error or "").splitlines() or ["failed without a reason"])[0], seconds)
 
 
-def _release(directory: Path, slurm_id: str) -> str:
+def _release_claim(directory: Path, slurm_id: str) -> str:
     """Release the claim of a run whose job is gone, and return the run's state after that."""
     run = RunDirectory(directory)
     status = run.status()
@@ -268,7 +276,7 @@ def _release(directory: Path, slurm_id: str) -> str:
 
 
 @contextmanager
-def _exclusive_submission(path: Path) -> Iterator[None]:
+def _lock_submission(path: Path) -> Iterator[None]:
     """Wait until no other sweep submits runs of the same study, and exclude others meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:

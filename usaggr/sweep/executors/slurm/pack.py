@@ -29,7 +29,7 @@ from usaggr.sweep.executors.slurm.queue import PREFIX
 from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.tracking.record import list_modules_to_preload
 
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 """Seconds between two checks whether the thread has ended."""
 
 
@@ -43,13 +43,17 @@ class _Log(SweepLine):
 
 @dataclass
 class Pack:
-    """Runs of one job, whose parents are done; submitit calls it on the job's node, in the main thread."""
+    """Runs of one job of Slurm, whose parents are done.
+
+    submitit unpickles it on the job's node and calls it in the main thread.
+    """
 
     jobs: Sequence[Job]
     machine: MachineConfig
     accelerator: str
     target: str
     version: str = usaggr.__version__
+    """Version of usaggr on the machine of the sweep."""
     _interruption: Interruption = field(default_factory=Interruption, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
 
@@ -70,7 +74,7 @@ class Pack:
         run_pack(self.jobs, self.machine, self.accelerator, self.target, self)
 
     def checkpoint(self) -> Any:
-        """Stop the active runs and return the submission of unfinished ones; None if all have ended.
+        """Stop the active runs, and return the submission of the unfinished runs; None if all have ended.
 
         submitit calls it in a signal handler shortly before the time limit of the job.
         """
@@ -92,7 +96,8 @@ class Pack:
     def work(self, loop: Loop, executor: LocalExecutor) -> None:
         """Run a loop to its end in another thread, so that this thread can handle signals.
 
-        A handler that stopped workers itself would interrupt whatever this thread does with them at that moment.
+        A signal handler interrupts the main thread at any point. So it only sets a flag, which the other thread reads
+        between two operations on workers.
         """
         data = {job.spec.run_id: job.data for job in self.jobs}
         failure: list[BaseException] = []
@@ -113,17 +118,17 @@ class Pack:
     def join(self) -> None:
         """Wait for the thread without a lock, because a signal handler may call this during another call."""
         while self._thread is not None and self._thread.is_alive():
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_CHECK_SECONDS)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGTERM: the job was canceled, or another job takes its place."""
+        """Request a stop at SIGTERM: the job was canceled, or preempted by another job."""
         self._interruption.is_requested = True
 
 
 def run_pack(
     jobs: Sequence[Job], machine: MachineConfig, accelerator: str, target: str, pack: Pack | None = None
 ) -> Loop:
-    """Train runs on this machine, with retries as in a sweep; their ends are written to their directories.
+    """Train runs on this machine, with retries as in a sweep; each run's end is written to its directory.
 
     Args:
         jobs: Jobs with the runs.
@@ -138,15 +143,16 @@ def run_pack(
     """
     pack = pack or Pack(jobs, machine, accelerator, target)
     runs = [PlannedRun(job.spec, (), job.directory, job.study, 1) for job in jobs]
-    # Runs are submitted after their parents are done, so parents count as done. Failed runs are in the list on purpose.
+    # Runs are submitted after their parents are done, so parents count as done.
     states: dict[str, State] = {job.spec.parent: "done" for job in jobs if job.spec.parent is not None}
     states |= {run.spec.run_id: run.state() for run in runs}
+    # Failed runs stay in `runs`, so that the last line counts them.
     remaining = [run for run in runs if states[run.spec.run_id] not in ("done", "running", "failed")]
     loop = Loop(runs, remaining, states, machine.attempts)
     if not remaining:
         return loop
     executor = LocalExecutor(machine, accelerator, target, list_modules_to_preload(jobs[0].study))
-    before = signal.getsignal(signal.SIGTERM)
+    previous = signal.getsignal(signal.SIGTERM)
     with ExitStack() as stack:
         with _ignore_signals_in_children():
             stack.enter_context(executor)
@@ -154,7 +160,7 @@ def run_pack(
         try:
             pack.work(loop, executor)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, previous)
     ends = [loop.get_state(run.spec.run_id) for run in runs]
     print(f"{ends.count('done')} done, {ends.count('failed')} failed of {len(runs)} runs", flush=True)
     return loop
@@ -189,9 +195,9 @@ def _ignore_signals_in_children() -> Iterator[None]:
     Otherwise the server of the workers would die before its workers have written checkpoints. Workers handle these
     signals themselves while they train a run.
     """
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR2, signal.SIGTERM)}
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGUSR2, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""State of Slurm's jobs: one call of squeue for all of them, at most every few seconds. It does not need submitit."""
+"""States of Slurm's jobs, from one call of squeue for all of them, at most every few seconds, without submitit."""
 
 import shutil
 import subprocess
@@ -15,9 +15,10 @@ PREFIX = "slurm "
 _SECONDS = 5.0
 """Seconds between two calls of squeue."""
 _PATIENCE = 30.0
-"""Seconds after which a call is given up."""
+"""Seconds after which a command without an answer is killed."""
 
 Call = Callable[[Sequence[str]], "str | None"]
+"""Function that runs a command and returns its output, or None without an answer."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +44,25 @@ def make_log_path(directory: Path, job: str) -> Path:
 
 
 class SlurmQueue:
-    """States of the jobs that were asked about.
+    """States of requested jobs.
 
-    While Slurm does not answer, the last answer holds. Jobs without any answer yet count as live.
+    While Slurm does not answer, its last answer holds. A job that no answer covers yet counts as live.
     """
 
     def __init__(self, call: Call | None = None, seconds: float = _SECONDS, patience: float = _PATIENCE) -> None:
         self._call = call or (lambda command: run_command(command, patience))
-        self._seconds = seconds
+        self._min_seconds = seconds
         self._new: set[str] = set()
         """Jobs that no answer covers yet."""
         self._answered: set[str] = set()
         """Jobs that an answer covers: those that are not live are gone."""
         self._live: dict[str, QueuedJob] = {}
-        self._last = -1e9
+        self._called_at = -1e9
         self.is_answering = True
         """False if the last call was not answered."""
 
     def is_live(self, job: str) -> bool:
-        """Return whether a job waits or runs, or may do so."""
+        """Return whether a job waits or runs; True also if its state is not known yet."""
         self.refresh([job])
         return job not in self._answered or job in self._live
 
@@ -71,16 +72,19 @@ class SlurmQueue:
         return self._live.get(job)
 
     def refresh(self, jobs: Iterable[str]) -> None:
-        """Ask Slurm about jobs and all earlier ones, if the last call is old enough or if some jobs are new."""
+        """Request the states of jobs and of all earlier live jobs.
+
+        Slurm is called only if its last answer is old, or if a job was not requested before.
+        """
         new = set(jobs) - self._answered
-        if (not new or new <= self._new) and time.monotonic() - self._last < self._seconds:
+        if (not new or new <= self._new) and time.monotonic() - self._called_at < self._min_seconds:
             return
         self._new |= new
         unfinished = self._new | set(self._live)
         if not unfinished:
             return
-        self._last = time.monotonic()
-        # The id of an array stands for all its tasks, which keeps the command short.
+        self._called_at = time.monotonic()
+        # The id of an array stands for all its jobs, which keeps the command short.
         arrays = sorted({job.partition("_")[0] for job in unfinished})
         output = self._call(["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={','.join(arrays)}"])
         self.is_answering = output is not None
@@ -92,7 +96,7 @@ class SlurmQueue:
         self._new = set()
 
     def read_end_states(self, jobs: Sequence[str]) -> dict[str, str]:
-        """Return how lost jobs ended, in the words of accounting (CANCELLED, NODE_FAIL, ...); empty without sacct."""
+        """Return the final states of lost jobs by id, in sacct's words, such as NODE_FAIL; empty without sacct."""
         if not jobs:
             return {}
         command = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State", "-j", ",".join(jobs)]
@@ -100,10 +104,12 @@ class SlurmQueue:
         for line in (self._call(command) or "").splitlines():
             name, _, state = line.partition("|")
             states[name.partition("_[")[0]] = state.split(" ")[0]  # tasks that never started share a line: 12_[0-3]
-        known_states = {job: states.get(job, states.get(job.partition("_")[0], "")) for job in jobs}
-        return {
-            job: state for job, state in known_states.items() if state not in ("", "PENDING", "RUNNING", "REQUEUED")
-        }
+        end_states = {}
+        for job in jobs:
+            state = states.get(job, states.get(job.partition("_")[0], ""))
+            if state not in ("", "PENDING", "RUNNING", "REQUEUED"):
+                end_states[job] = state
+        return end_states
 
     def cancel(self, jobs: Sequence[str]) -> bool:
         """Remove jobs from the queue, and ask active ones to end; return False if Slurm does not answer."""

@@ -1,4 +1,4 @@
-"""Submission of packs of runs to Slurm through submitit: one array per submission, within Slurm's limit on arrays."""
+"""Submission of packs of runs to Slurm through submitit, as one array of jobs, or several above Slurm's limit."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from usaggr.sweep.executors.slurm.pack import Pack
 
 REQUEUES = 20
 """Number of times that a job that has used up its time is queued again with its unfinished runs."""
-_ARRAY = 1000
+_MAX_ARRAY_JOBS = 1000
 """Largest number of jobs in an array. Slurm's own limit (MaxArraySize) is 1001 unless it is configured."""
 _NOTICE_SECONDS = 60
 """Seconds, in addition to the grace of runs: Slurm may send the signal this much later than requested, and the job
@@ -65,25 +65,26 @@ class Submitter:
             ConfigError: Slurm refuses the jobs.
         """
         ids: list[str] = []
-        for first in range(0, len(groups), _ARRAY):
-            packs = [Pack(list(group), machine, self._accelerator, self._target) for group in groups[first:][:_ARRAY]]
-            ids += self._send_array(folder, packs)
+        for first in range(0, len(groups), _MAX_ARRAY_JOBS):
+            array = groups[first : first + _MAX_ARRAY_JOBS]
+            packs = [Pack(list(group), machine, self._accelerator, self._target) for group in array]
+            ids += self._submit_array(folder, packs)
         return ids
 
-    def _send_array(self, folder: Path, packs: Sequence[Pack]) -> list[str]:
+    def _submit_array(self, folder: Path, packs: Sequence[Pack]) -> list[str]:
         from submitit import SlurmExecutor as Slurm
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         slurm = Slurm(folder=folder, max_num_timeout=REQUEUES)
-        slurm.update_parameters(**self.parameters(packs[0].jobs[0].study.name))
+        slurm.update_parameters(**self.make_parameters(packs[0].jobs[0].study.name))
         try:
-            with _without_job_variables():
+            with _hide_job_variables():
                 jobs = slurm.submit_array(list(packs))
         except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
-            raise ConfigError(f"executor=slurm: sbatch refuses the jobs: {_last_line(error)}") from error
+            raise ConfigError(f"executor=slurm: sbatch refuses the jobs: {_read_last_line(error)}") from error
         return [str(job.job_id) for job in jobs]
 
-    def parameters(self, study: str) -> dict[str, Any]:
+    def make_parameters(self, study: str) -> dict[str, Any]:
         """Return the parameters of submitit's executor."""
         config = self._config
         # Without requeue a preempted job, or one whose node is lost, would end instead of being queued again.
@@ -115,20 +116,20 @@ class Submitter:
 
 
 @contextmanager
-def _without_job_variables() -> Iterator[None]:
+def _hide_job_variables() -> Iterator[None]:
     """Hide the variables of a Slurm job around this process, so that submitted jobs do not inherit its resources."""
-    before = dict(os.environ)
-    for name in before:
+    previous = dict(os.environ)
+    for name in previous:
         # SLURM_CONF stays, because it says where the cluster is.
         if name.startswith(("SLURM_", "SLURMD_")) and name != "SLURM_CONF":
             del os.environ[name]
     try:
         yield
     finally:
-        os.environ.update(before)
+        os.environ.update(previous)
 
 
-def _last_line(error: Exception) -> str:
+def _read_last_line(error: Exception) -> str:
     """Return the last line of sbatch's message, without the name of sbatch."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[-1].removeprefix("sbatch: error: ")
