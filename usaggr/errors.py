@@ -43,3 +43,12 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     similar = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f", did you mean '{similar[0]}'?" if similar else "."
     return f"{name}: unknown '{value}'{hint} Allowed: {', '.join(names) or 'none'}"
+
+
+def get_first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's message, or the name of its type, for a message of one line.
+
+    >>> get_first_line(ValueError("missing keys:\n  decoder.weight"))
+    'missing keys'
+    """
+    return str(error).strip().partition("\n")[0].rstrip(" :.") or type(error).__name__

@@ -479,7 +479,7 @@ WHO_READS = {
     "results/run_settings.py": "the network and the packages in run.yaml",
     "results/predictions.py": "predictions.parquet",
     "training/checkpoint.py": "the head of a checkpoint",
-    "report/tasks/examples.py": "predictions of single samples, of runs that the report believes",
+    "report/tasks/saved_predictions.py": "predictions of single samples, of runs that the report believes",
     "training/validation_curve.py": "a curve in a checkpoint, whose hash is checked",
 }
 ELSEWHERE = {

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import MhMtlConfig
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, get_first_line, one_of
 from usaggr.models.normalization import replace_batch_norm
-from usaggr.models.weight_files import describe_mismatch, get_first_line, list_some, read_tensors, strip_prefix
+from usaggr.models.weight_files import describe_mismatch, list_some, read_tensors, strip_prefix
 from usaggr.models.weights import check_weights, find_weights_file
 
 STRIDES = (4, 8, 16, 32)

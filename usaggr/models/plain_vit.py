@@ -13,8 +13,7 @@ from timm.layers import PatchEmbed  # type: ignore[attr-defined]
 from torch import nn
 
 from usaggr.config.model import M2DinoConfig
-from usaggr.errors import ConfigError, one_of
-from usaggr.models.weight_files import get_first_line
+from usaggr.errors import ConfigError, get_first_line, one_of
 
 _FAMILIES = ("eva", "vision_transformer", "deit")
 """Modules of timm that define plain vision transformers."""

@@ -15,9 +15,8 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from timm.models import get_pretrained_cfg
 
 from usaggr.config.model import M2DinoConfig
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, get_first_line
 from usaggr.io.checksums import hash_file
-from usaggr.models.weight_files import get_first_line
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 """Names that the file of weights can have; the first that exists is used."""

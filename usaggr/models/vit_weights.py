@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from usaggr.config.model import M2DinoConfig
 from usaggr.data.batches.batches import MEAN, STD
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, get_first_line
 from usaggr.models.vit_download import download_weights, find_source
-from usaggr.models.weight_files import describe_mismatch, get_first_line, list_some, read_tensors, strip_prefix
+from usaggr.models.weight_files import describe_mismatch, list_some, read_tensors, strip_prefix
 from usaggr.models.weights import find_weights_file
 
 _NOT_READ = re.compile(r"^(?:head|head_dist|fc_norm|attn_pool)\.")

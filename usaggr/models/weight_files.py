@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, get_first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "encoder", "teacher")
 """Keys under which checkpoints store the state dict of the network."""
@@ -65,12 +65,6 @@ def list_some(names: Sequence[str], limit: int = 3) -> str:
     """Return the first names and the number of the others, for a message."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return (", ".join(names[:limit]) or "none") + more
-
-
-def get_first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its type, for a message of one line."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
 
 
 def _is_safetensors(file: Path) -> bool:

@@ -17,7 +17,7 @@ from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
 from usaggr.report.tables import make_tables
 from usaggr.report.tasks import examples
-from usaggr.report.tasks.examples import Examples, file_names, write_examples
+from usaggr.report.tasks.examples import Examples, make_file_names, write_examples
 from usaggr.results.predictions import encode_mask, write_predictions
 from usaggr.results.spec import RunSpec
 
@@ -283,7 +283,7 @@ def test_a_picture_that_cannot_be_written_is_an_error(study: Study, tmp_path: Pa
 
 
 def test_file_names_are_safe_and_distinct() -> None:
-    names = list(file_names(["a/b", "a_b", "A_b", "..", "x" * 300, "x" * 301]))
+    names = list(make_file_names(["a/b", "a_b", "A_b", "..", "x" * 300, "x" * 301]))
     assert names[:3] == ["a_b", "a_b-2", "A_b-3"]
     assert len({name.lower() for name in names}) == len(names)
     assert all(name.replace("-", "").replace("_", "").isalnum() or name == "_" for name in names)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from usaggr.report.tasks.overlays import Marks, color_of, draw_marks
+from usaggr.report.tasks.overlays import Marks, draw_marks, get_color
 
 GRAY = np.full((100, 200, 3), 60, dtype=np.uint8)
 SIZES = [(50, 100), (100, 200), (160, 320)]
@@ -40,12 +40,12 @@ def test_an_image_without_marks_is_only_resized() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_only_the_predicted_region_is_tinted_in_the_color_of_its_class(size: tuple[int, int]) -> None:
+def test_only_the_predicted_region_is_tinted_in_the_get_color_its_class(size: tuple[int, int]) -> None:
     panel = draw_marks(GRAY, size, None, Marks(mask=mask(30, 60, 40, 80, label=2)))
     marked = changed(panel)
     assert extent(marked) == pytest.approx((30, 69, 60, 139), abs=3 * max(1, 100 / size[0]))
     inside = panel[size[0] // 2, size[1] // 2]
-    assert inside == pytest.approx(0.65 * 60 + 0.35 * np.array(color_of(2)), abs=2)
+    assert inside == pytest.approx(0.65 * 60 + 0.35 * np.array(get_color(2)), abs=2)
 
 
 def test_the_truth_is_a_white_dashed_outline_over_the_prediction() -> None:
@@ -62,7 +62,7 @@ def test_the_truth_is_a_white_dashed_outline_over_the_prediction() -> None:
 
 def test_a_truth_without_a_prediction_is_filled() -> None:
     panel = draw_marks(GRAY, (100, 200), Marks(mask=mask(30, 60, 40, 80)), None)
-    assert panel[50, 100] == pytest.approx(0.65 * 60 + 0.35 * np.array(color_of(1)), abs=2)
+    assert panel[50, 100] == pytest.approx(0.65 * 60 + 0.35 * np.array(get_color(1)), abs=2)
 
 
 def test_a_region_smaller_than_a_pixel_of_the_panel_is_still_visible() -> None:
@@ -88,7 +88,7 @@ def test_true_and_predicted_boxes_have_different_lines() -> None:
     panel = draw_marks(GRAY, (100, 200), true, predicted)
     assert (panel[:, :100].min(axis=2) > 200).any()
     assert not (panel[:, 100:].min(axis=2) > 200).any()
-    assert panel[50, 110] == pytest.approx(np.array(color_of(1)), abs=25)
+    assert panel[50, 110] == pytest.approx(np.array(get_color(1)), abs=25)
 
 
 def test_a_line_connects_the_circle_of_a_true_landmark_and_the_cross_of_the_predicted_one() -> None:
@@ -97,7 +97,7 @@ def test_a_line_connects_the_circle_of_a_true_landmark_and_the_cross_of_the_pred
     assert (truth[50, 50] == 60).all(), "the circle does not hide the landmark"
     assert extent(changed(truth)) == pytest.approx((43, 57, 43, 57), abs=3)
     overlaid = draw_marks(GRAY, (100, 200), Marks(points=true), Marks(points=predicted))
-    assert overlaid[50, 150] == pytest.approx(np.array(color_of(1)), abs=25)
+    assert overlaid[50, 150] == pytest.approx(np.array(get_color(1)), abs=25)
     assert overlaid[50, 100].min() > 120, "a line between them"
     assert (overlaid[50, 160:] == 60).all()
 
@@ -105,8 +105,8 @@ def test_a_line_connects_the_circle_of_a_true_landmark_and_the_cross_of_the_pred
 def test_each_landmark_has_its_color() -> None:
     points = Marks(points=np.array([[50.5, 50.5], [150.5, 50.5]]))
     panel = draw_marks(GRAY, (100, 200), points, points)
-    assert panel[50, 50] == pytest.approx(np.array(color_of(1)), abs=25)
-    assert panel[50, 150] == pytest.approx(np.array(color_of(2)), abs=25)
+    assert panel[50, 50] == pytest.approx(np.array(get_color(1)), abs=25)
+    assert panel[50, 150] == pytest.approx(np.array(get_color(2)), abs=25)
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9, np.nan, np.inf])

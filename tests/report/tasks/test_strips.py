@@ -13,14 +13,14 @@ from usaggr.report.tasks.overlays import WHITE
 from usaggr.report.tasks.strips import (
     MAX_BYTES,
     WIDTH,
-    Key,
+    LegendEntry,
     Panel,
-    bars_height,
+    compute_bars_height,
+    compute_panel_size,
     draw_bars,
     draw_class_names,
     draw_strip,
     encode_strip,
-    panel_size,
 )
 
 BLUE, ORANGE = np.array([0x00, 0x72, 0xB2]), np.array([0xD5, 0x5E, 0x00])
@@ -28,7 +28,7 @@ BLUE, ORANGE = np.array([0x00, 0x72, 0xB2]), np.array([0xD5, 0x5E, 0x00])
 
 def panels(count: int, height: int, width: int, seed: int = 0) -> list[Panel]:
     rng = np.random.default_rng(seed)
-    size = panel_size(count, height, width)
+    size = compute_panel_size(count, height, width)
     return [Panel(f"panel {i}", "note", rng.integers(0, 256, (*size, 3)).astype(np.uint8)) for i in range(count)]
 
 
@@ -36,7 +36,7 @@ def panels(count: int, height: int, width: int, seed: int = 0) -> list[Panel]:
 def test_panels_keep_the_aspect_ratio_of_the_image_and_fit_next_to_each_other(
     count: int, height: int, width: int
 ) -> None:
-    tall, wide = panel_size(count, height, width)
+    tall, wide = compute_panel_size(count, height, width)
     assert tall >= 1
     assert wide >= 1
     if min(tall, wide) > 20:
@@ -63,7 +63,7 @@ def _contains(strip: np.ndarray[Any, Any], pixels: np.ndarray[Any, Any]) -> bool
 
 
 def test_a_long_title_is_cut_before_the_next_panel() -> None:
-    size = panel_size(2, 100, 100)
+    size = compute_panel_size(2, 100, 100)
     white = np.full((*size, 3), 255, dtype=np.uint8)
     strip = np.asarray(draw_strip([Panel("m" * 400, "m" * 400, white), Panel("", "", white)], []))
     assert (strip[:, size[1] + 12 :] == 255).all()
@@ -71,15 +71,15 @@ def test_a_long_title_is_cut_before_the_next_panel() -> None:
 
 
 def test_a_long_legend_continues_on_the_next_line() -> None:
-    short = draw_strip(panels(2, 50, 100), [Key("area", WHITE, f"class {i}") for i in range(2)])
-    long = draw_strip(panels(2, 50, 100), [Key("area", WHITE, f"class {i}") for i in range(20)])
+    short = draw_strip(panels(2, 50, 100), [LegendEntry("area", WHITE, f"class {i}") for i in range(2)])
+    long = draw_strip(panels(2, 50, 100), [LegendEntry("area", WHITE, f"class {i}") for i in range(20)])
     assert long.width == short.width
     assert long.height > short.height + 50
 
 
 @pytest.mark.parametrize("sign", ["line", "dashes", "circle", "cross"])
 def test_white_signs_of_the_legend_are_visible_on_a_white_page(sign: str) -> None:
-    strip = np.asarray(draw_strip(panels(1, 20, 100), [Key(sign, WHITE, "")]))
+    strip = np.asarray(draw_strip(panels(1, 20, 100), [LegendEntry(sign, WHITE, "")]))
     ground = strip[-24:, 6:31].max(axis=2)
     assert (ground < 100).any()
     assert (ground[8:16, 4:20] > 200).any()
@@ -95,12 +95,12 @@ def test_the_strongest_speckle_stays_within_the_limit_of_bytes() -> None:
 
 
 def test_the_same_strip_has_the_same_bytes() -> None:
-    first, second = (encode_strip(draw_strip(panels(3, 90, 120), [Key("area", WHITE, "x")])) for _ in range(2))
+    first, second = (encode_strip(draw_strip(panels(3, 90, 120), [LegendEntry("area", WHITE, "x")])) for _ in range(2))
     assert first == second
 
 
 def test_bars_have_the_length_of_their_probability_and_colors_for_the_true_and_the_wrong_class() -> None:
-    size = (bars_height(3), 200)
+    size = (compute_bars_height(3), 200)
     bars = draw_bars(np.array([0.6, 0.3, 0.1]), true=1, predicted=0, size=size)
     orange, blue = (np.flatnonzero((bars == color).all(axis=2).any(axis=0)).size for color in (ORANGE, BLUE))
     assert orange == pytest.approx(0.6 * 154, abs=2)
@@ -110,8 +110,8 @@ def test_bars_have_the_length_of_their_probability_and_colors_for_the_true_and_t
 
 
 def test_the_true_class_is_marked_in_the_row_of_its_bar() -> None:
-    size = (bars_height(3), 120)
+    size = (compute_bars_height(3), 120)
     names = draw_class_names(["one", "two", "three"], 1, size)
     blue_rows = np.flatnonzero((names == BLUE).all(axis=2).any(axis=1))
-    third = bars_height(3) // 3
+    third = compute_bars_height(3) // 3
     assert third <= blue_rows[0] <= blue_rows[-1] < 2 * third

@@ -6,87 +6,89 @@ from typing import assert_never
 from usaggr.document import numbers
 from usaggr.document.display_names import scale_label
 from usaggr.document.elements import literal
-from usaggr.report.tasks.example_choice import Choice, Contest, sample_score
+from usaggr.report.tasks.example_choice import ChosenSample, TaskComparison
+from usaggr.report.tasks.sample_scores import make_sample_score
 from usaggr.tasks import TaskType
 
 
-def write_title(contest: Contest, choice: Choice) -> str:
+def write_title(comparison: TaskComparison, chosen: ChosenSample) -> str:
     """Return a title of a few words as plain text."""
-    match choice.kind:
+    match chosen.kind:
         case "best":
-            return f"Best prediction of {contest.base.label}"
+            return f"Best prediction of {comparison.base.label}"
         case "worst":
-            return f"Worst prediction of {contest.base.label}"
-    assert contest.other is not None
-    pair = f"of {contest.other.label} compared with {contest.base.label}"
-    if choice.difference == 0:
+            return f"Worst prediction of {comparison.base.label}"
+    assert comparison.other is not None
+    pair = f"of {comparison.other.label} compared with {comparison.base.label}"
+    if chosen.difference == 0:
         return f"No difference on any sample {pair}"
-    if choice.kind == "gain":
-        return f"Largest gain {pair}" if choice.difference > 0 else f"Smallest loss {pair}"
-    return f"Largest loss {pair}" if choice.difference < 0 else f"Smallest gain {pair}"
+    if chosen.kind == "gain":
+        return f"Largest gain {pair}" if chosen.difference > 0 else f"Smallest loss {pair}"
+    return f"Largest loss {pair}" if chosen.difference < 0 else f"Smallest gain {pair}"
 
 
-def write_caption(contest: Contest, choice: Choice) -> str:
+def write_caption(comparison: TaskComparison, chosen: ChosenSample) -> str:
     """Return inline Markdown with the sample, its scores, the reason for its choice, and its rank among all samples."""
-    is_single = contest.other is None
-    scores = (
-        _describe_single(contest, choice) if contest.other is None else _compare(contest, choice, contest.other.label)
-    )
-    seed = f"The picture shows seed {choice.seed}"
-    if len(contest.seeds) > 1:
-        seed += ", which is closest to the average" + ("" if is_single else " among the seeds of the same sign")
-    return f"{literal(choice.sample_id)}: {scores} {seed}, with {scale_label(contest.scale)}."
+    if comparison.other is None:
+        scores, seed_reason = _describe_single(comparison, chosen), "which is closest to the average"
+    else:
+        scores = _compare(comparison, chosen, comparison.other.label)
+        seed_reason = "which is closest to the average among the seeds of the same sign"
+    seed = f"The picture shows seed {chosen.seed}" + (f", {seed_reason}" if len(comparison.seeds) > 1 else "")
+    return f"{literal(chosen.sample_id)}: {scores} {seed}, with {scale_label(comparison.scale)}."
 
 
-def _describe_single(contest: Contest, choice: Choice) -> str:
-    """Return a sentence on a sample of a single side: its score and its rank."""
-    score = sample_score(contest.task.type)
-    extreme = "best" if choice.kind == "best" else "worst"
+def _describe_single(comparison: TaskComparison, chosen: ChosenSample) -> str:
+    """Return a sentence on a sample of a single predictor: its score and its rank."""
+    score = make_sample_score(comparison.task.type)
+    extreme = "best" if chosen.kind == "best" else "worst"
     return (
-        f"{score.format(choice.base, score.label)} ({_describe_seeds(contest.seeds)}), the {extreme} of "
-        f"{choice.samples} test samples (median {numbers.score(choice.median, score.name)}{score.unit})."
+        f"{score.format(chosen.base_score, score.label)} ({_describe_seeds(comparison.seeds)}), the {extreme} of "
+        f"{chosen.n_samples} test samples (median {numbers.score(chosen.median, score.name)}{score.unit})."
     )
 
 
-def _compare(contest: Contest, choice: Choice, other_label: str) -> str:
-    """Return sentences on a sample of two sides: its scores, its difference and its rank.
+def _compare(comparison: TaskComparison, chosen: ChosenSample, other_label: str) -> str:
+    """Return sentences on a sample of two predictors: its scores, its difference and its rank.
 
     Args:
-        contest: The sides.
-        choice: The sample.
-        other_label: Label of the side that is compared with the base.
+        comparison: The predictors.
+        chosen: The sample.
+        other_label: Label of the predictor that is compared with the base.
     """
-    score = sample_score(contest.task.type)
-    base, other = literal(contest.base.label), literal(other_label)
+    score = make_sample_score(comparison.task.type)
+    base, other = literal(comparison.base.label), literal(other_label)
     change, median = (
-        f"{numbers.signed(value, score.name)}{score.unit}" for value in (choice.difference, choice.median)
+        f"{numbers.signed(value, score.name)}{score.unit}" for value in (chosen.difference, chosen.median)
     )
-    extreme = "highest" if choice.kind == "gain" else "lowest"
+    extreme = "highest" if chosen.kind == "gain" else "lowest"
     # `rank` counts from the worst sample; the caption counts from the closer end. Equal scores have the lower rank.
-    from_best = choice.samples - choice.rank + 1
-    end, rank = ("worst", choice.rank) if choice.rank <= from_best else ("best", from_best)
+    from_best = chosen.n_samples - chosen.rank + 1
+    end, rank = ("worst", chosen.rank) if chosen.rank <= from_best else ("best", from_best)
     position = f"{_ordinal(rank)} {end}" if rank > 1 else end
-    reason = f" {other} is shown because it differs most from {base} on average." if len(contest.sides) > 2 else ""
+    reason = (
+        f" {other} is shown because it differs most from {base} on average." if len(comparison.predictors) > 2 else ""
+    )
     return (
-        f"{score.format(choice.base, score.label)} with {base} and "
-        f"{score.format(choice.other, '').strip()} with {other} ({_describe_seeds(contest.seeds)}). "
+        f"{score.format(chosen.base_score, score.label)} with {base} and "
+        f"{score.format(chosen.other_score, '').strip()} with {other} ({_describe_seeds(comparison.seeds)}). "
         f"The difference of {change} (positive is better) is the {extreme} of "
-        f"{choice.samples} test samples (median {median}). {other} is better on {choice.better} and worse on "
-        f"{choice.worse} of them. {base} ranks this sample {position} of {choice.samples}.{reason}"
+        f"{chosen.n_samples} test samples (median {median}). {other} is better on {chosen.n_better} and worse on "
+        f"{chosen.n_worse} of them. {base} ranks this sample {position} of {chosen.n_samples}.{reason}"
     )
 
 
-def write_description(contest: Contest, choice: Choice, notes: Sequence[tuple[str, str]]) -> str:
+def write_description(comparison: TaskComparison, chosen: ChosenSample, notes: Sequence[tuple[str, str]]) -> str:
     """Return alternative text of the picture.
 
     Args:
-        contest: The groupings that are compared.
-        choice: The sample.
+        comparison: The predictors.
+        chosen: The sample.
         notes: Label and score of each panel with a prediction.
     """
-    marks = _list_marks(contest.task.type)
+    marks = _list_marks(comparison.task.type)
     scores = "; ".join(f"{label} {note}" for label, note in notes)
-    return f"Test sample {choice.sample_id} of {contest.task.id}: the image, the truth, and {marks} by {scores}"
+    return f"Test sample {chosen.sample_id} of {comparison.task.id}: the image, the truth, and {marks} by {scores}"
 
 
 def _list_marks(task_type: TaskType) -> str:

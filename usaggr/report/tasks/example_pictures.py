@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from usaggr.config.study import DataConfig
 from usaggr.data.read.images import read_image, read_mask
 from usaggr.data.samples import Sample
-from usaggr.report.tasks.overlays import WHITE, Canvas, Marks, color_of, draw_marks
+from usaggr.report.tasks.overlays import WHITE, Canvas, Marks, draw_marks, get_color
 from usaggr.report.tasks.strips import (
-    Key,
+    LegendEntry,
     Panel,
-    bars_height,
+    compute_bars_height,
+    compute_panel_size,
     draw_bars,
     draw_class_names,
     draw_strip,
     encode_strip,
-    panel_size,
 )
 from usaggr.tasks import Task, has_class_label
 
@@ -28,11 +28,11 @@ MAX_CLASSES = 8
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Prediction of one side for a sample, in pixels of the original image."""
+class DrawnPrediction:
+    """Prediction of one predictor for a sample, in pixels of the original image."""
 
     label: str
-    """Label of the groupings of the side."""
+    """Labels of the predictor's groupings."""
     note: str
     """Score of the sample as text."""
     marks: Marks
@@ -41,13 +41,13 @@ class Shown:
     """(K,) probability of each class of a classification task."""
 
 
-def draw_picture(task: Task, sample: Sample, shown: Sequence[Shown], data: DataConfig) -> bytes:
+def draw_picture(task: Task, sample: Sample, predictions: Sequence[DrawnPrediction], data: DataConfig) -> bytes:
     """Return the strip of a sample as a JPEG.
 
     Args:
         task: Task of the sample.
         sample: The sample.
-        shown: Predictions, one per side.
+        predictions: Predictions of the sample, one per predictor.
         data: Settings for reading images.
 
     Raises:
@@ -55,21 +55,21 @@ def draw_picture(task: Task, sample: Sample, shown: Sequence[Shown], data: DataC
     """
     image = read_image(sample.image_path, 3, data.max_pixels)
     if has_class_label(task.type):
-        panels, legend = _make_class_panels(task, sample, shown, image), []
+        panels, legend = _make_class_panels(task, sample, predictions, image), []
     else:
-        panels, legend = _make_located_panels(task, sample, shown, image, data), _make_legend(task)
+        panels, legend = _make_overlay_panels(task, sample, predictions, image, data), _make_legend(task)
     return encode_strip(draw_strip(panels, legend))
 
 
-def _make_located_panels(
-    task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas, data: DataConfig
+def _make_overlay_panels(
+    task: Task, sample: Sample, predictions: Sequence[DrawnPrediction], image: Canvas, data: DataConfig
 ) -> list[Panel]:
     """Return the panels of a task whose labels are positions in the image.
 
     Args:
         task: Task of the sample.
         sample: The sample.
-        shown: Predictions, one per side.
+        predictions: Predictions of the sample, one per predictor.
         image: The image.
         data: Settings for reading masks.
     """
@@ -78,44 +78,51 @@ def _make_located_panels(
         box=None if sample.box is None else np.array(sample.box),
         points=None if sample.points is None else np.array(sample.points),
     )
-    size = panel_size(2 + len(shown), sample.height, sample.width)
-    return [
+    size = compute_panel_size(2 + len(predictions), sample.height, sample.width)
+    panels = [
         _make_image_panel(sample, image, size),
         Panel("truth", _describe_truth(task, truth), draw_marks(image, size, truth, None)),
-        *(Panel(side.label, side.note, draw_marks(image, size, truth, side.marks)) for side in shown),
     ]
+    for prediction in predictions:
+        panels.append(Panel(prediction.label, prediction.note, draw_marks(image, size, truth, prediction.marks)))
+    return panels
 
 
-def _make_class_panels(task: Task, sample: Sample, shown: Sequence[Shown], image: Canvas) -> list[Panel]:
-    """Return panels of the image, the names of classes, and bars of their probabilities for each side.
+def _make_class_panels(
+    task: Task, sample: Sample, predictions: Sequence[DrawnPrediction], image: Canvas
+) -> list[Panel]:
+    """Return panels of the image, the names of classes, and bars of their probabilities for each predictor.
 
     Args:
         task: Task of the sample.
         sample: The sample.
-        shown: Predictions, one per side.
+        predictions: Predictions of the sample, one per predictor.
         image: The image.
     """
     assert sample.label is not None
-    classes = select_classes([side.probabilities for side in shown if side.probabilities is not None], sample.label)
-    size = panel_size(2 + len(shown), sample.height, sample.width)
-    width = panel_size(2 + len(shown), 1, 1)[1]
-    bars = (bars_height(len(classes)), width)
+    classes = select_classes(
+        [prediction.probabilities for prediction in predictions if prediction.probabilities is not None], sample.label
+    )
+    size = compute_panel_size(2 + len(predictions), sample.height, sample.width)
+    _, largest_width = compute_panel_size(2 + len(predictions), 1, 1)  # bars need not be as narrow as a tall image
+    bars_size = (compute_bars_height(len(classes)), largest_width)
     true = classes.index(sample.label)
     names = [task.class_names[label] for label in classes]
     panels = [
         _make_image_panel(sample, image, size),
-        Panel("truth", task.class_names[sample.label], draw_class_names(names, true, bars)),
+        Panel("truth", task.class_names[sample.label], draw_class_names(names, true, bars_size)),
     ]
-    for side in shown:
-        assert side.probabilities is not None
-        predicted = int(side.probabilities.argmax())
+    for prediction in predictions:
+        assert prediction.probabilities is not None
+        predicted = int(prediction.probabilities.argmax())
         index = classes.index(predicted) if predicted in classes else None
-        panels.append(Panel(side.label, side.note, draw_bars(side.probabilities[list(classes)], true, index, bars)))
+        pixels = draw_bars(prediction.probabilities[list(classes)], true, index, bars_size)
+        panels.append(Panel(prediction.label, prediction.note, pixels))
     return panels
 
 
 def select_classes(probabilities: Sequence[NDArray[np.float64]], true: int) -> tuple[int, ...]:
-    """Return up to MAX_CLASSES classes in order: the true one, and the most probable ones of any side."""
+    """Return up to MAX_CLASSES classes in order: the true one, and the most probable ones of any predictor."""
     highest = np.max(np.stack(probabilities), axis=0)
     highest[true] = np.inf  # the true class is always shown
     return tuple(sorted(int(label) for label in np.argsort(-highest, kind="stable")[:MAX_CLASSES]))
@@ -143,17 +150,17 @@ def _describe_truth(task: Task, truth: Marks) -> str:
     return f"{task.num_classes} landmark{'s' * (task.num_classes > 1)}"
 
 
-def _make_legend(task: Task) -> list[Key]:
+def _make_legend(task: Task) -> list[LegendEntry]:
     """Return the entries of the legend; classification has none, because its bars have labels."""
     match task.type:
         case "segmentation":
-            areas = [Key("area", color_of(i), name) for i, name in enumerate(task.class_names) if i > 0]
-            return [Key("dashes", WHITE, "truth"), *areas]
+            areas = [LegendEntry("area", get_color(i), name) for i, name in enumerate(task.class_names) if i > 0]
+            return [LegendEntry("dashes", WHITE, "truth"), *areas]
         case "detection":
-            return [Key("dashes", WHITE, "truth"), Key("line", color_of(1), "prediction")]
+            return [LegendEntry("dashes", WHITE, "truth"), LegendEntry("line", get_color(1), "prediction")]
         case "regression":
-            areas = [Key("area", color_of(i), name) for i, name in enumerate(task.class_names, start=1)]
-            return [Key("circle", WHITE, "truth"), Key("cross", WHITE, "prediction"), *areas]
+            areas = [LegendEntry("area", get_color(i), name) for i, name in enumerate(task.class_names, start=1)]
+            return [LegendEntry("circle", WHITE, "truth"), LegendEntry("cross", WHITE, "prediction"), *areas]
         case "classification":
             return []
         case _:

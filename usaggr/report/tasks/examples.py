@@ -5,14 +5,12 @@ Only this part of a report needs the data set. If the data set cannot be read, t
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
-from pyarrow import compute, parquet
 from pydantic import ValidationError
 
 from usaggr.analysis.collect import CollectedRun, Collection
@@ -20,54 +18,20 @@ from usaggr.config.study import DataConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
 from usaggr.document.elements import Picture, literal
-from usaggr.errors import DataError, RunError, UsaggrError
+from usaggr.errors import DataError, RunError, UsaggrError, get_first_line
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.tables import Tables
 from usaggr.report.tasks.example_captions import write_caption, write_description, write_title
-from usaggr.report.tasks.example_choice import (
-    Choice,
-    Contest,
-    SampleScores,
-    choose_extremes,
-    find_contest,
-    sample_score,
-)
-from usaggr.report.tasks.example_pictures import Shown, draw_picture
+from usaggr.report.tasks.example_choice import ChosenSample, TaskComparison, choose_samples, find_comparison
+from usaggr.report.tasks.example_pictures import DrawnPrediction, draw_picture
 from usaggr.report.tasks.overlays import Marks
-from usaggr.results import contract
+from usaggr.report.tasks.sample_scores import SampleScoreReader, make_sample_score
+from usaggr.report.tasks.saved_predictions import PredictionReader, SavedPrediction
 from usaggr.results.predictions import decode_mask
+from usaggr.tasks import Task
 
 MAX_NEW_FILES = 4_000
-"""Largest number of files of a data set that are read again for pictures; takes about ten seconds."""
-
-_SCORES = ("dsc", "iou", "mre")
-"""Metrics of single samples that predictions.parquet has as columns."""
-
-
-@dataclass(frozen=True)
-class SavedPrediction:
-    """A row of predictions.parquet: the prediction of one run for one sample."""
-
-    task_id: str
-    """Task that the prediction is for."""
-    sample_id: str
-    """Sample of the task."""
-    label: int | None
-    """True class; None for other task types."""
-    probs: Sequence[float] | None
-    """(C,) probability of each class; None for other task types."""
-    box: Sequence[float] | None
-    """(4,) predicted box; None for other task types."""
-    points: Sequence[float] | None
-    """(2 P,) coordinates of predicted landmarks; None for other task types."""
-    mask: bytes | None
-    """PNG of the predicted mask; None for other task types."""
-    scores: Mapping[str, float | None]
-    """Score of the sample by metric; None for the metrics of other task types."""
-
-
-_COLUMNS = ("task_id", "sample_id", "label", "probs", "box", "points", "mask")
-"""Columns of predictions.parquet with the name of their field."""
+"""Largest number of files of a data set that are read again for pictures; it takes about ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +57,15 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """The pictures of a task that are not drawn yet."""
+class _PicturePlan:
+    """The samples of a task that will be drawn."""
 
-    contest: Contest
-    choices: tuple[Choice, ...]
+    comparison: TaskComparison
+    samples: tuple[ChosenSample, ...]
 
-    def runs(self, choice: Choice) -> tuple[CollectedRun, ...]:
-        """Return the runs of the groupings that are shown, in order."""
-        return tuple(side.runs[choice.seed] for side in self.contest.shown(choice.seed))
+    def list_runs(self, sample: ChosenSample) -> tuple[CollectedRun, ...]:
+        """Return the run of each predictor that is drawn for a sample, in order."""
+        return tuple(predictor.runs[sample.seed] for predictor in self.comparison.list_predictors(sample.seed))
 
 
 def write_examples(collection: Collection, tables: Tables, folder: Path, progress: Progress | None = None) -> Examples:
@@ -124,29 +88,29 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
         data = _read_data_config(collection)
         dataset = _load_data(collection, data, progress)
     except (UsaggrError, ValidationError, OSError) as error:
-        return Examples(literal(_first_line(error)))
-    scores = SampleScores(collection)
-    plans: dict[str, _Plan] = {}
+        return Examples(literal(_describe_error(error)))
+    scores = SampleScoreReader(collection)
+    plans: dict[str, _PicturePlan] = {}
     examples: dict[str, TaskExamples] = {}
     progress.start("choosing samples to draw", len(collection.tasks))
     for task_id in collection.tasks:
         planned = _plan_task(collection, tables, task_id, scores)
-        if isinstance(planned, _Plan):
+        if isinstance(planned, _PicturePlan):
             plans[task_id] = planned
         else:
             examples[task_id] = TaskExamples(reason=planned)
         progress.advance()
     progress.start("drawing samples", len(plans))
-    predictions = _Predictions(plans)
-    for task_id, name in zip(plans, file_names(plans), strict=True):
+    predictions = PredictionReader(_list_samples_by_run(plans.values()))
+    for task_id, name in zip(plans, make_file_names(plans), strict=True):
         samples = {sample.sample_id: sample for sample in dataset.by_task.get(task_id, ())}
-        examples[task_id] = _draw(plans[task_id], samples, predictions, data, folder, name)
+        examples[task_id] = _draw_task(plans[task_id], samples, predictions, data, folder / name)
         progress.advance()
     progress.finish()
     return Examples(None, {task_id: examples[task_id] for task_id in collection.tasks})
 
 
-def file_names(task_ids: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
+def make_file_names(task_ids: Iterable[str]) -> Iterator[str]:
     """Yield file names of tasks that are safe and distinct on any file system, also if it ignores case."""
     used: set[str] = set()
     for task_id in task_ids:
@@ -160,7 +124,7 @@ def file_names(task_ids: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
         yield unique
 
 
-class _Limited:
+class _LimitedProgress:
     """Progress that refuses long work, because pictures do not justify reading a complete data set again."""
 
     def __init__(self, progress: Progress) -> None:
@@ -205,13 +169,13 @@ def _load_data(collection: Collection, data: DataConfig, progress: Progress) -> 
     Raises:
         UsaggrError: The data have changed since, or reading them takes too long.
     """
-    dataset = load_dataset(data, _Limited(progress))
+    dataset = load_dataset(data, _LimitedProgress(progress))
     if dataset.content_hash != collection.data.content_hash:
         raise DataError(f"the data at {dataset.root} have changed since the runs were trained")
     return dataset
 
 
-def _plan_task(collection: Collection, tables: Tables, task_id: str, scores: SampleScores) -> "_Plan | str":
+def _plan_task(collection: Collection, tables: Tables, task_id: str, scores: SampleScoreReader) -> "_PicturePlan | str":
     """Return the pictures to draw for a task, or the reason why there are none.
 
     Args:
@@ -220,137 +184,94 @@ def _plan_task(collection: Collection, tables: Tables, task_id: str, scores: Sam
         task_id: The task.
         scores: Scores of single samples.
     """
-    contest = find_contest(collection, tables.comparison.verdict_table, task_id)
-    if contest is None:
+    comparison = find_comparison(collection, tables.comparison.verdict_table, task_id)
+    if comparison is None:
         return "no finished run of this task has predictions"
     try:
-        choices = choose_extremes(contest, scores)
+        samples = choose_samples(comparison, scores)
     except RunError as error:
-        return literal(_first_line(error))
-    return _Plan(contest, choices) if choices else "no test sample has a score"
+        return literal(_describe_error(error))
+    return _PicturePlan(comparison, samples) if samples else "no test sample has a score"
 
 
-class _Predictions:
-    """Saved predictions that are drawn; each file is read once, for all tasks of its run."""
-
-    def __init__(self, plans: Mapping[str, _Plan]) -> None:
-        self._samples: dict[str, set[str]] = defaultdict(set)
-        self._read: dict[str, dict[tuple[str, str], SavedPrediction]] = {}
-        for plan in plans.values():
-            for choice in plan.choices:
-                for run in plan.runs(choice):
-                    self._samples[run.row.fingerprint].add(choice.sample_id)
-
-    def read(self, run: CollectedRun, task_id: str, sample_id: str) -> SavedPrediction:
-        """Return the prediction of a sample.
-
-        Args:
-            run: Run that made the prediction.
-            task_id: Id of the task.
-            sample_id: Id of the sample.
-
-        Raises:
-            RunError: The prediction is missing, or the file cannot be read.
-        """
-        name = run.row.fingerprint
-        assert run.path is not None
-        path = run.path / contract.PREDICTIONS
-        if name not in self._read:
-            saved = read_rows(path, self._samples[name])
-            self._read[name] = {(row.task_id, row.sample_id): row for row in saved}
-        if (task_id, sample_id) not in self._read[name]:
-            raise RunError(f"{path}: no prediction of {sample_id} for {task_id}")
-        return self._read[name][task_id, sample_id]
+def _list_samples_by_run(plans: Iterable[_PicturePlan]) -> dict[str, set[str]]:
+    """Return the ids of the samples that are drawn, by fingerprint of the run that predicts them."""
+    samples: dict[str, set[str]] = defaultdict(set)
+    for plan in plans:
+        for sample in plan.samples:
+            for run in plan.list_runs(sample):
+                samples[run.row.fingerprint].add(sample.sample_id)
+    return samples
 
 
-def read_rows(path: Path, sample_ids: set[str]) -> list[SavedPrediction]:
-    """Return the predictions of some samples in a file of predictions, for all tasks.
-
-    Raises:
-        RunError: The file cannot be read.
-    """
-    is_requested = compute.field("sample_id").isin(sorted(sample_ids))
-    try:
-        # Without checksums, damaged bytes may be read as valid numbers.
-        table = parquet.read_table(
-            path, columns=[*_COLUMNS, *_SCORES], filters=is_requested, page_checksum_verification=True
-        )
-        records = table.to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:  # damaged text raises ValueError, as it is not UTF-8
-        raise RunError(f"{path}: cannot be read ({_first_line(error)})") from error
-    return [
-        SavedPrediction(**{name: row[name] for name in _COLUMNS}, scores={name: row[name] for name in _SCORES})
-        for row in records
-    ]
-
-
-def _draw(
-    plan: _Plan, samples: Mapping[str, Sample], predictions: _Predictions, data: DataConfig, folder: Path, name: str
+def _draw_task(
+    plan: _PicturePlan, samples: Mapping[str, Sample], predictions: PredictionReader, data: DataConfig, start: Path
 ) -> TaskExamples:
     """Draw the pictures of a task and write them; if one fails, return the reason without pictures.
 
     Args:
         plan: The samples to draw.
         samples: Samples of the task by id.
-        predictions: Saved predictions.
+        predictions: Reader of saved predictions.
         data: Settings for reading images.
-        folder: Folder for the pictures.
-        name: Start of the file names.
+        start: Folder for the pictures, with the start of their names.
 
     Raises:
         OSError: A picture cannot be written.
     """
-    contest, pictures, captions = plan.contest, [], []
-    for choice in plan.choices:
+    comparison, pictures, captions = plan.comparison, [], []
+    task, folder = comparison.task, start.parent
+    for chosen in plan.samples:
         try:
-            shown = [
-                _prepare(contest, side.label, predictions.read(run, contest.task.id, choice.sample_id))
-                for side, run in zip(contest.shown(choice.seed), plan.runs(choice), strict=True)
+            drawn = [
+                _decode_prediction(task, predictor.label, predictions.read(run, task.id, chosen.sample_id))
+                for predictor, run in zip(comparison.list_predictors(chosen.seed), plan.list_runs(chosen), strict=True)
             ]
-            content = draw_picture(contest.task, samples[choice.sample_id], shown, data)
+            content = draw_picture(task, samples[chosen.sample_id], drawn, data)
         # Damaged predictions raise any of these while they are decoded or drawn; the other tasks keep their pictures.
         except (UsaggrError, ValueError, TypeError, LookupError, cv2.error) as error:
-            return TaskExamples(reason=literal(f"{choice.sample_id} cannot be drawn: {_first_line(error)}"))
+            return TaskExamples(reason=literal(f"{chosen.sample_id} cannot be drawn: {get_first_line(error)}"))
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{name}-{choice.kind}.jpg"
+        file = folder / f"{start.name}-{chosen.kind}.jpg"
         file.write_bytes(content)
-        description = write_description(contest, choice, [(side.label, side.note) for side in shown])
-        pictures.append(Picture(f"{folder.name}/{file.name}", write_title(contest, choice), description))
-        captions.append(write_caption(contest, choice))
+        description = write_description(
+            comparison, chosen, [(prediction.label, prediction.note) for prediction in drawn]
+        )
+        pictures.append(Picture(f"{folder.name}/{file.name}", write_title(comparison, chosen), description))
+        captions.append(write_caption(comparison, chosen))
     return TaskExamples(tuple(pictures), tuple(captions))
 
 
-def _prepare(contest: Contest, label: str, row: SavedPrediction) -> Shown:
+def _decode_prediction(task: Task, label: str, saved: SavedPrediction) -> DrawnPrediction:
     """Return a saved prediction in the form that can be drawn.
 
     Args:
-        contest: Sides of the task.
-        label: Label of the side.
-        row: The saved prediction.
+        task: Task of the prediction.
+        label: Label of the predictor.
+        saved: The saved prediction.
 
     Raises:
         ValueError: The mask is damaged, or a prediction of classes has no label.
     """
-    score = sample_score(contest.task.type)
-    probabilities = None if row.probs is None else np.array(row.probs, dtype=float)
+    score = make_sample_score(task.type)
+    probabilities = None if saved.probs is None else np.array(saved.probs, dtype=float)
     if probabilities is None:
-        value = row.scores[score.name]
-    elif row.label is None:
+        value = saved.scores[score.name]
+    elif saved.label is None:
         raise ValueError("the prediction has no label")
     else:
-        value = float(probabilities[row.label])
+        value = float(probabilities[saved.label])
     marks = Marks(
-        mask=None if row.mask is None else decode_mask(row.mask),
-        box=None if row.box is None else np.array(row.box, dtype=float),
-        points=None if row.points is None else np.array(row.points, dtype=float).reshape(-1, 2),
+        mask=None if saved.mask is None else decode_mask(saved.mask),
+        box=None if saved.box is None else np.array(saved.box, dtype=float),
+        points=None if saved.points is None else np.array(saved.points, dtype=float).reshape(-1, 2),
     )
-    return Shown(label, score.format(value, score.short), marks, probabilities)
+    return DrawnPrediction(label, score.format(value, score.short_label), marks, probabilities)
 
 
-def _first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
+def _describe_error(error: Exception) -> str:
+    """Return a line that says why the data cannot be drawn, with the key for an invalid setting."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"study.yaml's data.{'.'.join(map(str, first['loc']))} is not valid in this version: {first['msg']}"
-    line = str(error).strip().partition("\n")[0]
-    return line.rstrip(" :.") or type(error).__name__
+    return get_first_line(error)

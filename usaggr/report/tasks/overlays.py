@@ -25,12 +25,14 @@ _FILL = 0.35
 _OVERSAMPLING = 2
 """Multiple of the panel's size at which marks are drawn; the reduction afterwards makes lines smooth."""
 _SHIFT = 4
-"""Number of fractional bits in OpenCV's coordinates."""
+"""Number of fractional bits in OpenCV's coordinates, which are integers: a position is multiplied by 2**_SHIFT."""
 _RADIUS, _ARM = 6.5, 4.0
 """Radius of a circle, and half the side of the square around a cross, in pixels of a panel.
 
 The cross fits into the circle.
 """
+_LOWEST, _HIGHEST = -4000.0, 8000.0
+"""Smallest and largest coordinate that is drawn, in pixels of the canvas: far outside any panel."""
 _DASH, _PERIOD = 5.0, 9.0
 """Length of a dash, and of a dash with its gap, in pixels of a panel."""
 
@@ -73,10 +75,10 @@ def draw_marks(image: Canvas, size: tuple[int, int], truth: Marks | None, predic
     return cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def color_of(number: int) -> Color:
+def get_color(number: int) -> Color:
     """Return the color of a class or landmark; numbers start at 1."""
-    text = COLORS[(number - 1) % len(COLORS)]
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+    hex_color = COLORS[(number - 1) % len(COLORS)]  # such as #0072b2
+    return int(hex_color[1:3], 16), int(hex_color[3:5], 16), int(hex_color[5:7], 16)
 
 
 def _draw_prediction(canvas: Canvas, marks: Marks, scale: NDArray[np.float64]) -> None:
@@ -88,13 +90,13 @@ def _draw_prediction(canvas: Canvas, marks: Marks, scale: NDArray[np.float64]) -
         scale: (2,) canvas pixels per image pixel, in x and y.
     """
     if marks.mask is not None:
-        for label, region in _regions(marks.mask, canvas):
-            _fill(canvas, region, color_of(label))
-            for outline in _outlines(region):
-                _draw_line(canvas, outline, color_of(label), 1.6, closed=True)
+        for label, region in _find_regions(marks.mask, canvas):
+            _fill_region(canvas, region, get_color(label))
+            for outline in _find_outlines(region):
+                _draw_line(canvas, outline, get_color(label), 1.6, closed=True)
     if marks.box is not None:
-        _draw_line(canvas, _corners_of(marks.box, scale), BLACK, 3.6, closed=True)
-        _draw_line(canvas, _corners_of(marks.box, scale), color_of(1), 2.0, closed=True)
+        _draw_line(canvas, _list_corners(marks.box, scale), BLACK, 3.6, closed=True)
+        _draw_line(canvas, _list_corners(marks.box, scale), get_color(1), 2.0, closed=True)
 
 
 def _draw_truth(canvas: Canvas, marks: Marks, scale: NDArray[np.float64], filled: bool) -> None:
@@ -107,21 +109,20 @@ def _draw_truth(canvas: Canvas, marks: Marks, scale: NDArray[np.float64], filled
         filled: Also fills the regions with the colors of their classes.
     """
     if marks.mask is not None:
-        regions = list(_regions(marks.mask, canvas))
+        regions = list(_find_regions(marks.mask, canvas))
         for label, region in regions if filled else ():
-            _fill(canvas, region, color_of(label))
+            _fill_region(canvas, region, get_color(label))
         for _, region in regions:
-            for outline in _outlines(region):
+            for outline in _find_outlines(region):
                 _draw_dashes(canvas, outline)
     if marks.box is not None:
-        _draw_dashes(canvas, _corners_of(marks.box, scale))
+        _draw_dashes(canvas, _list_corners(marks.box, scale))
     # A wider black line below each colored one makes a dark rim, so that the mark is visible on bright tissue.
-    for number, (x, y) in enumerate(_to_canvas(marks.points, scale), start=1):
-        for color, width in ((BLACK, 3.2), (color_of(number), 1.6)):
+    radius = round(_RADIUS * _OVERSAMPLING * 2**_SHIFT)
+    for number, (x, y) in enumerate(_scale_points(marks.points, scale), start=1):
+        for color, width in ((BLACK, 3.2), (get_color(number), 1.6)):
             center = (round(x * 2**_SHIFT), round(y * 2**_SHIFT))
-            cv2.circle(
-                canvas, center, round(_RADIUS * _OVERSAMPLING * 2**_SHIFT), color, _pixels(width), cv2.LINE_AA, _SHIFT
-            )
+            cv2.circle(canvas, center, radius, color, _scale_width(width), cv2.LINE_AA, _SHIFT)
 
 
 def _draw_errors(canvas: Canvas, truth: Marks, prediction: Marks, scale: NDArray[np.float64]) -> None:
@@ -133,19 +134,19 @@ def _draw_errors(canvas: Canvas, truth: Marks, prediction: Marks, scale: NDArray
         prediction: The prediction.
         scale: (2,) canvas pixels per image pixel, in x and y.
     """
-    ends = _to_canvas(prediction.points, scale)
-    for start, end in zip(_to_canvas(truth.points, scale), ends, strict=False):
+    ends = _scale_points(prediction.points, scale)
+    for start, end in zip(_scale_points(truth.points, scale), ends, strict=False):
         _draw_line(canvas, np.array([start, end]), BLACK, 2.4)
         _draw_line(canvas, np.array([start, end]), WHITE, 1.0)
     # The dark rims of all crosses come first, so that none covers the color of a neighbor.
     for is_colored, width in ((False, 3.2), (True, 1.6)):
         for number, (x, y) in enumerate(ends, start=1):
-            arm, color = _ARM * _OVERSAMPLING, color_of(number) if is_colored else BLACK
+            arm, color = _ARM * _OVERSAMPLING, get_color(number) if is_colored else BLACK
             _draw_line(canvas, np.array([[x - arm, y - arm], [x + arm, y + arm]]), color, width)
             _draw_line(canvas, np.array([[x - arm, y + arm], [x + arm, y - arm]]), color, width)
 
 
-def _regions(mask: NDArray[np.integer], canvas: Canvas) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _find_regions(mask: NDArray[np.integer], canvas: Canvas) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield each class of a mask except the background, with its (H, W) region of 0 and 1 at the canvas' size."""
     height, width = canvas.shape[:2]
     shrinks = height * width < mask.size
@@ -158,11 +159,11 @@ def _regions(mask: NDArray[np.integer], canvas: Canvas) -> Iterator[tuple[int, N
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         )
         region = share >= 0.5
-        # A region that covers less than half of every pixel is still shown.
+        # A structure that covers less than half of every canvas pixel would vanish, so all its pixels are shown.
         yield int(label), (region if region.any() else share > 0).astype(np.uint8)
 
 
-def _fill(canvas: Canvas, region: NDArray[np.uint8], color: Color) -> None:
+def _fill_region(canvas: Canvas, region: NDArray[np.uint8], color: Color) -> None:
     """Mix a color into a region of the canvas.
 
     Args:
@@ -175,24 +176,24 @@ def _fill(canvas: Canvas, region: NDArray[np.uint8], color: Color) -> None:
     canvas[inside] = mixed.round().astype(np.uint8)
 
 
-def _outlines(region: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+def _find_outlines(region: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
     """Return the (N, 2) pixels of each outer and inner boundary of a region."""
     contours, _ = cv2.findContours(region, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [contour[:, 0].astype(float) for contour in contours]  # OpenCV returns (N, 1, 2)
 
 
-def _corners_of(box: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+def _list_corners(box: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (4, 2) corners of a box in pixels of the canvas."""
     x0, y0, x1, y1 = box
-    return _to_canvas(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), scale)
+    return _scale_points(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), scale)
 
 
-def _to_canvas(points: NDArray[np.float64] | None, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scale_points(points: NDArray[np.float64] | None, scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return points in pixels of the canvas, clipped because OpenCV's integers overflow far outside of it."""
     if points is None:
         return np.empty((0, 2))
     # OpenCV's first pixel has its center at 0, that of the marks at 0.5.
-    return np.clip(np.nan_to_num(points) * scale - 0.5, -4000.0, 8000.0)
+    return np.clip(np.nan_to_num(points) * scale - 0.5, _LOWEST, _HIGHEST)
 
 
 def _draw_dashes(canvas: Canvas, outline: NDArray[np.float64]) -> None:
@@ -206,7 +207,7 @@ def _draw_dashes(canvas: Canvas, outline: NDArray[np.float64]) -> None:
     count = max(1, round(lengths[-1] / (_PERIOD * _OVERSAMPLING)))
     period = lengths[-1] / count
     starts = np.arange(count) * period
-    steps = np.linspace(0.0, period * _DASH / _PERIOD, 8)
+    steps = np.linspace(0.0, period * _DASH / _PERIOD, 8)  # 8 points follow a curved outline
     distances = starts[:, None] + steps
     dashes = np.stack([np.interp(distances, lengths, closed[:, axis]) for axis in (0, 1)], axis=-1)
     for color, width in ((BLACK, 3.2), (WHITE, 1.6)):
@@ -225,9 +226,9 @@ def _draw_line(canvas: Canvas, line: NDArray[np.float64], color: Color, width: f
         closed: Also connects the last point with the first.
     """
     fixed = np.round(line * 2**_SHIFT).astype(np.int32).reshape(1, -1, 2)
-    cv2.polylines(canvas, list(fixed), closed, color, _pixels(width), cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, list(fixed), closed, color, _scale_width(width), cv2.LINE_AA, _SHIFT)
 
 
-def _pixels(width: float) -> int:
+def _scale_width(width: float) -> int:
     """Return a width in pixels of the canvas for one in pixels of the panel, at least 1."""
     return max(1, round(width * _OVERSAMPLING))

@@ -3,6 +3,7 @@
 PIL draws the text in the font of the report's figures. Matplotlib would take longer than all other steps together.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,22 +21,29 @@ WIDTH = 900
 MAX_BYTES = 60_000
 """Largest size of a strip's file; a larger JPEG is encoded again with a lower quality."""
 
-_WIDEST, _TALLEST = 250, 1.25
+_MAX_WIDTH, _MAX_ASPECT = 250, 1.25
 """Largest width of a panel in pixels, and its largest height as a multiple of the width available to it."""
-_PER_ROW = 6
+_MAX_COLUMNS = 6
 """Largest number of panels in a row."""
 _GAP, _MARGIN = 8, 6
 """Pixels between panels, and around the strip."""
-_TITLE, _LINE, _TEXT = 17, 16, 12
-"""Heights of the bold and the plain line of text above a panel, and the size of letters, in pixels."""
+_TITLE, _NOTE, _TEXT = 17, 16, 12
+"""Heights of the bold title and the plain note above a panel, and the size of letters, in pixels."""
+_LEGEND_LINE = 18
+"""Height of a line of the legend in pixels."""
+_SIGN, _SIGN_GAP, _ENTRY_GAP = 24, 5, 16
+"""Pixels of the legend: width of a sign, space from the sign to its text, space from the text to the next entry."""
 _INK: Color = (0x1A, 0x1A, 0x1A)
 _PALE: Color = (0x55, 0x55, 0x55)
 _BAR: Color = (0xB5, 0xB5, 0xB5)
 _RIGHT: Color = (0x00, 0x72, 0xB2)
 _WRONG: Color = (0xD5, 0x5E, 0x00)
 _DARK: Color = (0x30, 0x30, 0x30)
+"""Colors: text, notes and axes, other bars, the true class, a wrong predicted class, background of signs."""
 _ROW = 21
 """Height of a class's bar with the space around it, in pixels."""
+_NUMBER_WIDTH = 46
+"""Width of the number and the mark after a bar, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Key:
+class LegendEntry:
     """Entry of the legend."""
 
     sign: str
@@ -62,7 +70,7 @@ class Key:
     """Text after the sign."""
 
 
-def panel_size(count: int, height: int, width: int) -> tuple[int, int]:
+def compute_panel_size(count: int, height: int, width: int) -> tuple[int, int]:
     """Return the size of each panel of a strip that shows an image.
 
     Args:
@@ -73,40 +81,38 @@ def panel_size(count: int, height: int, width: int) -> tuple[int, int]:
     Returns:
         Height and width in pixels, each at least 1.
     """
-    per_row = _per_row(count)
-    room = min(_WIDEST, (WIDTH - 2 * _MARGIN - _GAP * (per_row - 1)) // per_row)
-    scale = min(room / width, _TALLEST * room / height)
+    columns = _count_columns(count)
+    available = min(_MAX_WIDTH, (WIDTH - 2 * _MARGIN - _GAP * (columns - 1)) // columns)
+    scale = min(available / width, _MAX_ASPECT * available / height)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def bars_height(count: int) -> int:
+def compute_bars_height(count: int) -> int:
     """Return the height of a panel with bars for some number of classes, in pixels."""
     return count * _ROW + 2
 
 
-def draw_strip(panels: Sequence[Panel], legend: Sequence[Key]) -> "Image.Image":
+def draw_strip(panels: Sequence[Panel], legend: Sequence[LegendEntry]) -> "Image.Image":
     """Return a picture of all panels in as few rows as possible, each centered in its column, above the legend."""
-    per_row = _per_row(len(panels))
-    cell = max(panel.pixels.shape[1] for panel in panels)
-    panel_rows = [panels[i : i + per_row] for i in range(0, len(panels), per_row)]
-    heights = [_TITLE + _LINE + max(panel.pixels.shape[0] for panel in row) for row in panel_rows]
-    width = 2 * _MARGIN + per_row * cell + (per_row - 1) * _GAP
-    lines = _wrap(legend, width - 2 * _MARGIN)
-    height = 2 * _MARGIN + sum(heights) + _GAP * (len(panel_rows) - 1) + (len(lines) * 18 + 4 if lines else 0)
+    columns = _count_columns(len(panels))
+    panel_rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    row_heights = [_TITLE + _NOTE + max(panel.pixels.shape[0] for panel in row) for row in panel_rows]
+    column_width = max(panel.pixels.shape[1] for panel in panels)
+    width = 2 * _MARGIN + columns * column_width + (columns - 1) * _GAP
+    lines = _wrap_legend(legend, width - 2 * _MARGIN)
+    legend_height = len(lines) * _LEGEND_LINE + 4 if lines else 0
+    height = 2 * _MARGIN + sum(row_heights) + _GAP * (len(panel_rows) - 1) + legend_height
     strip = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(strip)
     top = _MARGIN
-    for row, row_height in zip(panel_rows, heights, strict=True):
+    for row, row_height in zip(panel_rows, row_heights, strict=True):
         for column, panel in enumerate(row):
-            left = _MARGIN + column * (cell + _GAP)
-            draw.text((left, top), _shorten(panel.title, cell, True), _INK, _font(True, _TEXT + 1))
-            draw.text((left, top + _TITLE), _shorten(panel.note, cell, False), _PALE, _font(False, _TEXT))
-            indent = (cell - panel.pixels.shape[1]) // 2
-            strip.paste(Image.fromarray(panel.pixels), (left + indent, top + _TITLE + _LINE))
+            left = _MARGIN + column * (column_width + _GAP)
+            _draw_panel(strip, panel, (left, top), column_width)
         top += row_height + _GAP
     for line in lines:
         _draw_legend(draw, line, top - 4)
-        top += 18
+        top += _LEGEND_LINE
     return strip
 
 
@@ -124,7 +130,7 @@ def draw_class_names(names: Sequence[str], true: int, size: tuple[int, int]) -> 
         bold = row == true
         text = _shorten(f"\u25ba {name}" if bold else name, size[1] - 4, bold)
         right_middle = (size[1] - 4, row * _ROW + _ROW // 2)
-        draw.text(right_middle, text, _RIGHT if bold else _INK, _font(bold, _TEXT + bold), anchor="rm")
+        draw.text(right_middle, text, _RIGHT if bold else _INK, _load_font(bold, _TEXT + bold), anchor="rm")
     return np.asarray(canvas)
 
 
@@ -143,16 +149,18 @@ def draw_bars(
     """
     canvas = Image.new("RGB", (size[1], size[0]), "white")
     draw = ImageDraw.Draw(canvas)
-    room = size[1] - 46  # for the number and the mark after the longest bar
+    longest = size[1] - _NUMBER_WIDTH
     draw.line([(0, 0), (0, len(probabilities) * _ROW)], _PALE)
     for row, share in enumerate(probabilities):
-        top, color = row * _ROW + 3, _RIGHT if row == true else _WRONG if row == predicted else _BAR
-        length = round(float(share) * room)
+        top = row * _ROW + 3
+        color = _RIGHT if row == true else _WRONG if row == predicted else _BAR
+        length = round(float(share) * longest)
         draw.rectangle([1, top, max(1, length), top + _ROW - 7], color)
-        mark = "" if row != predicted else " \u2713" if row == true else " \u2717"
+        check_mark, cross = " \u2713", " \u2717"
+        mark = "" if row != predicted else check_mark if row == true else cross
         text = f"{share:.2f}{mark}"
         bold = row == predicted
-        draw.text((length + 5, top + _ROW // 2 - 3), text, _INK, _font(bold, _TEXT - 1), anchor="lm")
+        draw.text((length + 5, top + _ROW // 2 - 3), text, _INK, _load_font(bold, _TEXT - 1), anchor="lm")
     return np.asarray(canvas)
 
 
@@ -171,13 +179,30 @@ def encode_strip(strip: "Image.Image") -> bytes:
     return content
 
 
-def _per_row(count: int) -> int:
+def _count_columns(count: int) -> int:
     """Return the number of panels in a row that fills all rows evenly."""
-    row_count = -(-count // _PER_ROW)
-    return -(-count // row_count)
+    n_rows = math.ceil(count / _MAX_COLUMNS)
+    return math.ceil(count / n_rows)
 
 
-def _draw_legend(draw: "ImageDraw.ImageDraw", line: Sequence[Key], top: int) -> None:
+def _draw_panel(strip: "Image.Image", panel: Panel, corner: tuple[int, int], width: int) -> None:
+    """Draw a panel below its two lines of text.
+
+    Args:
+        strip: The strip to draw on.
+        panel: The panel.
+        corner: Left and upper edge of the panel's column in pixels.
+        width: Width of the column in pixels, in which the panel is centered.
+    """
+    left, top = corner
+    draw = ImageDraw.Draw(strip)
+    draw.text((left, top), _shorten(panel.title, width, True), _INK, _load_font(True, _TEXT + 1))
+    draw.text((left, top + _TITLE), _shorten(panel.note, width, False), _PALE, _load_font(False, _TEXT))
+    indent = (width - panel.pixels.shape[1]) // 2
+    strip.paste(Image.fromarray(panel.pixels), (left + indent, top + _TITLE + _NOTE))
+
+
+def _draw_legend(draw: "ImageDraw.ImageDraw", line: Sequence[LegendEntry], top: int) -> None:
     """Draw one line of the legend.
 
     Args:
@@ -185,42 +210,42 @@ def _draw_legend(draw: "ImageDraw.ImageDraw", line: Sequence[Key], top: int) -> 
         line: Entries of the line.
         top: Upper edge of the line in pixels.
     """
-    x, middle = float(_MARGIN), top + 9
-    for key in line:
+    x, middle = float(_MARGIN), top + _LEGEND_LINE // 2
+    for entry in line:
         # Signs have a dark background, as in the image, because white ones would be invisible on the page.
-        draw.rectangle([x, middle - 6, x + 24, middle + 6], key.color if key.sign == "area" else _DARK)
-        match key.sign:
+        draw.rectangle([x, middle - 6, x + _SIGN, middle + 6], entry.color if entry.sign == "area" else _DARK)
+        match entry.sign:
             case "line":
-                draw.line([(x + 2, middle), (x + 22, middle)], key.color, 2)
+                draw.line([(x + 2, middle), (x + 22, middle)], entry.color, 2)
             case "dashes":
                 for start in (2, 9, 16):
-                    draw.line([(x + start, middle), (x + start + 5, middle)], key.color, 2)
+                    draw.line([(x + start, middle), (x + start + 5, middle)], entry.color, 2)
             case "circle":
-                draw.ellipse([x + 8, middle - 4, x + 16, middle + 4], outline=key.color, width=2)
+                draw.ellipse([x + 8, middle - 4, x + 16, middle + 4], outline=entry.color, width=2)
             case "cross":
-                draw.line([(x + 8, middle - 4), (x + 16, middle + 4)], key.color, 2)
-                draw.line([(x + 8, middle + 4), (x + 16, middle - 4)], key.color, 2)
-        draw.text((x + 29, middle), key.text, _INK, _font(False, _TEXT - 1), anchor="lm")
-        x += _key_width(key)
+                draw.line([(x + 8, middle - 4), (x + 16, middle + 4)], entry.color, 2)
+                draw.line([(x + 8, middle + 4), (x + 16, middle - 4)], entry.color, 2)
+        draw.text((x + _SIGN + _SIGN_GAP, middle), entry.text, _INK, _load_font(False, _TEXT - 1), anchor="lm")
+        x += _compute_entry_width(entry)
 
 
-def _wrap(legend: Sequence[Key], width: int) -> list[list[Key]]:
+def _wrap_legend(legend: Sequence[LegendEntry], width: int) -> list[list[LegendEntry]]:
     """Return the entries of the legend in lines that are at most `width` pixels wide."""
-    lines: list[list[Key]] = []
+    lines: list[list[LegendEntry]] = []
     used = 0.0
-    for key in legend:
-        needed = _key_width(key)
+    for entry in legend:
+        needed = _compute_entry_width(entry)
         if not lines or used + needed > width:
             lines.append([])
             used = 0.0
-        lines[-1].append(key)
+        lines[-1].append(entry)
         used += needed
     return lines
 
 
-def _key_width(key: Key) -> float:
+def _compute_entry_width(entry: LegendEntry) -> float:
     """Return the width of an entry of the legend in pixels: sign, text, and space to the next entry."""
-    return 29 + _font(False, _TEXT - 1).getlength(key.text) + 16
+    return _SIGN + _SIGN_GAP + _load_font(False, _TEXT - 1).getlength(entry.text) + _ENTRY_GAP
 
 
 def _shorten(text: str, width: int, bold: bool) -> str:
@@ -232,7 +257,7 @@ def _shorten(text: str, width: int, bold: bool) -> str:
         bold: Measures the text in bold letters.
     """
     text = " ".join(text.split())
-    font = _font(bold, _TEXT + bold)
+    font = _load_font(bold, _TEXT + bold)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}\u2026") > width:
@@ -241,7 +266,7 @@ def _shorten(text: str, width: int, bold: bool) -> str:
 
 
 @cache
-def _font(bold: bool, size: int) -> "ImageFont.FreeTypeFont":
+def _load_font(bold: bool, size: int) -> "ImageFont.FreeTypeFont":
     """Return the font of the report's figures, which matplotlib contains."""
     import matplotlib  # only for its font files; the import is slow
 
