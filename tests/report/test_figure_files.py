@@ -55,10 +55,10 @@ def test_each_figure_is_there_in_each_format_and_no_other_file(
 
 
 def test_each_chapter_has_its_figures(drawn: tuple[FakeSweep, Path, tuple[FigureFile, ...]]) -> None:
-    by_place: dict[str, list[str]] = {}
+    by_slot: dict[str, list[str]] = {}
     for file in drawn[2]:
-        by_place.setdefault(file.place, []).append(file.name)
-    assert by_place == {
+        by_slot.setdefault(file.slot, []).append(file.name)
+    assert by_slot == {
         "answer": ["delta_heatmap", "forest-1", "forest-0.25"],
         "cost": ["score_against_cost"],
         "scale": ["score_against_scale"],

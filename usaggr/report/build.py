@@ -31,6 +31,7 @@ _INPUTS = ".report.inputs"
 _AFFINITY_FILES = tuple(
     f"{contract.AFFINITY}/{name}" for name in (contract.AFFINITY_POINTS, contract.AFFINITY_DESCRIPTION)
 )
+"""Files of `usaggr affinity`, which the report also shows."""
 _STUDY_FILES = (contract.STUDY, contract.GROUPINGS, contract.DATA, contract.SPLIT, contract.PLAN, *_AFFINITY_FILES)
 _RUN_FILES = (
     contract.RUN_SETTINGS,
@@ -64,12 +65,12 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
     collection = collect(directories, progress)
     home = collection.directories[0]
     try:
-        with hold_lock(home / ".report.lock", patience=_PATIENCE) as mine:
-            if not mine:
+        with hold_lock(home / ".report.lock", patience=_PATIENCE) as is_locked:
+            if not is_locked:
                 raise RunError(
                     f"{home / 'report'}: another process is building this report. Try again when it has finished."
                 )
-            report = _build(collection, home, progress)
+            report = _build_folder(collection, home, progress)
             write_atomic(home / _INPUTS, inputs)
             return report
     except WriteError:
@@ -111,13 +112,14 @@ def _hash_inputs(directories: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _build(collection: Collection, home: Path, progress: Progress) -> Path:
+def _build_folder(collection: Collection, home: Path, progress: Progress) -> Path:
+    """Build the report in a temporary folder, and move it to `home` / "report" when it is complete."""
     report, new, old = (home / name for name in ("report", "report.tmp", "report.old"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     progress.start("writing the report", _STEPS)
     try:
-        _write(collection, new, progress)
+        _write_files(collection, new, progress)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -132,8 +134,8 @@ def _build(collection: Collection, home: Path, progress: Progress) -> Path:
     return report
 
 
-def _write(collection: Collection, folder: Path, progress: Progress) -> None:
-    """Write all files of the folder; the caller reports the last step when the report is in its final place."""
+def _write_files(collection: Collection, folder: Path, progress: Progress) -> None:
+    """Write all files of the report; the caller reports the last step when the folder is in its final place."""
     tables = make_tables(collection)
     write_tables(tables, folder / "tables")
     progress.advance()

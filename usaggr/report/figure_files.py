@@ -52,24 +52,24 @@ def write_figures(tables: Tables, folder: Path) -> tuple[FigureFile, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     formats, files = tables.comparison.study.formats, []
     with use_figure_style():
-        for drawing, suffix, variant in _drawings(tables):
+        for drawing, name_suffix, title_suffix in _list_drawings(tables):
             if drawing.figure is None:
                 continue
-            name, title = f"{drawing.name}{suffix}", f"{drawing.title}{variant}"
-            file = FigureFile(name, title, drawing.description, formats, drawing.place)
+            name, title = f"{drawing.name}{name_suffix}", f"{drawing.title}{title_suffix}"
+            file = FigureFile(name, title, drawing.description, formats, drawing.slot)
             _save(drawing.figure, folder, file)
             files.append(file)
     return tuple(files)
 
 
-def _drawings(tables: Tables) -> Iterator[tuple[Drawing, str, str]]:
-    """Yield each figure with the suffixes of its name and its title: the variant, if there are several."""
+def _list_drawings(tables: Tables) -> Iterator[tuple[Drawing, str, str]]:
+    """Yield each figure with the suffixes of its name and its title, which name the variant if there are several."""
     variants = tables.comparison.study.variants
     for variant in variants:
-        suffix, title_suffix = ("", "") if len(variants) == 1 else (f"-{variant}", f", variant {variant}")
+        name_suffix, title_suffix = ("", "") if len(variants) == 1 else (f"-{variant}", f", variant {variant}")
         for topic in TOPICS:
             for drawing in topic.drawings(tables, variant):
-                yield drawing, suffix, title_suffix
+                yield drawing, name_suffix, title_suffix
     for topic in TOPICS:
         for drawing in topic.common_drawings(tables):
             yield drawing, "", ""
@@ -80,7 +80,7 @@ def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    _settle(figure)
+    _fix_layout(figure)
     for kind in file.formats:
         path = folder / f"{file.name}.{kind}"
         figure.set_dpi(_DPI)  # print_svg leaves another value behind
@@ -90,11 +90,11 @@ def _save(figure: "Figure", folder: Path, file: FigureFile) -> None:
             FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
-def _settle(figure: "Figure") -> None:
-    """Compute the layout once for all formats.
+def _fix_layout(figure: "Figure") -> None:
+    """Compute the layout once for all formats, with rounded positions.
 
-    The solver's last digits vary, and an SVG names its clip rectangles after them. So positions are rounded, to far
-    less than a pixel.
+    The last digits of the solver's positions vary between runs, and an SVG names its clip rectangles after them.
+    Rounding to far less than a pixel gives the same file every time.
     """
     engine = figure.get_layout_engine()
     if engine is None:

@@ -41,16 +41,17 @@ def put_reference_first(groupings: Iterable[str], reference: str) -> list[str]:
     return sorted(groupings, key=lambda name: name != reference)
 
 
-def make_style(place: int, size: float = 4.5) -> dict[str, Any]:
+def make_style(index: int, size: float = 4.5) -> dict[str, Any]:
     """Return the style of a grouping's line by its index (0 for the reference), with markers of `size` points."""
-    color = _COLORS[place % len(_COLORS)]
+    color = _COLORS[index % len(_COLORS)]
     return {
         "color": color,
-        "marker": _MARKERS[place % len(_MARKERS)],
-        "linestyle": _LINES[place % len(_LINES)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _LINES[index % len(_LINES)],
         "linewidth": 1.1,
         "markersize": size,
-        "markerfacecolor": color if place % 2 == 0 else "white",
+        # Every other grouping has hollow markers, which can be distinguished without color.
+        "markerfacecolor": color if index % 2 == 0 else "white",
         "markeredgewidth": 1.0,
     }
 
@@ -66,9 +67,9 @@ def make_grouping_handles(groupings: Sequence[str], reference: str, lines: bool 
     from matplotlib.lines import Line2D
 
     handles = []
-    for place, name in enumerate(groupings):
+    for index, name in enumerate(groupings):
         label = grouping_label(name) + (" (reference)" if name == reference else "")
-        style = make_style(place) if lines else make_style(place) | {"linestyle": "none"}
+        style = make_style(index) if lines else make_style(index) | {"linestyle": "none"}
         handles.append(Line2D([], [], label=label, **style))
     return handles
 
@@ -81,25 +82,25 @@ def format_scale(scale: float | int) -> str:
 
 
 def compute_limits(
-    values: Iterable[float], bounds: Iterable[float], least: float, reach: float = 1.0
+    values: Iterable[float], bounds: Iterable[float], min_width: float, reach: float = 1.0
 ) -> tuple[float, float]:
     """Return the ends of an axis that shows all values, and intervals as far as they do not flatten the values.
 
     Args:
         values: Values that are always visible; those that are not finite are ignored.
         bounds: Ends of intervals, visible up to `reach` times the range of the values beyond them.
-        least: Smallest width of the axis, in the unit of the values.
+        min_width: Smallest width of the axis, in the unit of the values.
         reach: Multiple of the range of the values, at least 0.
     """
-    points, ends = _finite(values), _finite(bounds)
+    points, ends = _select_finite(values), _select_finite(bounds)
     first, last = (float(points.min()), float(points.max())) if points.size else (0.0, 0.0)
-    past = max(reach * (last - first), least)
-    low = max(float(ends.min()), first - past) if ends.size else first
-    high = min(float(ends.max()), last + past) if ends.size else last
+    distance = max(reach * (last - first), min_width)
+    low = max(float(ends.min()), first - distance) if ends.size else first
+    high = min(float(ends.max()), last + distance) if ends.size else last
     low, high = min(low, first), max(high, last)
-    missing = max(0.0, least - (high - low)) / 2
-    room = 0.05 * max(high - low, least)
-    return low - missing - room, high + missing + room
+    widening = max(0.0, min_width - (high - low)) / 2
+    padding = 0.05 * max(high - low, min_width)
+    return low - widening - padding, high + widening + padding
 
 
 def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high: Sequence[float], color: str) -> None:
@@ -115,19 +116,19 @@ def draw_intervals(panel: "Axes", y: Sequence[float], low: Sequence[float], high
     left, right = panel.get_xlim()
     lows, highs, heights = np.asarray(low, dtype=float), np.asarray(high, dtype=float), np.asarray(y, dtype=float)
     finite = np.isfinite(lows) & np.isfinite(highs)
-    shown: dict[str, Any] = {"colors": color, "linewidth": 1.1, "zorder": 3, "clip_on": False}
-    panel.hlines(heights[finite], np.clip(lows, left, right)[finite], np.clip(highs, left, right)[finite], **shown)
-    for beyond, end, marker in ((lows < left, left, 4), (highs > right, right, 5)):  # carets to the left and right
-        cut = heights[finite & beyond]
-        style: dict[str, Any] = {
-            "color": color,
-            "marker": marker,
-            "markersize": 4.5,
-            "linestyle": "none",
-            "clip_on": False,
-        }
-        if cut.size:
-            panel.plot(np.full(cut.size, end), cut, zorder=3, **style)
+    panel.hlines(
+        heights[finite], np.clip(lows, left, right)[finite], np.clip(highs, left, right)[finite],
+        colors=color, linewidth=1.1, zorder=3, clip_on=False,
+    )  # fmt: skip
+    caret_left, caret_right = 4, 5  # matplotlib's numbers of these markers
+    for is_beyond, end, marker in ((lows < left, left, caret_left), (highs > right, right, caret_right)):
+        cut_heights = heights[finite & is_beyond]
+        if cut_heights.size:
+            # Not clipped: an arrow at the edge of the panel would be cut in half.
+            panel.plot(
+                np.full(cut_heights.size, end), cut_heights,
+                color=color, marker=marker, markersize=4.5, linestyle="none", zorder=3, clip_on=False,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,25 +162,25 @@ def draw_grouped_rows(
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    for between in range(1, len(names)):
-        panel.axhline(between - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
-    number = {name: y for y, name in enumerate(names)}
+    for row in range(1, len(names)):
+        panel.axhline(row - 0.5, color="#DDDDDD", linewidth=0.6, zorder=0)
+    row_heights = {name: y for y, name in enumerate(names)}
     drawn: dict[GroupedPoint, float] = {}
     for line, grouping in enumerate(lines):
-        of_grouping = [point for point in points if point.grouping == grouping]
-        if not of_grouping:
+        grouping_points = [point for point in points if point.grouping == grouping]
+        if not grouping_points:
             continue
-        shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)
-        heights = [number[point.row] + shift for point in of_grouping]
+        shift = 0.8 * ((line + 0.5) / len(lines) - 0.5)  # lines share the middle 80 % of a row
+        heights = [row_heights[point.row] + shift for point in grouping_points]
         style = make_style(ranks[grouping]) | {"linestyle": "none", "zorder": 4, "label": grouping}
-        low, high = [point.low for point in of_grouping], [point.high for point in of_grouping]
+        low, high = [point.low for point in grouping_points], [point.high for point in grouping_points]
         draw_intervals(panel, heights, low, high, style["color"])
-        panel.plot([point.value for point in of_grouping], heights, clip_on=False, **style)
-        drawn |= dict(zip(of_grouping, heights, strict=True))
+        panel.plot([point.value for point in grouping_points], heights, clip_on=False, **style)
+        drawn |= dict(zip(grouping_points, heights, strict=True))
     return drawn
 
 
-def _finite(values: Iterable[float]) -> NDArray[np.float64]:
+def _select_finite(values: Iterable[float]) -> NDArray[np.float64]:
     numbers = np.asarray(list(values), dtype=float)
     finite: NDArray[np.float64] = numbers[np.isfinite(numbers)]
     return finite
@@ -195,5 +196,6 @@ def count_legend_columns(labels: Iterable[str], width: float, size: float = 8.0)
     """
     names = list(labels)
     longest = max(map(len, names), default=1)
-    # A letter is about .6 of the font size wide; the marker and the gaps take 6 letters.
-    return max(1, min(len(names), int(width / ((longest + 6) * 0.6 * size / 72))))
+    # A letter is about 0.6 of the font size wide; the marker and the gaps take 6 letters. An inch has 72 points.
+    label_width = (longest + 6) * 0.6 * size / 72
+    return max(1, min(len(names), int(width / label_width)))

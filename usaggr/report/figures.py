@@ -17,8 +17,8 @@ class FigureFile:
     description: str
     """Caption, which also describes the figure to readers who cannot see it."""
     formats: tuple[str, ...]
-    place: str = "answer"
-    """Name of the place in a chapter that shows the figure; set by a topic's drawings, requested by its chapter."""
+    slot: str = "answer"
+    """Place in a chapter that shows the figure; a topic's drawings set it, and its chapter requests it."""
 
 
 @dataclass(frozen=True)
@@ -28,5 +28,6 @@ class Drawing:
     name: str
     title: str
     description: str
-    place: str
+    slot: str
+    """See `FigureFile.slot`."""
     figure: "Figure | None"

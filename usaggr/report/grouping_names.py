@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import literal
 
-_UNITS = {
+_SHORT_NAMES = {
     "task_specific": "one model per task",
     "clinical": "one model per clinical group",
     "unified": "one model for all tasks",
@@ -13,7 +13,8 @@ _UNITS = {
     "image_source": "one model per image source",
     "task_type": "one model per task type",
 }
-_MODELS = {
+"""Names of groupings, as in `CG (one model per clinical group)`."""
+_MODEL_PHRASES = {
     "task_specific": "in a model of its own",
     "clinical": "in a model shared by clinical group",
     "unified": "in one model for all tasks",
@@ -21,12 +22,13 @@ _MODELS = {
     "image_source": "in a model shared by image source",
     "task_type": "in a model shared by task type",
 }
+"""Phrases after `is better`, for the model of a task under a grouping."""
 
 
 def explain_label(name: str) -> str:
     """Return a grouping's label with its plain name, as in `CG (one model per clinical group)`; escaped for pages."""
     label = literal(grouping_label(name))
-    return f"{label} ({_UNITS[name]})" if name in _UNITS else label
+    return f"{label} ({_SHORT_NAMES[name]})" if name in _SHORT_NAMES else label
 
 
 def explain_labels(names: Iterable[str]) -> str:
@@ -37,4 +39,4 @@ def explain_labels(names: Iterable[str]) -> str:
 def describe_model(name: str) -> str:
     """Return words for the model that a task has under a grouping, as in `in a model shared by clinical group (CG)`."""
     label = literal(grouping_label(name))
-    return f"{_MODELS[name]} ({label})" if name in _MODELS else f"under the grouping {label}"
+    return f"{_MODEL_PHRASES[name]} ({label})" if name in _MODEL_PHRASES else f"under the grouping {label}"

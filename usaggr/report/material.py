@@ -47,15 +47,15 @@ class Material:
         return scale_label(scale) + suffix
 
     def make_pictures(self, *slots: str) -> tuple[Block, ...]:
-        """Return the figures whose `place` is one of `slots`, each with its description."""
+        """Return the figures whose `slot` is one of `slots`, each with its description."""
         return tuple(
-            Picture(f"figures/{figure.name}.{_format(figure)}", figure.title, figure.description)
+            Picture(f"figures/{figure.name}.{_choose_format(figure)}", figure.title, figure.description)
             for figure in self.figures
-            if figure.place in slots
+            if figure.slot in slots
         )
 
 
-def _format(figure: FigureFile) -> str:
+def _choose_format(figure: FigureFile) -> str:
     return "png" if "png" in figure.formats else figure.formats[0]
 
 

@@ -36,8 +36,8 @@ def mean(row: CellScore | None) -> Cell:
     if row is None or math.isnan(row.mean):
         return Cell("missing")
     mark = NOT_BETTER if row.beats_trivial is False else ""
-    few = f" ({row.seeds} of {row.planned} seeds)" if row.seeds < row.planned else ""
-    return number(text.spread(row.mean, row.low, row.high, row.metric) + mark + few, row.mean)
+    missing_seeds = f" ({row.seeds} of {row.planned} seeds)" if row.seeds < row.planned else ""
+    return number(text.spread(row.mean, row.low, row.high, row.metric) + mark + missing_seeds, row.mean)
 
 
 def delta(row: CellVerdict | None) -> Cell:

@@ -21,18 +21,18 @@ class Tables:
 
     comparison: StudyComparison
     """Cells, differences and verdicts, from which all other tables are made."""
-    made: dict[Callable[[StudyComparison], Any], Any] = field(default_factory=dict, repr=False)
-    """Tables by the function that made them."""
+    results: dict[Callable[[StudyComparison], Any], Any] = field(default_factory=dict, repr=False)
+    """Results of the functions that `compute` has called."""
 
     def compute(self, make: Callable[[StudyComparison], TableT]) -> TableT:
-        """Return the result of a topic's function for the comparison; the function is called once."""
-        if make not in self.made:
-            self.made[make] = make(self.comparison)
-        return cast(TableT, self.made[make])
+        """Return the result of a topic's function for the comparison, which is computed at the first request."""
+        if make not in self.results:
+            self.results[make] = make(self.comparison)
+        return cast(TableT, self.results[make])
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """One row per run, task, grouping and metric, with columns SCORE_COLUMNS; random groupings come last."""
+        """Table with a row per run, task, grouping and metric, columns SCORE_COLUMNS; random groupings come last."""
         observations, collection = list(self.comparison.observations), self.comparison.collection
         if collection.controls is not None:
             observations += [row for row in observe(collection.controls) if row.grouping in collection.study.controls]

@@ -46,13 +46,13 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Topic:
-    """Contributions of a topic to the report, as functions that return nothing if they do not apply to a study."""
+    """Contributions of a topic to the report: functions whose result is empty if they do not apply to a study."""
 
     chapter: Callable[[Material], Section | None]
     """Returns the chapter, or None if it does not apply."""
     tables: Callable[[Tables], Iterable[TableFile]] = lambda tables: ()
     drawings: Callable[[Tables, str], Iterable[Drawing]] = lambda tables, variant: ()
-    """Figures of one variant, as a generator, so that only one figure is in memory."""
+    """Figures of one variant; a generator, so that only one figure is in memory at a time."""
     common_drawings: Callable[[Tables], Iterable[Drawing]] = lambda tables: ()
     """Figures that cover all variants."""
     design: Callable[[Material], Iterable[Entry]] = lambda material: ()

@@ -1,1 +1,1 @@
-"""The report's chapters: what each says, as sections of a document; whole.py puts them in order."""
+"""Topic: the grouping to use for each task, the evidence for it, and its cost."""

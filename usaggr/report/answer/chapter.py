@@ -24,7 +24,7 @@ def write_answer(material: Material) -> Section | None:
     """Write a section for each scale and variant; return None if no run is finished."""
     if not material.comparison.runs_done:
         return None
-    scales = tuple(_at_scale(material, variant, scale) for variant, scale in material.comparison.scales_by_variant)
+    scales = tuple(_write_scale(material, variant, scale) for variant, scale in material.comparison.scales_by_variant)
     intro = make_paragraph(
         f"Verdicts compare each grouping with the reference, {explain_label(material.study.reference)}, on the main "
         "metric of a task.",
@@ -40,23 +40,23 @@ def write_answer(material: Material) -> Section | None:
     )
 
 
-def _at_scale(material: Material, variant: str, scale: Scale) -> Section | None:
-    where = material.describe_setting(variant, scale)
+def _write_scale(material: Material, variant: str, scale: Scale) -> Section | None:
+    setting = material.describe_setting(variant, scale)
     recommendations = recommendations_at(material.comparison, variant, scale)
     return make_section(
-        capitalize(where),
+        capitalize(setting),
         make_paragraph(
             warn_of_unequal_exposure(material, variant),
             write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
-            _overall(material, variant, scale),
+            _describe_best_average(material, variant, scale),
         ),
-        _options(material, variant, scale),
-        _by_task(material, recommendations, variant, scale),
+        _tabulate_groupings(material, variant, scale),
+        _tabulate_tasks(material, recommendations, variant, scale),
     )
 
 
-def _overall(material: Material, variant: str, scale: Scale) -> str:
-    """Write which grouping is best on average if one has to serve all tasks, and if that is certain."""
+def _describe_best_average(material: Material, variant: str, scale: Scale) -> str:
+    """Write which single grouping is best on average over all tasks, and if its difference is certain."""
     lines = [
         line
         for line in material.comparison.summary_at(variant, scale)
@@ -78,33 +78,34 @@ def _overall(material: Material, variant: str, scale: Scale) -> str:
     return f"If all tasks must use one grouping, {label} has the highest mean relative change: {change}. {certainty}"
 
 
-def _options(material: Material, variant: str, scale: Scale) -> Block | None:
+def _tabulate_groupings(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of the groupings with their verdicts, mean differences and costs."""
     lines = material.comparison.summary_at(variant, scale)
     order = {name: i for i, name in enumerate(material.comparison.groupings)}
-    shown = [_option(material, line) for line in sorted(lines, key=lambda line: order[line.grouping])]
+    table = [_make_grouping_row(material, line) for line in sorted(lines, key=lambda line: order[line.grouping])]
     names = [
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
     ]  # fmt: skip
-    where = literal(material.describe_setting(variant, scale))
+    setting = literal(material.describe_setting(variant, scale))
     caption = (
-        f"Scores and costs of each grouping, {where}: number of tasks with each verdict, and mean differences with "
+        f"Scores and costs of each grouping, {setting}: number of tasks with each verdict, and mean differences with "
         "their intervals. Same run: the task uses the same model as the reference."
     )
-    name = _file_name(material, "options", variant, scale)
-    return TextTable(("grouping", *names), tuple(shown), tuple(names), name=name, caption=caption) if shown else None
+    name = _name_file(material, "options", variant, scale)
+    return TextTable(("grouping", *names), tuple(table), tuple(names), name=name, caption=caption) if table else None
 
 
-def _option(material: Material, line: SummaryLine) -> tuple[Cell, ...]:
+def _make_grouping_row(material: Material, line: SummaryLine) -> tuple[Cell, ...]:
+    """Return the cells of a grouping; the reference has no verdicts and no differences."""
     is_reference = line.grouping == material.study.reference
     label = grouping_label(line.grouping) + (" (reference)" if is_reference else "")
     runs = material.comparison.runs(line.variant, line.scale, line.grouping)
     counts = (line.gain, line.no_loss, line.loss, line.undecided, line.no_verdict)
-    verdicts = [Cell(text.MISSING) if is_reference else table_cells.count(count) for count in counts]
     if is_reference:
-        effects = [Cell(text.MISSING)] * 3
+        verdicts, effects = [Cell(text.MISSING)] * len(counts), [Cell(text.MISSING)] * 3
     else:
+        verdicts = [table_cells.count(count) for count in counts]
         effects = [
             table_cells.count(line.same),
             table_cells.number(text.percent(line.delta_m, line.low, line.high), line.delta_m),
@@ -112,13 +113,15 @@ def _option(material: Material, line: SummaryLine) -> tuple[Cell, ...]:
                 text.difference(line.delta_skill, line.skill_low, line.skill_high, "skill"), line.delta_skill
             ),
         ]
-    finished = any(run.result is not None for run in runs)
-    time = text.duration(line.train_seconds) if finished else text.MISSING
-    cost = [table_cells.count(line.parameters), table_cells.number(time, line.train_seconds if finished else None)]
+    is_finished = any(run.result is not None for run in runs)
+    time = text.duration(line.train_seconds) if is_finished else text.MISSING
+    cost = [table_cells.count(line.parameters), table_cells.number(time, line.train_seconds if is_finished else None)]
     return (Cell(label), table_cells.count(material.comparison.models(line.grouping)), *verdicts, *effects, *cost)
 
 
-def _by_task(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> Block | None:
+def _tabulate_tasks(
+    material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale
+) -> Block | None:
     """Return a table of the grouping to use for each task, with the evidence for it."""
     if not recommendations:
         return None
@@ -126,9 +129,9 @@ def _by_task(material: Material, recommendations: Sequence[Recommendation], vari
     table = []
     for recommendation in recommendations:
         task = material.collection.data.tasks[recommendation.task].task
-        use = Cell(_use(recommendation), kind=_kind(recommendation))
-        why = Cell(_why(material, recommendation, by_task[recommendation.task]))
-        table.append((Cell(recommendation.task), Cell(task.clinical_group), Cell(task.type), use, why))
+        grouping = Cell(_name_grouping(recommendation), kind=_find_verdict(recommendation))
+        evidence = Cell(_explain_recommendation(material, recommendation, by_task[recommendation.task]))
+        table.append((Cell(recommendation.task), Cell(task.clinical_group), Cell(task.type), grouping, evidence))
     reference = literal(material.reference)
     caption = (
         f"What to use for each task, {literal(material.describe_setting(variant, scale))}. Differences are from "
@@ -136,27 +139,29 @@ def _by_task(material: Material, recommendations: Sequence[Recommendation], vari
         "better, also for errors in pixels. p values are adjusted for the number of tasks. "
         f"`usaggr predict --recommended` uses {reference} for tasks that are undecided or have no verdict."
     )
-    name = _file_name(material, "use", variant, scale)
+    name = _name_file(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
     return TextTable(columns, tuple(table), name=name, caption=caption)
 
 
-def _use(recommendation: Recommendation) -> str:
+def _name_grouping(recommendation: Recommendation) -> str:
+    """Return the label of the grouping to use, or words for a task without one."""
     if recommendation.kind in ("gain", "good enough", "keep") and recommendation.grouping is not None:
         return grouping_label(recommendation.grouping)
     return "undecided" if recommendation.kind == "not known" else "no verdict"
 
 
-def _kind(recommendation: Recommendation) -> str:
+def _find_verdict(recommendation: Recommendation) -> str:
+    """Return the verdict whose color the cell has; empty for no color."""
     return {"gain": "gain", "good enough": "no_loss", "not known": "undecided"}.get(recommendation.kind, "")
 
 
-def _why(material: Material, recommendation: Recommendation, verdicts: Sequence[CellVerdict]) -> str:
+def _explain_recommendation(material: Material, recommendation: Recommendation, verdicts: Sequence[CellVerdict]) -> str:
     """Return the evidence for a recommendation in a few words, with what makes it doubtful."""
     row = recommendation.row
     if row is None:
-        return _reasons_without_verdict(material, verdicts)
-    evidence = f"{grouping_label(row.grouping)}: {_difference(row)}"
+        return _explain_missing_verdicts(material, verdicts)
+    evidence = f"{grouping_label(row.grouping)}: {_format_difference(row)}"
     losses = listed([grouping_label(verdict.grouping) for verdict in verdicts if verdict.verdict == "loss"])
     if recommendation.kind == "gain":
         why = f"{evidence}, adjusted p {text.p_value(row.p_adjusted)}"
@@ -173,21 +178,21 @@ def _why(material: Material, recommendation: Recommendation, verdicts: Sequence[
     return f"{why}; {doubts}" if doubts else why
 
 
-def _difference(row: CellVerdict) -> str:
+def _format_difference(row: CellVerdict) -> str:
     unit = metric_label(row.metric, True)
     return f"{unit} {text.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
 
 
-def _reasons_without_verdict(material: Material, verdicts: Sequence[CellVerdict]) -> str:
+def _explain_missing_verdicts(material: Material, verdicts: Sequence[CellVerdict]) -> str:
     """Return each reason once, with the groupings that it applies to."""
     labels_by_reason: dict[str, list[str]] = {}
     for row in verdicts:
         # A verdict of one grouping alone, such as no loss without fewer models, recommends nothing.
-        reason = _difference(row) if row.verdict else explain_missing_verdict(row, material.reference)
+        reason = _format_difference(row) if row.verdict else explain_missing_verdict(row, material.reference)
         labels_by_reason.setdefault(reason, []).append(grouping_label(row.grouping))
     return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in labels_by_reason.items())
 
 
-def _file_name(material: Material, table: str, variant: str, scale: Scale) -> str:
+def _name_file(material: Material, table: str, variant: str, scale: Scale) -> str:
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
     return f"{table}-s{scale:g}{suffix}"

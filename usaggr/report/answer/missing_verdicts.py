@@ -8,18 +8,18 @@ from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import plural
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
-_TOO_FEW = (
+_TOO_FEW_PATTERNS = (
     (r"few subjects", "only {subjects} ({least} needed)"),
     (r"too few: (?P<rarer>\d+) subjects? in the rarer class", "the rarer class has {rarer} ({fewest} needed)"),
     (r"too few: under \d+ subjects differ", "fewer than {fewest} test patients differ"),
     (r"too few: the difference hangs .*", "fewer than {fewest} test patients drive the difference"),
 )
-"""Notes of `comparison.csv` on too few test patients, each with its words on the page."""
+"""Notes of `comparison.csv` on too few test patients as regular expressions, each with its words on the page."""
 
 
 def has_few_patients(row: CellVerdict) -> bool:
     """Return True if a difference is not tested because there are too few test patients."""
-    return not row.verdict and any(re.match(note, row.note) for note, _ in _TOO_FEW)
+    return not row.verdict and any(re.match(pattern, row.note) for pattern, _ in _TOO_FEW_PATTERNS)
 
 
 def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
@@ -33,8 +33,8 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
         return f"same model as {reference}"
     if math.isnan(row.delta):
         return "runs are missing"
-    note = row.note.split("; ")[0]
-    for pattern, words in _TOO_FEW:
+    note = row.note.split("; ")[0]  # the first note states the main reason
+    for pattern, words in _TOO_FEW_PATTERNS:
         match = re.fullmatch(pattern, note)
         if match:
             rarer = plural(int(match.groupdict().get("rarer", 0)), "test patient")

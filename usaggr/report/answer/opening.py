@@ -11,8 +11,8 @@ from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, make_paragraph
 
-_MOST_NAMES = 6
-"""Tasks that a sentence names; a larger number of tasks is given as a count."""
+_MAX_NAMES = 6
+"""Largest number of tasks that a sentence names; a larger number is given as a count."""
 
 
 def write_lead(material: Material) -> tuple[Block, ...]:
@@ -20,18 +20,18 @@ def write_lead(material: Material) -> tuple[Block, ...]:
     runs, finished = material.collection.runs, material.comparison.runs_done
     if not runs:
         return (Paragraph("**This folder has no planned runs, so there is nothing to report.**"),)
-    question = _question(material)
+    question = _write_question(material)
     if not finished:
         state = f"**0 of {plural(len(runs), 'planned run')} are finished, so there is no answer yet.**"
         return (Paragraph(f"{question} {state} The chapters below describe the settings of the study."),)
     state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished.**"
     if finished < len(runs):
         state += " Tables mark the results of the other runs as missing."
-    blocks = (_overlap_warning(material), make_paragraph(question, state), _answer(material))
+    blocks = (_warn_of_overlap(material), make_paragraph(question, state), _write_answer(material))
     return tuple(block for block in blocks if block is not None)
 
 
-def _overlap_warning(material: Material) -> Block | None:
+def _warn_of_overlap(material: Material) -> Block | None:
     """Write a warning if a patient, an image or a file is in two subsets."""
     if material.collection.disjoint:
         return None
@@ -41,7 +41,7 @@ def _overlap_warning(material: Material) -> Block | None:
     )
 
 
-def _question(material: Material) -> str:
+def _write_question(material: Material) -> str:
     study, tasks = material.study, material.collection.tasks
     scales = {scale for _, scale in material.comparison.scales_by_variant}
     question = (
@@ -56,7 +56,7 @@ def _question(material: Material) -> str:
     )
 
 
-def _answer(material: Material) -> Block:
+def _write_answer(material: Material) -> Block:
     if not material.comparison.others:
         only = explain_label(material.study.reference)
         return Paragraph(f"The only grouping is {only}, so nothing is compared.")
@@ -77,7 +77,7 @@ def write_answer_sentences(
     """Write which tasks to train together, which to leave as in the reference, and how many are undecided.
 
     Args:
-        material: What the report is made from.
+        material: Content of the report.
         recommendations: One per task, of this variant and scale.
         variant: The variant of the study.
         scale: The amount of training data.
@@ -85,16 +85,16 @@ def write_answer_sentences(
     reference = explain_label(material.study.reference)
     sentences = [
         *(
-            f"{tasks} {_is(number)} better {describe_model(grouping)}."
+            f"{tasks} {_conjugate(number)} better {describe_model(grouping)}."
             for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "gain")
         ),
         *(
-            f"{tasks} {_is(number)} no worse {describe_model(grouping)}, and this grouping needs fewer models."
+            f"{tasks} {_conjugate(number)} no worse {describe_model(grouping)}, and this grouping needs fewer models."
             for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "good enough")
         ),
         *(f"Keep {reference} for {tasks}." for _, tasks, _ in _tasks_by_grouping(material, recommendations, "keep")),
         _name_losses(material, variant, scale),
-        _count_open(material, recommendations, variant, scale),
+        _count_unanswered(material, recommendations, variant, scale),
         _count_doubtful(material, recommendations),
     ]  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence)
@@ -117,28 +117,29 @@ def _tasks_by_grouping(
 
 def _name_tasks(tasks: Sequence[str]) -> str:
     """Return the names of a few tasks, or the number of many."""
-    return listed([literal(task) for task in tasks]) if len(tasks) <= _MOST_NAMES else f"{len(tasks)} tasks"
+    return listed([literal(task) for task in tasks]) if len(tasks) <= _MAX_NAMES else f"{len(tasks)} tasks"
 
 
-def _is(number: int) -> str:
+def _conjugate(number: int) -> str:
+    """Return the verb of a sentence on a number of tasks."""
     return "is" if number == 1 else "are"
 
 
-def _count_open(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> str:
+def _count_unanswered(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> str:
     """Write how many tasks have no answer: undecided, too few test patients, or not tested for another reason."""
-    undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
+    n_undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
     untested = {recommendation.task for recommendation in recommendations if recommendation.kind == "no verdict"}
     by_task = group_rows(
         (row for row in material.comparison.main_verdicts(variant, scale) if row.task in untested), lambda row: row.task
     )
-    few = sum(any(has_few_patients(row) for row in verdicts) for verdicts in by_task.values())
+    n_few = sum(any(has_few_patients(row) for row in verdicts) for verdicts in by_task.values())
     sentences = []
-    if undecided:
-        sentences.append(f"For {plural(undecided, 'task')} these data do not decide.")
-    if few:
-        sentences.append(f"{plural(few, 'task')} {'has' if few == 1 else 'have'} too few test patients.")
-    if len(untested) > few:
-        number = plural(len(untested) - few, "task")
+    if n_undecided:
+        sentences.append(f"For {plural(n_undecided, 'task')} these data do not decide.")
+    if n_few:
+        sentences.append(f"{plural(n_few, 'task')} {'has' if n_few == 1 else 'have'} too few test patients.")
+    if len(untested) > n_few:
+        number = plural(len(untested) - n_few, "task")
         sentences.append(f"{number} cannot be tested for another reason, which the table below gives.")
     return " ".join(sentences)
 
@@ -150,10 +151,11 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
         for recommendation in recommendations
         if recommendation.kind in ("gain", "good enough", "keep") and recommendation.row is not None
     ]
-    doubtful = sum(row.seeds > 1 and bool(list_doubts(row, material.reference)) for row in verdicts)
-    if not doubtful:
+    # With one seed, all verdicts are provisional, which `describe_certainty` states.
+    n_doubtful = sum(row.seeds > 1 and bool(list_doubts(row, material.reference)) for row in verdicts)
+    if not n_doubtful:
         return ""
-    answers = "1 of these answers is" if doubtful == 1 else f"{doubtful} of these answers are"
+    answers = "1 of these answers is" if n_doubtful == 1 else f"{n_doubtful} of these answers are"
     return (
         f"{answers} less certain, because models failed to converge or performed no better than the trivial predictor "
         "(which ignores the image)."
@@ -170,7 +172,7 @@ def _name_losses(material: Material, variant: str, scale: Scale) -> str:
         if tasks:
             groupings_by_tasks.setdefault(tasks, []).append(describe_model(grouping))
     return " ".join(
-        f"{_name_tasks(tasks)} {_is(len(tasks))} worse {listed(models)}."
+        f"{_name_tasks(tasks)} {_conjugate(len(tasks))} worse {listed(models)}."
         for tasks, models in groupings_by_tasks.items()
     )
 

@@ -10,7 +10,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import metric as get_metric
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
@@ -22,7 +22,7 @@ def write_differences(material: Material) -> Section | None:
     if not material.comparison.runs_done:
         return None
     interval = text.share(material.study.confidence)
-    reading = (
+    explanation = (
         f"Groupings: {explain_labels(material.comparison.groupings)}. Scores are means over seeds ± half the "
         f"{interval} interval, on the whole test set. Δ is the difference from {literal(material.reference)}, paired "
         f"by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also for "
@@ -30,15 +30,15 @@ def write_differences(material: Material) -> Section | None:
         "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(
-        make_section(capitalize(material.describe_setting(variant, scale)), _table(material, variant, scale))
+        make_section(capitalize(material.describe_setting(variant, scale)), _make_table(material, variant, scale))
         for variant, scale in material.comparison.scales_by_variant
     )
     return make_section(
-        "Scores and differences", make_paragraph(reading), *material.make_pictures("answer"), sections=scales
+        "Scores and differences", make_paragraph(explanation), *material.make_pictures("answer"), sections=scales
     )
 
 
-def _table(material: Material, variant: str, scale: Scale) -> Block | None:
+def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of tasks and groupings at one scale."""
     cells = material.comparison.main_cells(variant, scale)
     scores = {(row.task, row.grouping): row for row in cells}
@@ -53,12 +53,12 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     table = []
     for task in material.collection.tasks:
         if task in by_task:
-            shown = _facts(by_task[task])
+            line = _describe_task(by_task[task])
             for name in groupings:
-                shown.append(table_cells.mean(scores.get((task, name))))
+                line.append(table_cells.mean(scores.get((task, name))))
                 if name != material.study.reference:
-                    shown.append(table_cells.delta(deltas.get((task, name))))
-            table.append(tuple(shown))
+                    line.append(table_cells.delta(deltas.get((task, name))))
+            table.append(tuple(line))
     if not table:
         return None
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
@@ -68,16 +68,16 @@ def _table(material: Material, variant: str, scale: Scale) -> Block | None:
     )
 
 
-def _facts(cells: list[CellScore]) -> list[str | Cell]:
+def _describe_task(cells: list[CellScore]) -> list[str | Cell]:
     """Return the first cells of a table row, which describe the task and are the same for all groupings."""
     first = cells[0]
     n_train = max((row.n_train for row in cells if row.n_train is not None), default=None)
-    trivials = [row.trivial for row in cells if not math.isnan(row.trivial)]
-    trivial = float(np.mean(trivials)) if trivials else math.nan
-    arrow = "↑" if metric_of(first.metric).higher_is_better else "↓"
-    few = " (few)" if table_cells.is_few(min(row.n_subjects for row in cells)) else ""
+    trivial_scores = [row.trivial for row in cells if not math.isnan(row.trivial)]
+    trivial = float(np.mean(trivial_scores)) if trivial_scores else math.nan
+    arrow = "↑" if get_metric(first.metric).higher_is_better else "↓"
+    few_mark = " (few)" if table_cells.is_few(min(row.n_subjects for row in cells)) else ""
     return [
-        Cell(f"{first.task}{few}"),
+        Cell(f"{first.task}{few_mark}"),
         Cell(first.clinical_group),
         Cell(f"{metric_label(first.metric, True)} {arrow}"),
         table_cells.count(n_train),

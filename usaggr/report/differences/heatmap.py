@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 
 _COLOR_MAP = "RdBu"
 """A map of ColorBrewer: readable with every common color blindness, white at zero."""
-_LEAST, _MOST = 0.05, 0.3
+_MIN_END, _MAX_END = 0.05, 0.3
 """Smallest and largest end of the color scale in skill, so that neither noise nor a single collapsed run sets it."""
-_COLUMN, _LEAST_WIDTH = 0.72, 1.9
-"""Inches: a column fits a mark and a number; all columns together fit the label of the color bar."""
-_ROW = 0.25
-_LONG = 10
+_COLUMN, _MIN_WIDTH, _ROW = 0.72, 1.9, 0.25
+"""Inches: width of a column, which fits a mark and a number; width of all columns, which fits the label of the color
+bar; height of a row."""
+_LONG_NAME = 10
 """Letters of a grouping's name from which names are rotated."""
 _SAME, _MISSING = "....", "////"
+"""Hatches of cells that use the reference's own run, and of cells without results."""
 _NO_SKILL = (0.93, 0.93, 0.93)
 """Color of a cell whose difference is available in the metric's units, but not in skill."""
 _CORNER = 0.36
 """Height of the triangle in a corner, as a fraction of a row."""
+_UPPER = [(1, 1), (1, -1), (-1, 1), (1, 1)]
+_LOWER = [(1, -1), (1, 1), (-1, -1), (1, -1)]
+"""Triangles of the corners as legend markers, as points in [-1, 1]."""
 _VERDICTS = ("gain", "no_loss", "loss", "undecided", "")
+"""Verdicts in the order of the legend; empty: no verdict."""
 
 
 def draw_heatmap(
@@ -60,7 +65,7 @@ def draw_heatmap(
     labels = make_task_rows(shown)
     scales = [scale for scale in study.scales if scale in {cell.scale for cell in shown}]
     groupings = [name for name in study.groupings if name in {cell.grouping for cell in shown}]
-    width = max(_COLUMN * len(groupings), _LEAST_WIDTH / len(scales))
+    width = max(_COLUMN * len(groupings), _MIN_WIDTH / len(scales))
     figure = Figure(
         figsize=(compute_names_width(labels) + width * len(scales), _ROW * len(tasks) + 1.9), layout="constrained"
     )
@@ -68,7 +73,7 @@ def draw_heatmap(
         1, len(scales) + 1, squeeze=False, sharey=True, width_ratios=[GROUP_BAR_WIDTH, *[width] * len(scales)]
     ).flatten()
     skills = np.array([cell.delta_skill for cell in shown], dtype=float)
-    colors = _colors(skills)
+    colors = _make_color_map(skills)
     for panel, scale in zip(axes[1:], scales, strict=True):
         _draw_panel(
             panel, [cell for cell in shown if cell.scale == scale], groupings, tasks, colors, width / len(groupings)
@@ -77,13 +82,13 @@ def draw_heatmap(
     label_rows(axes[0], axes[1:].tolist(), labels, tasks)
     # The arrows at the ends of the bar show that values beyond them have the color of the end.
     bar = figure.colorbar(
-        colors, ax=axes[1:].tolist(), orientation="horizontal", extend=_extend(skills, colors),
+        colors, ax=axes[1:].tolist(), orientation="horizontal", extend=_choose_extension(skills, colors),
         fraction=0.03, pad=0.02, aspect=45,
     )  # fmt: skip
-    few = "\n* fewer seeds than planned" if _has_few_seeds(shown) else ""
-    bar.set_label(f"difference in skill from {grouping_label(study.reference)}\nblue is better{few}")
+    few_note = "\n* fewer seeds than planned" if _has_few_seeds(shown) else ""
+    bar.set_label(f"difference in skill from {grouping_label(study.reference)}\nblue is better{few_note}")
     figure.supxlabel("     ".join(verdict_label(name) for name in _VERDICTS), fontsize=7.5)
-    corners = _corner_handles(shown)
+    corners = _make_corner_handles(shown)
     if corners:
         figure.legend(
             handles=corners, loc="outside upper center", ncols=2, frameon=False, fontsize=7.5, handletextpad=0.1,
@@ -115,7 +120,7 @@ def _draw_panel(
     labels = [grouping_label(name) for name in groupings]
     panel.set_xticks(range(len(groupings)), labels)
     # Rotated labels of several columns overlap less, but are harder to read, so short names stay horizontal.
-    if max(map(len, labels)) > _LONG:
+    if max(map(len, labels)) > _LONG_NAME:
         for label in panel.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor")
     panel.tick_params(length=0)
@@ -137,15 +142,16 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: 
     ink = choose_ink(face)
     # Without clipping: each clip path gets a new name in an SVG, so the same figure would differ between builds.
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
+    # Mark and number start at fixed distances in inches from the center, which is why they are divided by the width.
     number = signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")
     panel.text(x - 0.31 / width, y, verdict_mark(cell.verdict), ha="left", va="center", color=ink, fontsize=7.5)
     panel.text(x + 0.27 / width, y, number, ha="right", va="center", color=ink, fontsize=7.5)
-    sides = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
-    for collapsed, unconverged, top in sides:
+    corners = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
+    for collapsed, unconverged, is_top in corners:
         if collapsed:
-            panel.add_patch(_corner(x, y, top, width, "black", ink))
+            panel.add_patch(_make_corner(x, y, is_top, width, "black", ink))
         elif unconverged:
-            panel.add_patch(_corner(x, y, top, width, "white", "black"))
+            panel.add_patch(_make_corner(x, y, is_top, width, "white", "black"))
 
 
 def _draw_hatched(panel: "Axes", x: int, y: int, label: str, hatch: str) -> None:
@@ -154,30 +160,31 @@ def _draw_hatched(panel: "Axes", x: int, y: int, label: str, hatch: str) -> None
     panel.add_patch(
         Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="#B0B0B0", hatch=hatch, lw=0.8, clip_on=False)
     )
-    behind = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
-    panel.text(x, y, label, ha="center", va="center", color="black", fontsize=7, bbox=behind)
+    # A white box behind the text covers the hatch.
+    box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+    panel.text(x, y, label, ha="center", va="center", color="black", fontsize=7, bbox=box)
 
 
-def _corner(x: int, y: int, top: bool, column: float, face: str, edge_color: str) -> "Patch":
+def _make_corner(x: int, y: int, is_top: bool, column: float, face: str, edge_color: str) -> "Patch":
     """Return a triangle in the right corner of a cell.
 
     Args:
         x: Column of the cell.
         y: Row of the cell.
-        top: True for the upper corner (the grouping's model), False for the lower one (the reference's).
+        is_top: True for the upper corner (the grouping's model), False for the lower one (the reference's).
         column: Width of a column in inches, so that the triangle has two equal sides.
         face: Fill color.
         edge_color: Color of the outline.
     """
     from matplotlib.patches import Polygon
 
-    edge, inner = (y - 0.46, y - 0.46 + _CORNER) if top else (y + 0.46, y + 0.46 - _CORNER)
+    edge, inner = (y - 0.46, y - 0.46 + _CORNER) if is_top else (y + 0.46, y + 0.46 - _CORNER)
     right, width = x + 0.485, _CORNER * _ROW / column
     points = [(right, edge), (right, inner), (right - width, edge)]
     return Polygon(points, closed=True, facecolor=face, edgecolor=edge_color, lw=0.7, clip_on=False, zorder=3)
 
 
-def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
+def _make_corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
     """Return legend handles for the kinds of triangles that the figure contains."""
     from matplotlib.lines import Line2D
 
@@ -196,25 +203,21 @@ def _corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
     ]
 
 
-_UPPER = [(1, 1), (1, -1), (-1, 1), (1, 1)]
-_LOWER = [(1, -1), (1, 1), (-1, -1), (1, -1)]
-"""Triangles of the corners as legend markers, as points in [-1, 1]."""
-
-
 def _has_few_seeds(cells: Sequence[CellVerdict]) -> bool:
     return any(not math.isnan(cell.delta) and cell.seeds < cell.planned for cell in cells)
 
 
-def _colors(skill: NDArray[np.float64]) -> "ScalarMappable":
+def _make_color_map(skill: NDArray[np.float64]) -> "ScalarMappable":
+    """Return the map from a difference in skill to a color, symmetric around zero."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     largest = float(np.nanmax(np.abs(skill), initial=0.0))
-    end = min(max(largest, _LEAST), _MOST)
+    end = min(max(largest, _MIN_END), _MAX_END)
     return ScalarMappable(Normalize(-end, end), _COLOR_MAP)
 
 
-def _extend(skill: NDArray[np.float64], colors: "ScalarMappable") -> str:
+def _choose_extension(skill: NDArray[np.float64], colors: "ScalarMappable") -> str:
     """Return which ends of the color bar are pointed, because values lie beyond them."""
     end = float(np.max(colors.get_clim()[1] or 0.0))
     over, under = bool((skill > end).any()), bool((skill < -end).any())

@@ -9,7 +9,7 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS, metric_label
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import metric as get_metric
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.results.data_description import TaskFacts
@@ -21,8 +21,8 @@ def write_tasks(material: Material) -> Section | None:
     if not material.comparison.runs_done:
         return None
     intro = "All metrics of each task. Verdicts (the marks before Δ) are on the main metric, which is the first."
-    pictures = material.examples.reason if material.examples is not None else None
-    missing = f"There are no pictures of test samples: {pictures}." if pictures else ""
+    reason = material.examples.reason if material.examples is not None else None
+    missing = f"There are no pictures of test samples: {reason}." if reason else ""
     scores = group_rows(material.comparison.cells, lambda row: row.task)
     deltas = group_rows(material.comparison.verdicts, lambda row: row.task)
     tasks = tuple(
@@ -85,8 +85,8 @@ def _make_table(material: Material, task: str, cells: list[CellScore], deltas: l
         cells: Scores of the task.
         deltas: Differences of the task from the reference.
     """
-    cell_scores = {(r.variant, r.scale, r.metric, r.grouping): r for r in cells}
-    cell_deltas = {(r.variant, r.scale, r.metric, r.grouping): r for r in deltas}
+    scores = {(row.variant, row.scale, row.metric, row.grouping): row for row in cells}
+    differences = {(row.variant, row.scale, row.metric, row.grouping): row for row in deltas}
     groupings = [name for name in material.comparison.groupings if any(row.grouping == name for row in cells)]
     has_variants = len(material.study.variants) > 1
     columns = ["metric", *(["variant"] if has_variants else []), "scale", "train", "trivial"]
@@ -96,23 +96,27 @@ def _make_table(material: Material, task: str, cells: list[CellScore], deltas: l
     lines = []
     for variant, scale, metric in _list_lines(material, task, cells):
         key = (variant, scale, metric)
-        shown = [cell_scores[(*key, name)] for name in groupings if (*key, name) in cell_scores]
-        row = [
-            Cell(_with_arrow(shown[0])),
+        line_scores = [scores[(*key, name)] for name in groupings if (*key, name) in scores]
+        line = [
+            Cell(_label_metric(metric)),
             *([Cell(variant)] if has_variants else []),
             table_cells.number(f"{scale:g}", scale),
+            table_cells.count(max((row.n_train for row in line_scores if row.n_train is not None), default=None)),
+            _average_trivial(line_scores),
         ]
-        row.append(table_cells.count(max((r.n_train for r in shown if r.n_train is not None), default=None)))
-        # The trivial score may differ between groupings, because their runs may have different seeds.
-        trivials = [r.trivial for r in shown if not table_cells.is_missing(r.trivial)]
-        trivial = sum(trivials) / len(trivials) if trivials else None
-        row.append(table_cells.number(text.score(trivial, metric), trivial))
         for name in groupings:
-            row.append(table_cells.mean(cell_scores.get((*key, name))))
+            line.append(table_cells.mean(scores.get((*key, name))))
             if name != material.study.reference:
-                row.append(table_cells.delta(cell_deltas.get((*key, name))))
-        lines.append(tuple(row))
+                line.append(table_cells.delta(differences.get((*key, name))))
+        lines.append(tuple(line))
     return TextTable(tuple(columns), tuple(lines), tuple(columns[1 + has_variants :])) if lines else None
+
+
+def _average_trivial(cells: list[CellScore]) -> Cell:
+    """Return the trivial score, averaged over groupings, because their runs may have different seeds."""
+    scores = [row.trivial for row in cells if not table_cells.is_missing(row.trivial)]
+    mean = sum(scores) / len(scores) if scores else None
+    return table_cells.number(text.score(mean, cells[0].metric), mean)
 
 
 def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:
@@ -130,8 +134,9 @@ def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterat
                 yield variant, scale, metric.name
 
 
-def _with_arrow(row: CellScore) -> str:
-    return f"{metric_label(row.metric, True)} {'↑' if metric_of(row.metric).higher_is_better else '↓'}"
+def _label_metric(name: str) -> str:
+    """Return a metric with its unit, and an arrow towards better scores."""
+    return f"{metric_label(name, True)} {'↑' if get_metric(name).higher_is_better else '↓'}"
 
 
 def _list_examples(material: Material, task: str) -> tuple[Block | None, ...]:
@@ -141,7 +146,7 @@ def _list_examples(material: Material, task: str) -> tuple[Block | None, ...]:
     examples = material.examples.tasks[task]
     if not examples.pictures:
         return (make_paragraph(f"No pictures of test samples: {examples.reason}.") if examples.reason else None,)
-    shown: list[Block | None] = []
+    blocks: list[Block | None] = []
     for picture, caption in zip(examples.pictures, examples.captions, strict=True):
-        shown += [picture, make_paragraph(caption)]
-    return tuple(shown)
+        blocks += [picture, make_paragraph(caption)]
+    return tuple(blocks)

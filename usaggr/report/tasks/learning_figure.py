@@ -1,9 +1,12 @@
 """Figures of each task's validation score during training, with a line per seed."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from usaggr.analysis.collect import Collection
 from usaggr.document.display_names import grouping_label
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_PANEL, _LEFT = 1.75, 0.62
+"""Inches: width of a panel, and of the labels left of the first panel."""
 _MARKS = 5
-"""Smallest number of markers on a line; there may be up to twice as many."""
+"""Smallest number of markers on a line with many points; there may be up to twice as many."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
     study = collection.study
     groupings = put_reference_first(study.groupings, study.reference)
     lines: dict[tuple[str, str], list[Line]] = {}
-    trivial: dict[str, list[float]] = {}
+    trivial_scores: dict[str, list[float]] = {}
     for run in collection.runs:
         if run.result is None or run.path is None or (run.row.variant, run.row.scale) != (variant, scale):
             continue
@@ -67,27 +72,34 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
             continue
         for task in run.row.tasks:
             metric = main_metric(collection.data.tasks[task].task.type).name
-            if f"{task}:{metric}" not in curve:
+            line = _make_line(curve, run.row.seed, f"{task}:{metric}")
+            if line is None:
                 continue
-            progress, values = curve["progress"].tolist(), curve[f"{task}:{metric}"].tolist()
-            finite = [(x, y) for x, y in zip(progress, values, strict=True) if math.isfinite(x) and math.isfinite(y)]
-            if not finite:
-                continue
-            line = Line(run.row.seed, tuple(x for x, _ in finite), tuple(y for _, y in finite))
             for grouping in run.row.groupings:
                 lines.setdefault((task, grouping), []).append(line)
             if metric in run.result.trivial_validation.get(task, {}):
-                trivial.setdefault(task, []).append(run.result.trivial_validation[task][metric])
-    return tuple(
-        LearningCurves(
-            task,
-            main_metric(collection.data.tasks[task].task.type),
-            {name: tuple(lines[task, name]) for name in groupings if (task, name) in lines},
-            sum(trivial[task]) / len(trivial[task]) if task in trivial else None,
-        )
-        for task in collection.tasks
-        if any((task, name) in lines for name in groupings)
-    )
+                trivial_scores.setdefault(task, []).append(run.result.trivial_validation[task][metric])
+    curves = []
+    for task in collection.tasks:
+        task_lines = {name: tuple(lines[task, name]) for name in groupings if (task, name) in lines}
+        if task_lines:
+            trivial = fmean(trivial_scores[task]) if task in trivial_scores else None
+            curves.append(LearningCurves(task, main_metric(collection.data.tasks[task].task.type), task_lines, trivial))
+    return tuple(curves)
+
+
+def _make_line(curve: pd.DataFrame, seed: int, column: str) -> Line | None:
+    """Return the finite points of a column of curve.csv; None without any.
+
+    Args:
+        curve: Content of curve.csv.
+        seed: Seed of the run.
+        column: Column of the score.
+    """
+    if column not in curve:
+        return None
+    finite = curve[np.isfinite(curve["progress"]) & np.isfinite(curve[column])]
+    return Line(seed, tuple(finite["progress"].tolist()), tuple(finite[column].tolist())) if len(finite) else None
 
 
 def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figure":
@@ -100,12 +112,12 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
     from matplotlib.figure import Figure
 
     columns = len(curves.lines)
-    figure = Figure(figsize=(0.75 + 1.75 * columns, 1.75))
+    width = 0.75 + _PANEL * columns
+    figure = Figure(figsize=(width, 1.75))
     # Panels have the same positions in all figures, because computing a layout takes longer than drawing.
-    inches = figure.get_figwidth()
-    figure.subplots_adjust(left=0.62 / inches, right=1 - 0.1 / inches, bottom=0.25, top=0.86, wspace=0.1)
+    figure.subplots_adjust(left=_LEFT / width, right=1 - 0.1 / width, bottom=0.25, top=0.86, wspace=0.1)
     axes: Sequence[Axes] = figure.subplots(1, columns, squeeze=False, sharey=True)[0].tolist()
-    low, high = _range(curves)
+    low, high = _compute_score_limits(curves)
     for panel, (grouping, lines) in zip(axes, curves.lines.items(), strict=True):
         style = make_style(positions[grouping], size=3.0)
         for line in lines:
@@ -118,18 +130,21 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
         panel.set_ylim(low, high)
         panel.set_xticks([0, 0.5, 1], ["0", "½", "1"])
     axes[0].set_ylabel(f"{metric_label(curves.metric.name, True)} {'↑' if curves.metric.higher_is_better else '↓'}")
-    figure.text((0.62 + 0.875 * columns) / inches, 0.02, "progress of the run", ha="center", va="bottom", fontsize=8)
+    figure.text(
+        (_LEFT + _PANEL / 2 * columns) / width, 0.02, "progress of the run", ha="center", va="bottom", fontsize=8
+    )
     return figure
 
 
-def _range(curves: LearningCurves) -> tuple[float, float]:
+def _compute_score_limits(curves: LearningCurves) -> tuple[float, float]:
     """Return the lower and upper end of the score axis; high initial errors are cut off, final ones are not."""
     lines = [line for grouping_lines in curves.lines.values() for line in grouping_lines]
-    ends = [line.score[-1] for line in lines]
-    starts = [] if curves.trivial is None else [curves.trivial]
-    values = [score for line in lines for score in line.score]
+    final_scores = [line.score[-1] for line in lines]
+    trivial = [] if curves.trivial is None else [curves.trivial]
+    scores = [score for line in lines for score in line.score]
+    # A small margin, so that a line at 0 or 1 is not drawn on the frame.
     if curves.metric.higher_is_better:
-        low, high = compute_limits([*starts, *values], [], least=0.04)
+        low, high = compute_limits([*trivial, *scores], [], min_width=0.04)
         return max(low, -0.03), min(high, 1.03)
-    low, high = compute_limits([*starts, *ends], values, least=0.05 * max(ends), reach=0.5)
+    low, high = compute_limits([*trivial, *final_scores], scores, min_width=0.05 * max(final_scores), reach=0.5)
     return max(low, -0.03 * high), high
