@@ -18,7 +18,7 @@ from usaggr.analysis.observations import observe
 from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import ComparedCells
-from usaggr.report.scale.slopes import Slope, slopes
+from usaggr.report.scale.slopes import Slope, estimate_slopes
 from usaggr.statistics.verdicts import ALPHA
 
 STUDY = "planted_scale"
@@ -101,7 +101,7 @@ def estimate_slope(collection: Collection) -> Slope:
     cells = judged_cells(comparison)
     compared = ComparedCells(cells, cells, comparison.weighted_sums, collection.study.confidence)
     requested = ("all", "skill", SHARED)
-    return next(row for row in slopes(compared) if (row.level, row.unit, row.grouping) == requested)
+    return next(row for row in estimate_slopes(compared) if (row.level, row.unit, row.grouping) == requested)
 
 
 def failures(measured: Sequence[Slopes]) -> list[str]:

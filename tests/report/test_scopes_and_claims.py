@@ -11,7 +11,7 @@ from usaggr.document import numbers
 from usaggr.document.elements import Cell, Document
 from usaggr.report.contents import write_report
 from usaggr.report.figures import FigureFile
-from usaggr.report.scale.tables import make_interplay
+from usaggr.report.scale.tables import analyze_effects
 from usaggr.report.tables import Tables, make_tables
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": 0.1, "thyroid_nodule_det": 0.05, "fetal_femur": 0.1}
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
 
 
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
-    claims = made[0].compute(make_interplay).claims["base"]
+    claims = made[0].compute(analyze_effects).claims["base"]
     statements, results = tables(find(made[1], "The paper's claims"))[:2]
     assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
     assert len(results.rows) == len(claims)
@@ -41,7 +41,7 @@ def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables
 
 
 def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tables, Document]) -> None:
-    slopes = made[0].compute(make_interplay).slopes
+    slopes = made[0].compute(analyze_effects).slopes
     slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, rows(table)[0], strict=True))

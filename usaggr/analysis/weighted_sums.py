@@ -223,8 +223,8 @@ Setting = tuple[float | int | None, str]
 class SumEstimate:
     """Estimate of a sum, with the evidence that it uses."""
 
-    mean: Quantity
-    """Mean over seeds, with its interval and p value."""
+    quantity: Quantity
+    """Mean of the sum over seeds, with its interval and p value."""
     seeds: int
     """Number of seeds that all cells share; 0 if there is none."""
     has_predictions: bool

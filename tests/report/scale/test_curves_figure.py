@@ -16,7 +16,7 @@ from usaggr.analysis.collect import Collection as Collected
 from usaggr.analysis.collect import collect
 from usaggr.analysis.comparison import score_cells
 from usaggr.analysis.observations import observe
-from usaggr.report.scale.curves_figure import draw_curves, grid_shape, tick_labels
+from usaggr.report.scale.curves_figure import compute_grid_shape, draw_curves, make_tick_labels
 
 
 def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
@@ -168,7 +168,7 @@ def test_without_any_value_there_is_no_figure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("panels", "shape"), [(1, (1, 1)), (3, (2, 2)), (9, (3, 3)), (27, (7, 4))])
 def test_panels_are_laid_out_in_few_columns(panels: int, shape: tuple[int, int]) -> None:
-    assert grid_shape(panels) == shape
+    assert compute_grid_shape(panels) == shape
 
 
 def test_nothing_overlaps_or_is_cut_off(figure: Figure) -> None:
@@ -192,7 +192,7 @@ def test_nothing_overlaps_or_is_cut_off(figure: Figure) -> None:
     ],
 )
 def test_ticks_too_near_to_the_next_have_no_label(ticks: list[int], logarithmic: bool, labels: list[str]) -> None:
-    assert tick_labels(ticks, logarithmic) == labels
+    assert make_tick_labels(ticks, logarithmic) == labels
 
 
 def test_a_huge_interval_does_not_flatten_the_points(tmp_path: Path) -> None:

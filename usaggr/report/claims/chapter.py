@@ -7,16 +7,17 @@ from usaggr.document.elements import Block, Cell, Details, Items, Section, TextT
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
-from usaggr.report.scale.tables import make_interplay
+from usaggr.report.scale.tables import analyze_effects
 from usaggr.statistics.claims import STATEMENTS, Claim
 
 _CLAIM_GROUPINGS = ("task_specific", "clinical", "unified")
-_MARKS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
+"""Groupings that the paper compares."""
+_MARKED_VERDICTS = {"supported": "✓ supported", "contradicted": "✗ contradicted", "undecided": "? undecided"}
 
 
 def write_claims(material: Material) -> Section | None:
     """Write a table of claims per variant; return None if no run is finished."""
-    claims = material.tables.compute(make_interplay).claims
+    claims = material.tables.compute(analyze_effects).claims
     if not material.comparison.runs_done or not claims:
         return None
     intro = make_paragraph(
@@ -31,27 +32,28 @@ def write_claims(material: Material) -> Section | None:
     for variant in material.study.variants:
         suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
         blocks.append(make_paragraph(f"Variant {literal(variant)}:" if suffix else ""))
-        blocks += [_table(claims[variant], f"claims{suffix}"), _estimands(claims[variant])]
-    return make_section("The paper's claims", intro, _statements(), *blocks)
+        blocks += [_tabulate_claims(claims[variant], f"claims{suffix}"), _list_estimands(claims[variant])]
+    return make_section("The paper's claims", intro, _tabulate_statements(), *blocks)
 
 
-def _statements() -> TextTable:
+def _tabulate_statements() -> TextTable:
     return TextTable(
         ("claim", "statement of the paper"), tuple((f"({key})", statement) for key, statement in STATEMENTS.items())
     )
 
 
-def _table(claims: Sequence[Claim], name: str) -> TextTable:
-    shown = []
+def _tabulate_claims(claims: Sequence[Claim], name: str) -> TextTable:
+    """Return a table of the verdicts on claims, with the estimates that decide them."""
+    table = []
     for claim in claims:
         value = text.difference(claim.estimate, claim.low, claim.high, "skill")
-        finding = Cell(_MARKS[claim.verdict], kind=claim.verdict)
+        verdict = Cell(_MARKED_VERDICTS[claim.verdict], kind=claim.verdict)
         number = table_cells.number(f"{value} {claim.unit}" if value != text.MISSING else value, claim.estimate)
-        shown.append((f"({claim.letter}) {claim.about}", finding, number, claim.why))
+        table.append((f"({claim.letter}) {claim.about}", verdict, number, claim.why))
     columns = ("claim", "result", "estimate [interval]", "because")
-    return TextTable(columns, tuple(shown), name=name, caption="Result for each claim in this study.")
+    return TextTable(columns, tuple(table), name=name, caption="Result for each claim in this study.")
 
 
-def _estimands(claims: Sequence[Claim]) -> Details:
+def _list_estimands(claims: Sequence[Claim]) -> Details:
     items = tuple(f"({claim.letter}) {literal(claim.about)}: {literal(claim.estimand)}" for claim in claims)
     return Details("Estimated quantity of each claim", (Items(items),))

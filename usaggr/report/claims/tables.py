@@ -19,40 +19,43 @@ from usaggr.analysis.weighted_sums import (
     scale_weights,
 )
 from usaggr.document.display_names import grouping_label, listed, scale_label
-from usaggr.report.scale.slopes import CONFOUNDED, Between, Slope, group_sizes
+from usaggr.report.scale.slopes import CONFOUNDED, BetweenTrend, Slope, sum_group_sizes
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics import claims as rules
 from usaggr.statistics.claims import Claim, Quantity
 from usaggr.statistics.group_spread import spread_difference
 
 _GROUPINGS = ("clinical", "unified")
+"""Groupings that the paper compares with its reference: CG and AU."""
 _REFERENCE = "task_specific"
 """The paper's reference grouping."""
 
 
 def make_claims(
-    study: StudyFacts, compared: ComparedCells, slopes: Sequence[Slope], between: Sequence[Between]
+    study: StudyFacts, compared: ComparedCells, slopes: Sequence[Slope], between: Sequence[BetweenTrend]
 ) -> dict[str, tuple[Claim, ...]]:
     """Return claims (a) to (d) for each variant.
 
     Args:
         study: Settings of the study.
         compared: Cells that have a difference, and all planned cells.
-        slopes: Result of `slopes.slopes`.
-        between: Result of `slopes.between`.
+        slopes: Result of `estimate_slopes`.
+        between: Result of `estimate_between`.
     """
     claims = {}
     for variant in study.variants:
-        cells, planned = (
-            [cell for cell in group if cell.variant == variant] for group in (compared.cells, compared.planned)
+        variant_cells = replace(
+            compared,
+            cells=[cell for cell in compared.cells if cell.variant == variant],
+            planned=[cell for cell in compared.planned if cell.variant == variant],
         )
         sweep = _Sweep(
             study,
-            replace(compared, cells=cells, planned=planned),
+            variant_cells,
             [row for row in slopes if row.variant == variant],
             [row for row in between if row.variant == variant],
         )
-        claims[variant] = tuple(_claims(sweep))
+        claims[variant] = tuple(_test_claims(sweep))
     return claims
 
 
@@ -63,17 +66,18 @@ class _Sweep:
     study: StudyFacts
     compared: ComparedCells
     slopes: Sequence[Slope]
-    between: Sequence[Between]
+    between: Sequence[BetweenTrend]
 
     @property
     def largest(self) -> float | int:
+        """Largest scale of the study."""
         return max(self.study.scales)
 
-    def cells(self, grouping: str, scale: float | int) -> list[CellVerdict]:
+    def select_cells(self, grouping: str, scale: float | int) -> list[CellVerdict]:
         """Return the cells of a grouping at a scale that have a difference in skill."""
         return [row for row in self.compared.select("skill") if (row.grouping, row.scale) == (grouping, scale)]
 
-    def mismatch(self, *groupings: str) -> str:
+    def explain_mismatch(self, *groupings: str) -> str:
         """Return why this sweep does not contain the paper's comparison; empty if it does."""
         if self.study.reference != _REFERENCE:
             return f"not tested by this sweep: its reference is {self.study.reference}, not {_REFERENCE}"
@@ -95,34 +99,36 @@ class _Sweep:
         sums = {key: weigh(cells) for key, cells in settings.items()}
         return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[setting]
 
-    def missing_evidence(self, *means: SumEstimate) -> str:
+    def explain_missing_evidence(self, *estimates: SumEstimate) -> str:
         """Return why the intervals do not suffice for a claim; empty if they do."""
-        seeds = min(mean.seeds for mean in means)
+        seeds = min(estimate.seeds for estimate in estimates)
         if seeds == 0:
             return "the finished runs have no seed in common"
         if seeds == 1:
             reason = "not tested by this sweep: one seed" if len(self.study.seeds) == 1 else "only one seed is finished"
             return f"{reason}, so the variation between training runs is not available"
-        if not all(mean.has_predictions for mean in means):
+        if not all(estimate.has_predictions for estimate in estimates):
             return "some runs have no predictions, so the variation between test patients is not available"
-        if not all(mean.mean.is_estimated for mean in means):
+        if not all(estimate.quantity.is_estimated for estimate in estimates):
             return "no seed and no test patient differs, so there is no interval"
         return ""
 
 
-def _claims(sweep: _Sweep) -> Iterator[Claim]:
+def _test_claims(sweep: _Sweep) -> Iterator[Claim]:
+    """Yield the claims in the order of the page: (a) to (d), within tasks before between clinical groups."""
     for grouping in _GROUPINGS:
-        yield _scale_within(sweep, grouping)
+        yield _test_scale_within(sweep, grouping)
     for grouping in _GROUPINGS:
-        yield _scale_between(sweep, grouping)
-    yield _rich_within(sweep)
-    yield _rich_between(sweep)
-    yield _consistency(sweep)
+        yield _test_scale_between(sweep, grouping)
+    yield _test_rich_within(sweep)
+    yield _test_rich_between(sweep)
+    yield _test_consistency(sweep)
     for grouping in _GROUPINGS:
-        yield _types(sweep, grouping)
+        yield _test_types(sweep, grouping)
 
 
-def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
+def _test_scale_within(sweep: _Sweep, grouping: str) -> Claim:
+    """Test claim (a) within tasks: by the slope of each task over its scales."""
     about = f"{grouping_label(grouping)}, within tasks"
     estimand = (
         f"Mean over tasks of the slope of the difference in skill between {grouping_label(grouping)} and TS on log10 "
@@ -130,20 +136,21 @@ def _scale_within(sweep: _Sweep, grouping: str) -> Claim:
     )
     unit = "skill per tenfold training samples"
     row = next((r for r in sweep.slopes if (r.grouping, r.unit, r.level) == (grouping, "skill", "all")), None)
-    why = sweep.mismatch(grouping)
-    if not why and len(sweep.study.scales) == 1:
-        why = "not tested by this sweep: one scale"
-    if not why and row is None:
-        why = "no task has finished runs at two scales that differ enough"
-    if why or row is None:
-        return rules.make_undecided("a", about, estimand, unit, why)
-    why = sweep.missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
-    if why:
-        return rules.make_undecided("a", about, estimand, unit, why, row.slope)
+    reason = sweep.explain_mismatch(grouping)
+    if not reason and len(sweep.study.scales) == 1:
+        reason = "not tested by this sweep: one scale"
+    if not reason and row is None:
+        reason = "no task has finished runs at two scales that differ enough"
+    if reason or row is None:
+        return rules.make_undecided("a", about, estimand, unit, reason)
+    reason = sweep.explain_missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
+    if reason:
+        return rules.make_undecided("a", about, estimand, unit, reason, row.slope)
     return rules.decide_scale_dependence(about, estimand, row.slope)
 
 
-def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
+def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
+    """Test claim (a) as the paper does: by the slope over clinical groups of different size."""
     about = f"{grouping_label(grouping)}, between clinical groups (confounded)"
     estimand = (
         f"Slope over clinical groups of the mean difference in skill between {grouping_label(grouping)} and TS on "
@@ -152,156 +159,181 @@ def _scale_between(sweep: _Sweep, grouping: str) -> Claim:
     unit = "skill per tenfold training samples"
     key = (grouping, "skill", "clinical groups")
     trend = next((row.association for row in sweep.between if (row.grouping, row.unit, row.over) == key), None)
-    why = sweep.mismatch(grouping)
-    if not why and (trend is None or not np.isfinite(trend.slope)):
+    reason = sweep.explain_mismatch(grouping)
+    if not reason and (trend is None or not np.isfinite(trend.slope)):
         points = 0 if trend is None else trend.points
-        why = f"only {points} clinical groups of different sizes are compared; 4 are needed"
-    if why or trend is None:
-        return rules.make_undecided("a", about, estimand, unit, why)
+        reason = f"only {points} clinical groups of different sizes are compared; 4 are needed"
+    if reason or trend is None:
+        return rules.make_undecided("a", about, estimand, unit, reason)
+    # Clinical groups are treated as an independent sample, so neither seeds nor test subjects are needed here.
     slope = Quantity(trend.slope, trend.low, trend.high)
     return rules.decide_scale_dependence(about, estimand, slope, remark=CONFOUNDED)
 
 
-def _rich_within(sweep: _Sweep) -> Claim:
+def _test_rich_within(sweep: _Sweep) -> Claim:
+    """Test claim (b) within tasks: by the same tasks at the largest and at the smallest scale."""
     about = "CG, within tasks"
     smallest = min(sweep.study.scales)
     estimand = (
         f"Mean difference in skill between CG and TS over the same tasks: rich is {scale_label(sweep.largest)}, scarce "
         f"is {scale_label(smallest)}."
     )
-    why = sweep.mismatch("clinical")
-    if not why and len(sweep.study.scales) == 1:
-        why = "not tested by this sweep: one scale"
-    rich, scarce = sweep.cells("clinical", sweep.largest), sweep.cells("clinical", smallest)
+    reason = sweep.explain_mismatch("clinical")
+    if not reason and len(sweep.study.scales) == 1:
+        reason = "not tested by this sweep: one scale"
+    rich, scarce = sweep.select_cells("clinical", sweep.largest), sweep.select_cells("clinical", smallest)
     tasks = {cell.task for cell in rich} & {cell.task for cell in scarce}
-    if not why and not tasks:
-        why = "no task is compared at both the largest and the smallest scale"
-    if why:
-        return rules.make_undecided("b", about, estimand, "skill", why)
-    weigh = partial(_mean_in, group_of=_task, names=tasks)
-    sums = [sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest)]
-    return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], "")
+    if not reason and not tasks:
+        reason = "no task is compared at both the largest and the smallest scale"
+    if reason:
+        return rules.make_undecided("b", about, estimand, "skill", reason)
+    weigh = partial(_average_groups, get_group=_get_task, names=tasks)
+    rich_mean, scarce_mean = (sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest))
+    return _compare_rich_and_scarce(sweep, about, estimand, rich_mean, scarce_mean, "")
 
 
-def _rich_between(sweep: _Sweep) -> Claim:
+def _test_rich_between(sweep: _Sweep) -> Claim:
+    """Test claim (b) as the paper does: by the largest and the smallest clinical group."""
     about = "CG, between clinical groups (confounded)"
     estimand = (
         "Mean difference in skill between CG and TS over the tasks of a clinical group, "
         f"{scale_label(sweep.largest)}: rich is the group with most training samples, scarce that with fewest."
     )
-    why = sweep.mismatch("clinical")
-    cells = sweep.cells("clinical", sweep.largest)
+    reason = sweep.explain_mismatch("clinical")
+    cells = sweep.select_cells("clinical", sweep.largest)
     compared = {cell.clinical_group for cell in cells}
     # A group's size counts all its tasks, also those without a comparison, as in the paper.
-    all_sizes = group_sizes(sweep.compared.planned, sweep.largest)
+    all_sizes = sum_group_sizes(sweep.compared.planned, sweep.largest)
     sizes = {group: size for group, size in all_sizes.items() if group in compared}
-    if not why and len(compared) < 2:
-        why = "fewer than two clinical groups are compared"
-    if not why and len(set(sizes.values())) < 2:
-        why = "all compared clinical groups have the same size"
-    if why:
-        return rules.make_undecided("b", about, estimand, "skill", why)
-    ends = [[group for group, size in sizes.items() if size == end(sizes.values())] for end in (max, min)]
-    weights = [partial(_mean_in, group_of=_clinical_group, names=names) for names in ends]
-    sums = [sweep.estimate((sweep.largest, "clinical"), weigh) for weigh in weights]
-    groups = [f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)" for names in ends]
-    remark = f"rich is {groups[0]}, scarce is {groups[1]}; {CONFOUNDED}"
-    return _rich_and_scarce(sweep, about, estimand, sums[0], sums[1], remark)
+    if not reason and len(compared) < 2:
+        reason = "fewer than two clinical groups are compared"
+    if not reason and len(set(sizes.values())) < 2:
+        reason = "all compared clinical groups have the same size"
+    if reason:
+        return rules.make_undecided("b", about, estimand, "skill", reason)
+    # Several groups may have the same size.
+    richest = [group for group, size in sizes.items() if size == max(sizes.values())]
+    scarcest = [group for group, size in sizes.items() if size == min(sizes.values())]
+    estimates, descriptions = [], []
+    for names in (richest, scarcest):
+        weigh = partial(_average_groups, get_group=_get_clinical_group, names=names)
+        estimates.append(sweep.estimate((sweep.largest, "clinical"), weigh))
+        descriptions.append(f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)")
+    remark = f"rich is {descriptions[0]}, scarce is {descriptions[1]}; {CONFOUNDED}"
+    return _compare_rich_and_scarce(sweep, about, estimand, estimates[0], estimates[1], remark)
 
 
-def _rich_and_scarce(
+def _compare_rich_and_scarce(
     sweep: _Sweep, about: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, remark: str
 ) -> Claim:
-    why = sweep.missing_evidence(rich, scarce)
-    if why:
-        return rules.make_undecided("b", about, estimand, "skill", why, scarce.mean)
-    return rules.decide_rich_and_scarce(about, estimand, rich.mean, scarce.mean, sweep.study.margin, remark)
+    reason = sweep.explain_missing_evidence(rich, scarce)
+    if reason:
+        return rules.make_undecided("b", about, estimand, "skill", reason, scarce.quantity)
+    return rules.decide_rich_and_scarce(about, estimand, rich.quantity, scarce.quantity, sweep.study.margin, remark)
 
 
-def _consistency(sweep: _Sweep) -> Claim:
+def _test_consistency(sweep: _Sweep) -> Claim:
+    """Test claim (c): by the spread over clinical groups under CG, minus that under AU."""
     about = "CG against AU"
     estimand = (
         "Standard deviation over clinical groups of the true mean difference in skill from TS, under CG minus under "
         f"AU, over the same tasks, {scale_label(sweep.largest)}."
     )
-    why = sweep.mismatch(*_GROUPINGS)
-    sides = [sweep.cells(grouping, sweep.largest) for grouping in _GROUPINGS]
-    tasks = {cell.task for cell in sides[0]} & {cell.task for cell in sides[1]}
-    sides = [[cell for cell in side if cell.task in tasks] for side in sides]
-    if not why and len({cell.clinical_group for cell in sides[0]}) < 2:
-        few = len({cell.clinical_group for cell in sweep.compared.planned}) < 2
-        why = "not tested by this sweep: one clinical group" if few else "fewer than two clinical groups are compared"
-    if why:
-        return rules.make_undecided("c", about, estimand, "skill", why)
-    groups = [members for side in sides for _, members in sorted(group_rows(side, _clinical_group).items())]
-    sums = [make_mean_weights(list_cells(members)) for members in groups]
+    reason = sweep.explain_mismatch(*_GROUPINGS)
+    cells = [sweep.select_cells(grouping, sweep.largest) for grouping in _GROUPINGS]
+    tasks = {cell.task for cell in cells[0]} & {cell.task for cell in cells[1]}
+    common_cells = [[cell for cell in grouping_cells if cell.task in tasks] for grouping_cells in cells]
+    n_groups = len({cell.clinical_group for cell in common_cells[0]})
+    if not reason and n_groups < 2:
+        reason = "fewer than two clinical groups are compared"
+        if len({cell.clinical_group for cell in sweep.compared.planned}) < 2:
+            reason = "not tested by this sweep: one clinical group"
+    if reason:
+        return rules.make_undecided("c", about, estimand, "skill", reason)
+    # First the clinical groups under CG, then the same groups under AU.
+    sums = [
+        make_mean_weights(list_cells(members))
+        for grouping_cells in common_cells
+        for _, members in sorted(group_rows(grouping_cells, _get_clinical_group).items())
+    ]
     joint = sweep.compared.sums.sum_differences(sums, "skill")
     estimate = SumEstimate(NOT_ESTIMATED, 0, False)
     if joint is not None:
         values = np.stack([group.table for group in joint])
-        first, second = values[: len(sums) // 2], values[len(sums) // 2 :]
-        difference = Quantity(*spread_difference(first, second, sweep.compared.confidence))
-        estimate = SumEstimate(difference, len(joint[0].seeds), joint[0].has_predictions)
-    why = sweep.missing_evidence(estimate)
-    if why:
-        return rules.make_undecided("c", about, estimand, "skill", why, estimate.mean)
+        spread = spread_difference(values[:n_groups], values[n_groups:], sweep.compared.confidence)
+        estimate = SumEstimate(Quantity(*spread), len(joint[0].seeds), joint[0].has_predictions)
+    reason = sweep.explain_missing_evidence(estimate)
+    if reason:
+        return rules.make_undecided("c", about, estimand, "skill", reason, estimate.quantity)
     return rules.decide_consistency(
-        about, estimand, estimate.mean, f"{len(sums) // 2} clinical groups, {len(tasks)} tasks"
+        about, estimand, estimate.quantity, f"{n_groups} clinical groups, {len(tasks)} tasks"
     )
 
 
-def _types(sweep: _Sweep, grouping: str) -> Claim:
+def _test_types(sweep: _Sweep, grouping: str) -> Claim:
+    """Test claim (d): by the mean over segmentation tasks, minus that over each other type."""
     about = grouping_label(grouping)
     estimand = (
         f"Mean difference in skill between {about} and TS over segmentation tasks minus that over the tasks of each "
         f"other type, {scale_label(sweep.largest)}."
     )
-    cells = sweep.cells(grouping, sweep.largest)
-    means = list(group_rows(cells, _task_type))
-    why = sweep.mismatch(grouping)
+    cells = sweep.select_cells(grouping, sweep.largest)
+    type_names = list(group_rows(cells, _get_task_type))
+    reason = sweep.explain_mismatch(grouping)
     planned = {cell.task_type for cell in sweep.compared.planned}
-    if not why and (len(means) < 2 or "segmentation" not in means):
-        missing = "one task type" if len(planned) == 1 else "no segmentation"
-        is_planned = "segmentation" in planned and len(planned) > 1
-        why = (
-            "segmentation and another type are not both compared"
-            if is_planned
-            else f"not tested by this sweep: {missing}"
-        )
-    if why:
-        return rules.make_undecided("d", about, estimand, "skill", why)
+    if not reason and (len(type_names) < 2 or "segmentation" not in type_names):
+        if "segmentation" in planned and len(planned) > 1:
+            reason = "segmentation and another type are not both compared"
+        else:
+            reason = f"not tested by this sweep: {'one task type' if len(planned) == 1 else 'no segmentation'}"
+    if reason:
+        return rules.make_undecided("d", about, estimand, "skill", reason)
     setting = (sweep.largest, grouping)
-    segmentation = sweep.estimate(setting, partial(_gap, other=None))
-    types = [name for name in means if name != "segmentation"]
-    gaps = {name: sweep.estimate(setting, partial(_gap, other=name)) for name in types}
-    why = sweep.missing_evidence(segmentation, *gaps.values())
-    if why:
-        available = [gap.mean for gap in gaps.values() if np.isfinite(gap.mean.value)]
+    segmentation = sweep.estimate(setting, partial(_compare_types, other=None))
+    other_types = [name for name in type_names if name != "segmentation"]
+    gaps = {name: sweep.estimate(setting, partial(_compare_types, other=name)) for name in other_types}
+    reason = sweep.explain_missing_evidence(segmentation, *gaps.values())
+    if reason:
+        available = [gap.quantity for gap in gaps.values() if np.isfinite(gap.quantity.value)]
+        # The claim needs every difference below zero, so the largest one is shown.
         nearest = max(available, key=lambda gap: gap.value, default=None)
-        return rules.make_undecided("d", about, estimand, "skill", why, nearest)
+        return rules.make_undecided("d", about, estimand, "skill", reason, nearest)
     return rules.decide_type_sensitivity(
-        about, estimand, segmentation.mean, {name: gap.mean for name, gap in gaps.items()}
+        about, estimand, segmentation.quantity, {name: gap.quantity for name, gap in gaps.items()}
     )
 
 
-def _gap(cells: Sequence[CellVerdict], other: str | None) -> Weights:
-    """Return the mean over segmentation tasks minus that over another type's; empty if either type has no task."""
-    sides = [_mean_in(cells, _task_type, [name]) for name in ("segmentation", other) if name is not None]
-    return add_weights(sides[0], *(scale_weights(side, -1) for side in sides[1:])) if all(sides) else {}
+def _compare_types(cells: Sequence[CellVerdict], other: str | None) -> Weights:
+    """Return the weights of the mean over segmentation tasks, minus that over the tasks of another type.
+
+    Args:
+        cells: Cells of one grouping and scale.
+        other: The other type; None for the mean over segmentation tasks alone.
+
+    Returns:
+        Weight of each cell; empty if one of the types has no task.
+    """
+    segmentation = _average_groups(cells, _get_task_type, ["segmentation"])
+    if other is None:
+        return segmentation
+    subtracted = _average_groups(cells, _get_task_type, [other])
+    return add_weights(segmentation, scale_weights(subtracted, -1)) if segmentation and subtracted else {}
 
 
-def _mean_in(cells: Sequence[CellVerdict], group_of: Callable[[CellVerdict], str], names: Collection[str]) -> Weights:
-    """Return the mean over the cells of these groups."""
-    return make_mean_weights(list_cells(cell for cell in cells if group_of(cell) in names))
+def _average_groups(
+    cells: Sequence[CellVerdict], get_group: Callable[[CellVerdict], str], names: Collection[str]
+) -> Weights:
+    """Return the weights of the mean over the cells of these groups."""
+    return make_mean_weights(list_cells(cell for cell in cells if get_group(cell) in names))
 
 
-def _task(cell: CellVerdict) -> str:
+def _get_task(cell: CellVerdict) -> str:
     return cell.task
 
 
-def _task_type(cell: CellVerdict) -> str:
+def _get_task_type(cell: CellVerdict) -> str:
     return cell.task_type
 
 
-def _clinical_group(cell: CellVerdict) -> str:
+def _get_clinical_group(cell: CellVerdict) -> str:
     return cell.clinical_group

@@ -1,1 +1,1 @@
-"""Topic: the grouping against random groupings of the same sizes."""
+"""Topic: comparison of each grouping with random groupings of the same sizes."""

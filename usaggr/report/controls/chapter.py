@@ -18,8 +18,8 @@ from usaggr.statistics.verdicts import ALPHA
 def write_controls(material: Material) -> Section | None:
     """Compare each grouping with the random groupings of its block sizes; return None if there are none."""
     controls = material.collection.controls
-    real = [row for row in material.tables.compute(make_controls) if not row.drawn]
-    means = [row for row in real if row.task == "" and row.draws is not None]
+    groupings = [row for row in material.tables.compute(make_controls) if not row.drawn]
+    means = [row for row in groupings if row.task == "" and row.draws is not None]
     if not means or controls is None:
         return None
     finished = sum(run.state == "done" for run in controls.runs)
@@ -31,9 +31,11 @@ def write_controls(material: Material) -> Section | None:
         f"of the compared groupings. Differences are from {explain_label(material.study.reference)}.",
         "The random groupings appear only in this chapter.",
     )
-    comparisons = Items(tuple(_sentence(material, row) for row in means))
-    shown = (*(_table(material, means),), *material.make_pictures("controls"))
-    return make_section("Taxonomy or number of tasks", intro, comparisons, *shown, _tasks(material, real))
+    results = Items(tuple(_describe_result(material, row) for row in means))
+    table, pictures = _make_table(material, means), material.make_pictures("controls")
+    return make_section(
+        "Taxonomy or number of tasks", intro, results, table, *pictures, _list_tasks(material, groupings)
+    )
 
 
 def _count_draws(material: Material) -> str:
@@ -43,53 +45,52 @@ def _count_draws(material: Material) -> str:
     )
 
 
-def _sentence(material: Material, row: Control) -> str:
+def _describe_result(material: Material, row: Control) -> str:
     label, draws, beaten = literal(grouping_label(row.like)), row.draws or 0, row.beaten or 0
-    where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
+    setting = capitalize(literal(material.describe_setting(row.variant, row.scale)))
     p = f"p {text.p_value(row.p)}"
     result = f"{label} is better than {_name_beaten(beaten, draws)} of the same sizes"
     if row.p < ALPHA:
         conclusion = f", so the number of tasks alone does not explain its effect ({p})"
     elif beaten == draws:
-        conclusion = (
-            f", but so few are no proof ({p}; at least {plural(_needed(), 'random grouping')} are needed for .05)"
-        )
+        needed = plural(_count_needed_draws(), "random grouping")
+        conclusion = f", but so few are no proof ({p}; at least {needed} are needed for .05)"
     else:
         conclusion = f"; random groupings of the same sizes do as well ({p})"
-    return f"**{where}.** {result}{conclusion}."
+    return f"**{setting}.** {result}{conclusion}."
 
 
 def _name_beaten(beaten: int, draws: int) -> str:
     return f"each of the {draws} random groupings" if beaten == draws else f"{beaten} of {draws} random groupings"
 
 
-def _needed() -> int:
+def _count_needed_draws() -> int:
     """Return the number of random groupings from which p can be below ALPHA."""
     # p is at least 1 / (1 + draws), which is below ALPHA from 1 / ALPHA draws on.
     return round(1 / ALPHA)
 
 
-def _table(material: Material, controls: list[Control]) -> Block:
+def _make_table(material: Material, controls: list[Control]) -> Block:
     names = ("scale", "random groupings", "Δ skill", "random: mean", "random: lowest to highest", "better than", "p")
-    several = len(material.study.variants) > 1
+    has_variants = len(material.study.variants) > 1
     draws = group_rows(
         (row for row in material.tables.compute(make_controls) if row.drawn and not row.task),
         lambda row: (row.like, row.scale, row.variant),
     )
-    shown = []
+    table = []
     for row in controls:
-        drawn = np.array([draw.delta_skill for draw in draws[row.like, row.scale, row.variant]])
-        drawn = drawn[np.isfinite(drawn)]
-        ends = f"{text.signed(drawn.min(), 'skill')} to {text.signed(drawn.max(), 'skill')}"
-        shown.append(
+        skills = np.array([draw.delta_skill for draw in draws[row.like, row.scale, row.variant]])
+        skills = skills[np.isfinite(skills)]
+        extremes = f"{text.signed(skills.min(), 'skill')} to {text.signed(skills.max(), 'skill')}"
+        table.append(
             (
                 grouping_label(row.like),
-                *((row.variant,) if several else ()),
+                *((row.variant,) if has_variants else ()),
                 Cell(f"{row.scale:g}", float(row.scale)),
                 table_cells.count(row.draws),
                 table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
-                table_cells.number(text.signed(drawn.mean(), "skill"), drawn.mean()),
-                ends,
+                table_cells.number(text.signed(skills.mean(), "skill"), skills.mean()),
+                extremes,
                 table_cells.count(row.beaten),
                 table_cells.p_value(row.p),
             )
@@ -100,11 +101,11 @@ def _table(material: Material, controls: list[Control]) -> Block:
         "p = (1 + number of random groupings that are as good or better) / (1 + number of random groupings), not "
         "adjusted."
     )
-    columns = ("grouping", *(("variant",) if several else ()), *names)
-    return TextTable(columns, tuple(shown), names, name="controls", caption=caption)
+    columns = ("grouping", *(("variant",) if has_variants else ()), *names)
+    return TextTable(columns, tuple(table), names, name="controls", caption=caption)
 
 
-def _tasks(material: Material, controls: list[Control]) -> Block | None:
+def _list_tasks(material: Material, controls: list[Control]) -> Block | None:
     """List the tasks for which a grouping is better than all of its random groupings, or than none."""
     scale = max(material.study.scales)
     variant = next(iter(material.study.variants))
@@ -112,13 +113,13 @@ def _tasks(material: Material, controls: list[Control]) -> Block | None:
     by_task = [row for row in by_task if (row.scale, row.variant) == (scale, variant)]
     items = []
     for like in dict.fromkeys(row.like for row in by_task):
-        ends = {
+        tasks_by_result = {
             "better than every random grouping": [r for r in by_task if r.like == like and r.beaten == r.draws],
             "no better than any random grouping": [r for r in by_task if r.like == like and r.beaten == 0],
         }
-        where = literal(material.describe_setting(variant, scale))
-        for position, members in ends.items():
+        setting = literal(material.describe_setting(variant, scale))
+        for result, members in tasks_by_result.items():
             if members:
                 names = listed([literal(row.task) for row in members])
-                items.append(f"{capitalize(where)}, {literal(grouping_label(like))} is {position} for {names}.")
+                items.append(f"{capitalize(setting)}, {literal(grouping_label(like))} is {result} for {names}.")
     return Items(tuple(items)) if items else None

@@ -26,8 +26,16 @@ _ROW = 0.42
 """Inches of a row, which shows a grouping above its random groupings."""
 _WIDTH, _LETTER = 2.4, 0.075
 """Inches: width of a panel, width of a letter of the names."""
-_LEAST = 0.04
+_MIN_RANGE = 0.04
 """Smallest range of skill of an axis."""
+_STROKE: dict[str, Any] = {
+    "color": GRAY,
+    "marker": "|",
+    "linestyle": "none",
+    "markersize": 9,
+    "markeredgewidth": 1.4,
+}
+"""Style of a random grouping."""
 
 
 def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) -> "Figure | None":
@@ -58,42 +66,37 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(scales), squeeze=False, sharex=True, sharey=True)[0]
     bounds = [*(row.low for row in shown), *(row.high for row in shown)]
-    ends = compute_limits([0.0, *(row.delta_skill for row in shown)], bounds, _LEAST)
-    ranks = {name: place for place, name in enumerate(put_reference_first(study.groupings, study.reference))}
+    limits = compute_limits([0.0, *(row.delta_skill for row in shown)], bounds, _MIN_RANGE)
+    indices = {name: index for index, name in enumerate(put_reference_first(study.groupings, study.reference))}
     for panel, scale in zip(axes, scales, strict=True):
-        panel.set_xlim(*ends)
-        _draw_panel(panel, by_scale[scale], names, ranks)
+        panel.set_xlim(*limits)
+        _draw_panel(panel, by_scale[scale], names, indices)
         panel.set_title(format_scale(scale))
         panel.set_xlabel("mean difference in skill")
     axes[0].set_yticks(range(len(names)), [grouping_label(name) for name in names])
-    draws = Line2D([], [], color=GRAY, marker="|", linestyle="none", markersize=9, markeredgewidth=1.4)
-    real = Line2D([], [], **(make_style(ranks[names[0]]) | {"linestyle": "none"}))
+    draws = Line2D([], [], **_STROKE)
+    grouping = Line2D([], [], **(make_style(indices[names[0]]) | {"linestyle": "none"}))
     labels = ["the grouping", "random, blocks of the same sizes"]
     figure.legend(
-        handles=[real, draws], labels=labels, loc="outside upper center",
+        handles=[grouping, draws], labels=labels, loc="outside upper center",
         ncols=count_legend_columns(labels, figure.get_figwidth()), frameon=False,
         title=f"difference from {grouping_label(study.reference)}", title_fontproperties={"size": 7.5},
     )  # fmt: skip
     return figure
 
 
-def _draw_panel(panel: "Axes", controls: Sequence[Control], names: Sequence[str], ranks: dict[str, int]) -> None:
+def _draw_panel(panel: "Axes", controls: Sequence[Control], names: Sequence[str], indices: dict[str, int]) -> None:
     panel.locator_params(axis="x", nbins=5)
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="y", length=0)
     panel.axvline(0, color="black", linewidth=0.8, zorder=1)
-    for place, name in enumerate(names):
-        drawn = [row for row in controls if row.like == name and row.drawn]
-        real = [row for row in controls if row.like == name and not row.drawn]
-        style: dict[str, Any] = {
-            "color": GRAY,
-            "marker": "|",
-            "linestyle": "none",
-            "markersize": 9,
-            "markeredgewidth": 1.4,
-        }
-        panel.plot([row.delta_skill for row in drawn], [place + 0.18] * len(drawn), zorder=3, **style)
-        real_style = make_style(ranks[name]) | {"linestyle": "none", "zorder": 4}
-        heights = [place - 0.18] * len(real)
-        draw_intervals(panel, heights, [row.low for row in real], [row.high for row in real], real_style["color"])
-        panel.plot([row.delta_skill for row in real], heights, clip_on=False, **real_style)
+    for y, name in enumerate(names):
+        # The y axis points down: the grouping is drawn above the center of its row, its random groupings below it.
+        random_rows = [row for row in controls if row.like == name and row.drawn]
+        grouping_rows = [row for row in controls if row.like == name and not row.drawn]
+        panel.plot([row.delta_skill for row in random_rows], [y + 0.18] * len(random_rows), zorder=3, **_STROKE)
+        style = make_style(indices[name]) | {"linestyle": "none", "zorder": 4}
+        heights = [y - 0.18] * len(grouping_rows)
+        lows, highs = [row.low for row in grouping_rows], [row.high for row in grouping_rows]
+        draw_intervals(panel, heights, lows, highs, style["color"])
+        panel.plot([row.delta_skill for row in grouping_rows], heights, clip_on=False, **style)

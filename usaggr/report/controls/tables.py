@@ -48,13 +48,13 @@ class Control:
     draws: int | None
     """Number of random groupings with a result; None for a random grouping, and if there are none."""
     beaten: int | None
-    """Number of them that the grouping is better than."""
+    """Number of `draws` that the grouping is better than; None like `draws`."""
     p: float
     """Probability to be as good or better if it were one more random grouping: (1 + draws not beaten) / (1 + draws)."""
     note: str
 
 
-class _Place(NamedTuple):
+class _Setting(NamedTuple):
     """Fields that a grouping and its random groupings have in common."""
 
     like: str
@@ -88,6 +88,7 @@ def make_controls_table(controls: tuple[Control, ...]) -> pd.DataFrame:
 
 
 def _compare(like: str, controls: StudyComparison) -> Iterator[Control]:
+    """Yield the rows of a grouping and its random groupings: at each scale the means, then each task."""
     study, tasks = controls.study, controls.collection.tasks
     names = [like, *(name for name, model in study.controls.items() if model == like)]
     for variant in study.variants:
@@ -97,19 +98,20 @@ def _compare(like: str, controls: StudyComparison) -> Iterator[Control]:
                 continue
             by_grouping = group_rows(cells, lambda cell: cell.grouping)
             lines = {line.grouping: line for line in controls.summary_at(variant, scale)}
-            means = {name: _mean(by_grouping.get(name, []), tasks, lines.get(name)) for name in names}
-            yield from _ranked(_Place(like, scale, variant, ""), means)
-            by_cell = {(cell.task, cell.grouping): _difference(cell) for cell in cells}
+            means = {name: _average(by_grouping.get(name, []), tasks, lines.get(name)) for name in names}
+            yield from _rank(_Setting(like, scale, variant, ""), means)
+            by_cell = {(cell.task, cell.grouping): _get_difference(cell) for cell in cells}
             for task in tasks:
                 by_name = {name: _Mean(by_cell.get((task, name), math.nan)) for name in names}
-                yield from _ranked(_Place(like, scale, variant, task), by_name)
+                yield from _rank(_Setting(like, scale, variant, task), by_name)
 
 
-def _difference(cell: CellVerdict) -> float:
+def _get_difference(cell: CellVerdict) -> float:
+    """Return a cell's difference in skill; 0 if it uses the reference's own run."""
     return 0.0 if cell.same else cell.delta_skill
 
 
-def _mean(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
+def _average(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
     """Return the mean difference over all tasks; NaN if a task is missing.
 
     The summary's interval is of the mean over the tasks that differ from the reference. It is scaled to all tasks,
@@ -122,21 +124,29 @@ def _mean(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | 
     """
     if len(cells) != len(tasks):
         return _Mean(math.nan)
-    value = float(np.mean([_difference(cell) for cell in cells]))
+    value = float(np.mean([_get_difference(cell) for cell in cells]))
     if line is None or math.isnan(line.skill_low) or math.isnan(value):
         return _Mean(value)
+    # A mean of exactly 0 does not tell the share of tasks that differ; the interval then stays as wide as it is.
     share = 1.0 if line.delta_skill == 0 else value / line.delta_skill
     return _Mean(value, share * line.skill_low, share * line.skill_high)
 
 
-def _ranked(place: _Place, differences: Mapping[str, _Mean]) -> Iterator[Control]:
-    drawn = [name for name in differences if name != place.like]
-    values = [differences[name].value for name in drawn if not math.isnan(differences[name].value)]
+def _rank(setting: _Setting, differences: Mapping[str, _Mean]) -> Iterator[Control]:
+    """Yield the rows of a grouping and of its random groupings, with the rank of the grouping among them.
+
+    Args:
+        setting: Fields that all rows have in common.
+        differences: Difference of the grouping and of each random grouping, by name.
+    """
+    random_names = [name for name in differences if name != setting.like]
+    random_values = [differences[name].value for name in random_names if not math.isnan(differences[name].value)]
     for name, mean in differences.items():
-        draws, beaten, p, note = None, None, math.nan, "missing" if math.isnan(mean.value) else ""
-        if name == place.like and values and not note:
-            draws, beaten = len(values), sum(mean.value > value for value in values)
+        is_missing = math.isnan(mean.value)
+        draws, beaten, p, note = None, None, math.nan, "missing" if is_missing else ""
+        if name == setting.like and random_values and not is_missing:
+            draws, beaten = len(random_values), sum(mean.value > value for value in random_values)
             # The grouping counts as one of the draws, so that p is never 0 (Phipson and Smyth 2010).
             p = (1 + draws - beaten) / (1 + draws)
-            note = f"{draws} of {len(drawn)} draws" if draws < len(drawn) else ""
-        yield Control(*place, name, name != place.like, *mean, draws, beaten, p, note)
+            note = f"{draws} of {len(random_names)} draws" if draws < len(random_names) else ""
+        yield Control(*setting, name, name != setting.like, *mean, draws, beaten, p, note)

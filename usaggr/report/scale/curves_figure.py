@@ -10,7 +10,7 @@ import numpy as np
 from usaggr.analysis.cell_rows import CellScore
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.numbers import score
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import metric as get_metric
 from usaggr.metrics.names import metric_label
 from usaggr.report.figure_style import (
     GRAY,
@@ -29,13 +29,13 @@ _PANEL = 1.85, 1.6
 """Inches of a panel, so that four fit side by side on a page."""
 _DIGIT = 0.055
 """Width of a digit of a tick label, as a fraction of the distance from the first tick to the last."""
-_LEAST_RANGE = 0.04
+_MIN_RANGE = 0.04
 """Smallest range of an axis: of scores in [0, 1] absolute, of errors relative to the largest mean."""
 _FAR = 1.5
 """Largest distance of the trivial predictor from the points at which the panel includes it, in ranges of the points."""
-_LONG = 18
+_LONG_NAME = 18
 """Letters of a name that fit above a panel."""
-_WIDE = 3.0
+_LOG_RATIO = 3.0
 """Ratio of the largest to the smallest number of samples from which the axis is logarithmic."""
 
 
@@ -59,7 +59,7 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
         return None
     by_task = group_rows(shown, lambda cell: cell.task)
     present = {cell.grouping for cell in shown}
-    n_rows, columns = grid_shape(len(tasks))
+    n_rows, columns = compute_grid_shape(len(tasks))
     figure = Figure(figsize=(_PANEL[0] * columns + 0.25, _PANEL[1] * n_rows + 0.6), layout="constrained")
     axes = figure.subplots(n_rows, columns, squeeze=False).flatten().tolist()
     # The reference comes first, so that its black line lies under the others.
@@ -73,12 +73,12 @@ def draw_curves(cells: Sequence[CellScore], study: StudyFacts, tasks: Sequence[s
         *make_grouping_handles(groupings, study.reference),
         Line2D([], [], color=GRAY, linestyle="--", linewidth=1, label="trivial predictor"),
     ]
-    across = count_legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
-    figure.legend(handles=handles, loc="outside upper center", ncols=across, frameon=False)
+    legend_width = count_legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside upper center", ncols=legend_width, frameon=False)
     return figure
 
 
-def grid_shape(panels: int) -> tuple[int, int]:
+def compute_grid_shape(panels: int) -> tuple[int, int]:
     """Return the rows and columns for a number of panels: nearly square, with at most four columns."""
     columns = min(4, math.ceil(math.sqrt(panels)))
     return math.ceil(panels / columns), columns
@@ -86,7 +86,7 @@ def grid_shape(panels: int) -> tuple[int, int]:
 
 def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[str], task: str) -> None:
     # A long name starts above the axis labels, so that it ends within its panel.
-    start, size = (0.0, 8.0) if len(task) <= _LONG else (-0.24, 7.0)
+    start, size = (0.0, 8.0) if len(task) <= _LONG_NAME else (-0.24, 7.0)
     panel.set_title(task, loc="left", fontweight="bold", pad=3, x=start, fontsize=size)
     shown = [cell for cell in cells if not math.isnan(cell.mean) and cell.n_train is not None]
     if not shown:
@@ -94,34 +94,34 @@ def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[s
         panel.set_xticks([])
         panel.set_yticks([])
         return
-    metric = metric_of(shown[0].metric)
-    ticks = sorted(set(map(_samples, shown)))
-    wide = ticks[-1] / ticks[0] >= _WIDE
-    if wide:
+    metric = get_metric(shown[0].metric)
+    ticks = sorted(set(map(_get_samples, shown)))
+    is_log = ticks[-1] / ticks[0] >= _LOG_RATIO
+    if is_log:
         panel.set_xscale("log")
-    limits = _score_range(shown, bounded=metric.higher_is_better)
+    limits = _compute_score_range(shown, bounded=metric.higher_is_better)
     # Overlapping bands that fill the panel are unreadable, so wide intervals become bars side by side.
-    bands = len(ticks) > 1 and all(limits[0] <= cell.low and cell.high <= limits[1] for cell in shown)
-    for place, grouping in enumerate(groupings):
-        line = sorted((cell for cell in shown if cell.grouping == grouping), key=_samples)
+    has_bands = len(ticks) > 1 and all(limits[0] <= cell.low and cell.high <= limits[1] for cell in shown)
+    for index, grouping in enumerate(groupings):
+        line = sorted((cell for cell in shown if cell.grouping == grouping), key=_get_samples)
         if line:
-            x = _offsets(list(map(_samples, line)), place, len(groupings), ticks, wide)
-            _draw_line(panel, line, grouping, place, x, bands)
+            x = _shift_points(list(map(_get_samples, line)), index, len(groupings), ticks, is_log)
+            _draw_line(panel, line, grouping, index, x, has_bands)
     _draw_trivial(panel, shown)
     panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
     panel.set_ylim(*limits)
     _write_trivial(panel, shown, *limits)
-    _set_ticks(panel, ticks, wide)
+    _set_ticks(panel, ticks, is_log)
 
 
 def _draw_line(
-    panel: "Axes", line: Sequence[CellScore], grouping: str, place: int, x: Sequence[float], band: bool
+    panel: "Axes", line: Sequence[CellScore], grouping: str, index: int, x: Sequence[float], has_band: bool
 ) -> None:  # fmt: skip
-    style = make_style(place, size=4.0) | {"label": grouping, "zorder": 3 + place}
+    style = make_style(index, size=4.0) | {"label": grouping, "zorder": 3 + index}
     low, high = [cell.low for cell in line], [cell.high for cell in line]
     panel.plot(x, [cell.mean for cell in line], **style)
     label, color = f"interval of {grouping}", style["color"]
-    if band:
+    if has_band:
         panel.fill_between(x, low, high, label=label, color=color, alpha=0.15, linewidth=0, zorder=1)
     else:
         panel.vlines(x, low, high, colors=color, linewidth=1.0, zorder=2, label=label)
@@ -129,7 +129,7 @@ def _draw_line(
 
 def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
     """Draw the trivial predictor, which depends only on the training samples, so that all groupings share it."""
-    by_size = sorted(group_rows(_with_trivial(shown), _samples).items())
+    by_size = sorted(group_rows(_select_with_trivial(shown), _get_samples).items())
     if not by_size:
         return
     x = [float(size) for size, _ in by_size]
@@ -140,39 +140,40 @@ def _draw_trivial(panel: "Axes", shown: Sequence[CellScore]) -> None:
         panel.plot(x, y, color=GRAY, linestyle="--", linewidth=1, label="trivial", zorder=1)
 
 
-def _offsets(n_train: Sequence[int], place: int, lines: int, ticks: Sequence[int], wide: bool) -> list[float]:
+def _shift_points(n_train: Sequence[int], index: int, lines: int, ticks: Sequence[int], is_log: bool) -> list[float]:
     """Return the x of a line's points, shifted from those of the other lines by about 2 % of the axis.
 
     Args:
         n_train: (n,) Training samples of the points.
-        place: Index of the line.
+        index: Index of the line.
         lines: Number of lines in the panel.
         ticks: Training samples of all points of the panel, increasing.
-        wide: True if the axis is logarithmic.
+        is_log: True if the axis is logarithmic.
     """
-    shift = 0.024 * (place - (lines - 1) / 2)
-    if wide:
+    shift = 0.024 * (index - (lines - 1) / 2)
+    if is_log:
         # On a logarithmic axis, a constant distance is a constant factor.
         factor = (ticks[-1] / ticks[0]) ** shift
         return [float(n) * factor for n in n_train]
     width = (ticks[-1] - ticks[0]) or 1.0
-    return [float(n) + shift * width * (3 if len(ticks) == 1 else 1) for n in n_train]
+    spread = 3 if len(ticks) == 1 else 1  # a panel with one tick has room for wider shifts
+    return [float(n) + shift * width * spread for n in n_train]
 
 
-def _set_ticks(panel: "Axes", ticks: Sequence[int], wide: bool) -> None:
-    panel.set_xticks(ticks, tick_labels(ticks, wide))
+def _set_ticks(panel: "Axes", ticks: Sequence[int], is_log: bool) -> None:
+    panel.set_xticks(ticks, make_tick_labels(ticks, is_log))
     panel.minorticks_off()
     if len(ticks) == 1:
         panel.set_xlim(ticks[0] - 0.5, ticks[0] + 0.5)
-    elif wide:
-        reach = (ticks[-1] / ticks[0]) ** 0.12
-        panel.set_xlim(ticks[0] / reach, ticks[-1] * reach)
+    elif is_log:
+        margin = (ticks[-1] / ticks[0]) ** 0.12  # a factor, because the axis is logarithmic
+        panel.set_xlim(ticks[0] / margin, ticks[-1] * margin)
     else:
-        reach = 0.12 * (ticks[-1] - ticks[0])
-        panel.set_xlim(ticks[0] - reach, ticks[-1] + reach)
+        margin = 0.12 * (ticks[-1] - ticks[0])
+        panel.set_xlim(ticks[0] - margin, ticks[-1] + margin)
 
 
-def _score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, float]:
+def _compute_score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, float]:
     """Return the ends of the score axis, within the possible scores.
 
     The range includes all points, and bands and the trivial predictor as far as they do not flatten the points.
@@ -182,58 +183,61 @@ def _score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[float, floa
         bounded: True for scores in [0, 1]; errors have no upper bound.
     """
     means = [cell.mean for cell in shown]
-    trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
+    trivial = np.array([cell.trivial for cell in _select_with_trivial(shown)], dtype=float)
     first, last = min(means), max(means)
     # Without a smallest range, noise of .01 would fill the panel.
-    least = _LEAST_RANGE if bounded else max(_LEAST_RANGE * last, 0.2)
-    reach = max(last - first, least)
+    min_range = _MIN_RANGE if bounded else max(_MIN_RANGE * last, 0.2)
+    reach = max(last - first, min_range)
     low = max(min(first if math.isnan(cell.low) else cell.low for cell in shown), first - reach)
     high = min(max(last if math.isnan(cell.high) else cell.high for cell in shown), last + reach)
     if trivial.size:
-        near = _FAR * max(high - low, least)
-        low = min([low, *trivial[trivial >= low - near]])
-        high = max([high, *trivial[trivial <= high + near]])
-    missing = max(0.0, least - (high - low)) / 2
-    low, high = min(low - missing, first), max(high + missing, last)
+        distance = _FAR * max(high - low, min_range)
+        low = min([low, *trivial[trivial >= low - distance]])
+        high = max([high, *trivial[trivial <= high + distance]])
+    widening = max(0.0, min_range - (high - low)) / 2
+    low, high = min(low - widening, first), max(high + widening, last)
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
-    room = 0.06 * ((high - low) or 1.0)
+    margin = 0.06 * ((high - low) or 1.0)
     # A trivial predictor outside the panel is written as text, which needs space.
-    room_below, room_above = (2.5 * room if past else room for past in ((trivial < low).all(), (trivial > high).all()))
-    return (low - room_below, high + room_above) if len(trivial) else (low - room, high + room)
+    below = 2.5 * margin if trivial.size and (trivial < low).all() else margin
+    above = 2.5 * margin if trivial.size and (trivial > high).all() else margin
+    return low - below, high + above
 
 
 def _write_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: float) -> None:
     """Write the score of the trivial predictor at the panel's edge if it lies outside the panel."""
-    trivial = np.array([cell.trivial for cell in _with_trivial(shown)], dtype=float)
+    trivial = np.array([cell.trivial for cell in _select_with_trivial(shown)], dtype=float)
     if not trivial.size or (low <= trivial.max() and trivial.min() <= high):
         return
-    under = trivial.max() < low
-    label = f"{'↓' if under else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
-    y, edge = (0.02, "bottom") if under else (0.98, "top")
+    is_below = trivial.max() < low
+    label = f"{'↓' if is_below else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
+    y, edge = (0.02, "bottom") if is_below else (0.98, "top")
     panel.text(0.98, y, label, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
 
 
-def _samples(cell: CellScore) -> int:
+def _get_samples(cell: CellScore) -> int:
     """Return the training samples of a cell that has them."""
     assert cell.n_train is not None
     return cell.n_train
 
 
-def _with_trivial(cells: Sequence[CellScore]) -> list[CellScore]:
+def _select_with_trivial(cells: Sequence[CellScore]) -> list[CellScore]:
     return [cell for cell in cells if not math.isnan(cell.trivial)]
 
 
-def tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
+def make_tick_labels(ticks: Sequence[int], logarithmic: bool) -> list[str]:
     """Return the labels of increasing ticks; empty where a label would overlap its right neighbor."""
     positions = [math.log(n) if logarithmic else float(n) for n in ticks]
     width = (positions[-1] - positions[0]) or 1.0
     labels: list[str] = []
-    right, needed = math.inf, 0.0
+    right_position, right_length = math.inf, 0
     # From the right, so that the largest number of samples always has its label.
     for n, position in zip(reversed(ticks), reversed(positions), strict=True):
         label = f"{n:,}"
-        if right - (position - positions[0]) / width >= _DIGIT * (len(label) + needed) / 2 + _DIGIT:
-            right, needed = (position - positions[0]) / width, len(label)
+        fraction = (position - positions[0]) / width
+        # Half of each label lies between the two ticks, with a digit's width as a gap.
+        if right_position - fraction >= _DIGIT * (len(label) + right_length) / 2 + _DIGIT:
+            right_position, right_length = fraction, len(label)
             labels.append(label)
         else:
             labels.append("")

@@ -18,7 +18,7 @@ from usaggr.analysis.weighted_sums import (
     list_cells,
     make_mean_weights,
 )
-from usaggr.report.scale.slopes import group_sizes
+from usaggr.report.scale.slopes import sum_group_sizes
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.group_spread import Spread, spread
 
@@ -37,9 +37,9 @@ class GroupMean:
     n_train: float
     """Training samples of all tasks of the group, compared or not; NaN if not available."""
     skill: Quantity
-    """Value in skill."""
+    """Mean difference in skill."""
     relative: Quantity
-    """Value as relative change."""
+    """Mean relative change."""
     seeds: int
     """Number of seeds that all cells have in common."""
 
@@ -56,59 +56,61 @@ class GroupSpread:
     left_out: int
     """Number of clinical groups without a comparison."""
     skill: Spread
-    """Value in skill."""
+    """Spread of the differences in skill."""
     relative: Spread
-    """Value as relative change."""
+    """Spread of the relative changes."""
     seeds: int
     """Number of seeds that all cells have in common."""
 
 
 Setting = tuple[str, float | int, str]
-"""variant, scale, grouping"""
+"""Variant, scale and grouping."""
 Key = tuple[str, float | int, str, str]
-"""variant, scale, grouping, group"""
+"""Variant, scale, grouping, and task type or clinical group."""
 
 
-def sensitivity(compared: ComparedCells) -> tuple[GroupMean, ...]:
+def average_types(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each task type."""
-    return _group_means(compared, lambda cell: cell.task_type)
+    return _average_by(compared, lambda cell: cell.task_type)
 
 
-def consistency(compared: ComparedCells) -> tuple[GroupMean, ...]:
+def average_groups(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each clinical group."""
-    return _group_means(compared, lambda cell: cell.clinical_group)
+    return _average_by(compared, lambda cell: cell.clinical_group)
 
 
-def _group_means(compared: ComparedCells, group_of: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
-    skill, relative = (_means(compared, group_of, unit) for unit in UNITS)
-    sizes = {scale: group_sizes(compared.planned, scale) for scale in {cell.scale for cell in compared.planned}}
+def _average_by(compared: ComparedCells, get_group: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
+    """Return the mean difference of each group of tasks, in both units."""
+    # A cell without a relative change, because its reference mean is 0, still has a difference in skill.
+    skill, relative = (_estimate_means(compared, get_group, unit) for unit in UNITS)
+    sizes = {scale: sum_group_sizes(compared.planned, scale) for scale in {cell.scale for cell in compared.planned}}
     return tuple(
         GroupMean(
             *key,
             tasks=tasks,
             n_train=sizes[key[1]].get(key[3], np.nan),
-            skill=mean.mean,
-            relative=relative[key][0].mean if key in relative else NOT_ESTIMATED,
+            skill=mean.quantity,
+            relative=relative[key][0].quantity if key in relative else NOT_ESTIMATED,
             seeds=mean.seeds,
         )
         for key, (mean, tasks) in skill.items()
     )
 
 
-def spreads(compared: ComparedCells) -> tuple[GroupSpread, ...]:
+def estimate_spreads(compared: ComparedCells) -> tuple[GroupSpread, ...]:
     """Return the spread over clinical groups of their true mean differences, where at least two are compared."""
     results = []
-    planned = group_rows(compared.planned, _setting)
-    for setting, cells in group_rows(compared.select("skill"), _setting).items():
+    planned = group_rows(compared.planned, _get_setting)
+    for setting, cells in group_rows(compared.select("skill"), _get_setting).items():
         if len({cell.clinical_group for cell in cells}) < 2:
             continue
-        (skill, seeds), (relative, _) = (group_spread(compared, cells, unit) for unit in UNITS)
-        left_out = len({cell.clinical_group for cell in planned[setting]}) - skill.groups
-        results.append(GroupSpread(*setting, skill.groups, left_out, skill, relative, seeds))
+        (skill, seeds), (relative, _) = (_estimate_spread(compared, cells, unit) for unit in UNITS)
+        n_left_out = len({cell.clinical_group for cell in planned[setting]}) - skill.groups
+        results.append(GroupSpread(*setting, skill.groups, n_left_out, skill, relative, seeds))
     return tuple(results)
 
 
-def group_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
+def _estimate_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
     """Estimate the spread over clinical groups at one setting.
 
     Args:
@@ -129,18 +131,18 @@ def group_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Un
     return spread(values, compared.confidence), len(joint[0].seeds)
 
 
-def _means(
-    compared: ComparedCells, group_of: Callable[[CellVerdict], str], unit: Unit
+def _estimate_means(
+    compared: ComparedCells, get_group: Callable[[CellVerdict], str], unit: Unit
 ) -> dict[Key, tuple[SumEstimate, int]]:
     """Return the mean difference and the number of tasks, by variant, scale, grouping and group.
 
     Args:
         compared: All compared cells.
-        group_of: Returns the task type or clinical group of a cell.
+        get_group: Returns the task type or clinical group of a cell.
         unit: Skill or relative change.
     """
     verdicts: dict[Key, list[CellVerdict]] = group_rows(
-        compared.select(unit), lambda row: (*_setting(row), group_of(row))
+        compared.select(unit), lambda row: (*_get_setting(row), get_group(row))
     )
     groups = {key: list_cells(members) for key, members in verdicts.items()}
     results: dict[Key, tuple[SumEstimate, int]] = {}
@@ -155,5 +157,5 @@ def _means(
     return {key: results[key] for key in groups}
 
 
-def _setting(cell: CellVerdict) -> Setting:
+def _get_setting(cell: CellVerdict) -> Setting:
     return (cell.variant, cell.scale, cell.grouping)

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 _LINE = 0.17
 """Inches of height per grouping within a row."""
-_FAR = 8.0
+_LOG_RATIO = 8.0
 """Ratio of the largest mean to the median from which the axis is logarithmic far from zero."""
 _WIDTH, _LETTER = 2.05, 0.066
 """Inches: width of a panel, width of a letter of the row names."""
-_ALL = "all groups"
+_ALL_GROUPS = "all groups"
 """Name of the row with the spread over all groups."""
 
 
@@ -46,8 +46,9 @@ class _Panels:
     """Groupings with values; without the reference, which has no difference from itself."""
     indices: dict[str, int]
     """Index of each grouping, which sets its color and marker."""
-    ends: tuple[float, float]
-    linear: float | None = None
+    limits: tuple[float, float]
+    """Ends of the horizontal axis."""
+    linear_to: float | None = None
     """Distance from zero beyond which the axis is logarithmic; None: linear everywhere."""
 
 
@@ -68,27 +69,31 @@ def draw_consistency(
     shown = [row for row in means if row.variant == variant and not math.isnan(row.relative.value)]
     if not shown:
         return None
-    points = _by_scale(shown, study, lambda row: _percent_point(row.group, row.grouping, row.relative))
+    points = _group_by_scale(shown, study, lambda row: _make_percent_point(row.group, row.grouping, row.relative))
     groups = sorted({row.group for row in shown})
-    panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=4.0)
+    panels = _make_panels([point for at_scale in points.values() for point in at_scale], study, min_width=4.0)
     shown_spreads = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
-    heights = [len(groups) * _row_height(panels), _row_height(panels)]
+    heights = [len(groups) * _compute_row_height(panels), _compute_row_height(panels)]
     labels = _add_counts(groups, shown)
-    figure, axes = _grid(list(points), heights if shown_spreads else heights[:1], labels)
+    figure, axes = _make_grid(list(points), heights if shown_spreads else heights[:1], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, groups, labels, panels)
         panel.set_title(format_scale(scale))
         panel.set_xlabel("mean relative change (%)")
     if shown_spreads:
         by_scale = {
-            scale: [_percent_point(_ALL, row.grouping, row.relative) for row in shown_spreads if row.scale == scale]
+            scale: [
+                _make_percent_point(_ALL_GROUPS, row.grouping, row.relative)
+                for row in shown_spreads
+                if row.scale == scale
+            ]
             for scale in points
         }
-        points_of_all = [point for at_scale in by_scale.values() for point in at_scale]
-        ends = _window(points_of_all, least=4.0)
-        spread_panels = _Panels(panels.groupings, panels.indices, (0.0, ends[1]))
+        spread_points = [point for at_scale in by_scale.values() for point in at_scale]
+        _, largest = _compute_limits(spread_points, min_width=4.0)
+        spread_panels = _Panels(panels.groupings, panels.indices, (0.0, largest))
         for panel, at_scale in zip(axes[1], by_scale.values(), strict=True):
-            _draw_panel(panel, at_scale, [_ALL], ["spread over groups"], spread_panels)
+            _draw_panel(panel, at_scale, [_ALL_GROUPS], ["spread over groups"], spread_panels)
             panel.set_xlabel("standard deviation (%)")
     _add_legend(figure, panels, study)
     return figure
@@ -110,15 +115,15 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     shown = [row for row in means if row.variant == variant and not math.isnan(row.skill.value)]
     if not shown:
         return None
-    points = _by_scale(
+    points = _group_by_scale(
         shown,
         study,
         lambda row: GroupedPoint(row.group, row.grouping, row.skill.value, row.skill.low, row.skill.high),
     )
     types: list[str] = [name for name in TASK_TYPES if name in {row.group for row in shown}]
-    panels = _panels([point for at_scale in points.values() for point in at_scale], study, least=0.04)
+    panels = _make_panels([point for at_scale in points.values() for point in at_scale], study, min_width=0.04)
     labels = _add_counts(types, shown)
-    figure, axes = _grid(list(points), [len(types) * _row_height(panels)], labels)
+    figure, axes = _make_grid(list(points), [len(types) * _compute_row_height(panels)], labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, types, labels, panels)
         panel.set_title(format_scale(scale))
@@ -127,15 +132,15 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     return figure
 
 
-def _by_scale(
-    means: Sequence[GroupMean], study: StudyFacts, point_of: Callable[[GroupMean], GroupedPoint]
+def _group_by_scale(
+    means: Sequence[GroupMean], study: StudyFacts, make_point: Callable[[GroupMean], GroupedPoint]
 ) -> dict[float | int, list[GroupedPoint]]:
     """Return the points of each scale that has data, in the study's order."""
     by_scale = group_rows(means, lambda row: row.scale)
-    return {scale: [point_of(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
+    return {scale: [make_point(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 
 
-def _percent_point(row: str, grouping: str, effect: Quantity | Spread) -> GroupedPoint:
+def _make_percent_point(row: str, grouping: str, effect: Quantity | Spread) -> GroupedPoint:
     return GroupedPoint(row, grouping, 100 * effect.value, 100 * effect.low, 100 * effect.high)
 
 
@@ -144,33 +149,33 @@ def _add_counts(groups: Sequence[str], means: Sequence[GroupMean]) -> list[str]:
     return [f"{name} ({max(row.tasks for row in means if row.group == name)})" for name in groups]
 
 
-def _window(points: Sequence[GroupedPoint], least: float) -> tuple[float, float]:
+def _compute_limits(points: Sequence[GroupedPoint], min_width: float) -> tuple[float, float]:
     bounds = [*(point.low for point in points), *(point.high for point in points)]
-    return compute_limits([0.0, *(point.value for point in points)], bounds, least)
+    return compute_limits([0.0, *(point.value for point in points)], bounds, min_width)
 
 
-def _panels(points: Sequence[GroupedPoint], study: StudyFacts, least: float) -> _Panels:
+def _make_panels(points: Sequence[GroupedPoint], study: StudyFacts, min_width: float) -> _Panels:
     ordered = put_reference_first(study.groupings, study.reference)
     present = {point.grouping for point in points}
     shown = tuple(name for name in ordered if name in present)
     # On a linear axis, one group far from the others would squeeze them together at zero.
     sizes = np.abs([point.value for point in points])
-    far = float(sizes.max()) > _FAR * max(float(np.median(sizes)), least)
-    ranks = {name: place for place, name in enumerate(ordered)}
-    return _Panels(shown, ranks, _window(points, least), 2.5 * least if far else None)
+    is_far = float(sizes.max()) > _LOG_RATIO * max(float(np.median(sizes)), min_width)
+    indices = {name: index for index, name in enumerate(ordered)}
+    return _Panels(shown, indices, _compute_limits(points, min_width), 2.5 * min_width if is_far else None)
 
 
-def _row_height(panels: _Panels) -> float:
+def _compute_row_height(panels: _Panels) -> float:
     return _LINE * len(panels.groupings) + 0.12
 
 
-def _grid(
+def _make_grid(
     scales: Sequence[float | int], heights: Sequence[float], labels: Sequence[str]
 ) -> "tuple[Figure, list[list[Axes]]]":
     from matplotlib.figure import Figure
 
-    side = _LETTER * max(map(len, labels)) + 0.2
-    size = (side + _WIDTH * len(scales), sum(heights) + 0.65 * len(heights) + 0.5)
+    labels_width = _LETTER * max(map(len, labels)) + 0.2
+    size = (labels_width + _WIDTH * len(scales), sum(heights) + 0.65 * len(heights) + 0.5)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(
         len(heights), len(scales), squeeze=False, sharex="row", sharey="row", height_ratios=list(heights)
@@ -182,21 +187,21 @@ def _draw_panel(
     panel: "Axes", points: Sequence[GroupedPoint], names: Sequence[str], labels: Sequence[str], panels: _Panels
 ) -> None:
     """Draw a line for each grouping within each row, in the order of the legend."""
-    if panels.linear is None:
+    if panels.linear_to is None:
         panel.locator_params(axis="x", nbins=5)
     else:
-        panel.set_xscale("symlog", linthresh=panels.linear)
-    panel.set_xlim(*panels.ends)
+        panel.set_xscale("symlog", linthresh=panels.linear_to)
+    panel.set_xlim(*panels.limits)
     _set_ticks(panel, panels)
     panel.set_yticks(range(len(names)), labels)
     draw_grouped_rows(panel, points, names, panels.indices, panels.groupings)
 
 
 def _set_ticks(panel: "Axes", panels: _Panels) -> None:
-    if panels.linear is None:
+    if panels.linear_to is None:
         return
-    powers = [panels.linear * 10**power for power in range(4)]
-    ticks = [t for t in (*(-p for p in reversed(powers)), 0.0, *powers) if panels.ends[0] <= t <= panels.ends[1]]
+    powers = [panels.linear_to * 10**power for power in range(4)]
+    ticks = [t for t in (*(-p for p in reversed(powers)), 0.0, *powers) if panels.limits[0] <= t <= panels.limits[1]]
     panel.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
     panel.minorticks_off()
 

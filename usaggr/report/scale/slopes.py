@@ -1,11 +1,12 @@
 """Change of the difference from the reference with training data: within tasks over scales, and between tasks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -37,9 +38,12 @@ from usaggr.statistics.scale_trend import (
 )
 
 CONFOUNDED = "confounded: tasks and clinical groups differ in more than size"
+"""Remark on every comparison between tasks or between clinical groups."""
 Level = Literal["all", "type", "difference", "task"]
 Over = Literal["tasks", "clinical groups"]
-OVER: tuple[Over, ...] = ("tasks", "clinical groups")
+"""Unit of observation: what a point of an association is."""
+_MIN_POINTS = 4
+"""Smallest number of points for an interval of an association."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class ScaleCrossing:
 
 
 @dataclass(frozen=True)
-class Between:
+class BetweenTrend:
     """Association of the difference with training data over tasks or over clinical groups, which is confounded."""
 
     variant: str
@@ -102,6 +106,7 @@ class Between:
     association: Association
     """Association with log10 of the training samples."""
     note: str
+    """Remark on the confounding, and on a missing estimate."""
 
 
 @dataclass(frozen=True)
@@ -118,152 +123,199 @@ Lines = dict[str, _Line]
 """Lines by task."""
 
 
-def slopes(compared: ComparedCells) -> tuple[Slope, ...]:
+class Scope(NamedTuple):
+    """Tasks that a slope is estimated for."""
+
+    level: Level
+    name: str
+    """See `Slope.scope`."""
+    unit: Unit
+    variant: str
+
+
+def estimate_slopes(compared: ComparedCells) -> tuple[Slope, ...]:
     """Return the change of the difference per tenfold training samples, within tasks.
 
     The variance between seeds is pooled over groupings, where they vary equally.
     """
-    results = []
-    for (level, scope, unit, variant), by_grouping in _scopes(compared):
+    slopes = []
+    for scope, by_grouping in _group_lines(compared):
         sums: dict[Setting, Weights] = {
-            (None, name): _sum(lines, slope_weights, scope) for name, (lines, _) in by_grouping.items()
+            (None, grouping): _average_lines(lines, slope_weights, scope.name)
+            for grouping, (lines, _) in by_grouping.items()
         }
-        for (_, grouping), estimate in compared.estimate(sums, unit).items():
-            lines, left_out = by_grouping[grouping]
-            results.append(
+        for (_, grouping), estimate in compared.estimate(sums, scope.unit).items():
+            lines, n_left_out = by_grouping[grouping]
+            slopes.append(
                 Slope(
-                    variant, grouping, level, scope, unit, len(lines), left_out, estimate.mean, np.nan, estimate.seeds,
-                    estimate.has_predictions,
+                    variant=scope.variant,
+                    grouping=grouping,
+                    level=scope.level,
+                    scope=scope.name,
+                    unit=scope.unit,
+                    tasks=len(lines),
+                    left_out=n_left_out,
+                    slope=estimate.quantity,
+                    p_adjusted=math.nan,  # needs all slopes of a family
+                    seeds=estimate.seeds,
+                    has_predictions=estimate.has_predictions,
                 )
-            )  # fmt: skip
+            )
+    return _adjust(slopes)
+
+
+def _adjust(slopes: list[Slope]) -> tuple[Slope, ...]:
+    """Return the slopes with p values that are adjusted by Holm over one variant, grouping, level and unit."""
     families = group_rows(
-        range(len(results)),
-        lambda i: (results[i].variant, results[i].grouping, results[i].level, results[i].unit),
+        range(len(slopes)), lambda i: (slopes[i].variant, slopes[i].grouping, slopes[i].level, slopes[i].unit)
     )
+    p_adjusted: dict[int, float] = {}
     for members in families.values():
-        adjusted = holm([results[i].slope.p for i in members])
-        for i, p in zip(members, adjusted, strict=True):
-            results[i] = replace(results[i], p_adjusted=float(p))
-    return tuple(results)
+        p_values = holm([slopes[i].slope.p for i in members])
+        p_adjusted |= dict(zip(members, p_values.tolist(), strict=True))
+    return tuple(replace(slope, p_adjusted=p_adjusted[i]) for i, slope in enumerate(slopes))
 
 
-def crossings(compared: ComparedCells) -> tuple[ScaleCrossing, ...]:
+def estimate_crossings(compared: ComparedCells) -> tuple[ScaleCrossing, ...]:
     """Return the sizes at which sharing turns from help to harm, or the reverse, where the data allow an estimate.
 
     The line of several tasks is the mean of their lines at one size. It is used only where at least half of the tasks
     were trained near that size.
     """
-    results = []
-    for (level, scope, unit, variant), by_grouping in _scopes(compared):
-        if level == "difference":
-            continue
-        for grouping, (lines, _) in by_grouping.items():
-            sizes = [line.sizes for line in lines.values()]
-            ranges = [(float(s.min()), float(s.max())) for s in sizes]
-            center = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
-            sums = [_sum(lines, partial(level_weights, size=center)), _sum(lines, slope_weights)]
-            joint = compared.sums.sum_differences(sums, unit)
-            estimate = Crossing(None, why="the tasks have no seed in common")
-            helps: Literal["above", "below"] = "below"
-            if joint is not None:
-                level_sum, slope_sum = joint
-                estimate = crossing(level_sum.table, slope_sum.table, center, ranges, compared.confidence)
-                helps = "above" if slope_sum.table.mean() > 0 else "below"
-            results.append(
-                ScaleCrossing(
-                    variant, grouping, level, scope, unit, len(lines), estimate,
-                    helps if estimate.size is not None else "", min(r[0] for r in ranges), max(r[1] for r in ranges),
-                )
-            )  # fmt: skip
-    return tuple(results)
+    return tuple(
+        _estimate_crossing(compared, scope, grouping, lines)
+        for scope, by_grouping in _group_lines(compared)
+        if scope.level != "difference"
+        for grouping, (lines, _) in by_grouping.items()
+    )
 
 
-def between(compared: ComparedCells) -> tuple[Between, ...]:
+def _estimate_crossing(compared: ComparedCells, scope: Scope, grouping: str, lines: Lines) -> ScaleCrossing:
+    """Return where the mean line of the tasks of a scope crosses zero.
+
+    Args:
+        compared: All compared cells.
+        scope: Scope of the slope.
+        grouping: Grouping of the cells.
+        lines: Lines of the tasks in the scope.
+    """
+    sizes = [line.sizes for line in lines.values()]
+    ranges = [(float(s.min()), float(s.max())) for s in sizes]
+    # The mean line is described by its slope and its level at one size: the mean over tasks on a logarithmic axis.
+    center = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
+    sums = [_average_lines(lines, partial(level_weights, size=center)), _average_lines(lines, slope_weights)]
+    joint = compared.sums.sum_differences(sums, scope.unit)
+    estimate = Crossing(None, why="the tasks have no seed in common")
+    helps: Literal["above", "below", ""] = ""
+    if joint is not None:
+        level_sum, slope_sum = joint
+        estimate = crossing(level_sum.table, slope_sum.table, center, ranges, compared.confidence)
+        if estimate.size is not None:
+            helps = "above" if slope_sum.table.mean() > 0 else "below"
+    return ScaleCrossing(
+        variant=scope.variant,
+        grouping=grouping,
+        level=scope.level,
+        scope=scope.name,
+        unit=scope.unit,
+        tasks=len(lines),
+        crossing=estimate,
+        helps=helps,
+        smallest=min(smallest for smallest, _ in ranges),
+        largest=max(largest for _, largest in ranges),
+    )
+
+
+def estimate_between(compared: ComparedCells) -> tuple[BetweenTrend, ...]:
     """Return the association of the difference with log10 of training samples at the largest scale.
 
     It is estimated over tasks, and over clinical groups as in arXiv:2603.18123. A group's size is the sum over all its
     tasks, its difference the mean over the compared ones. Tasks, or groups, are treated as an independent sample.
     """
-    results = []
+    trends = []
     for unit in UNITS:
         settings = group_rows(compared.select(unit), lambda cell: (cell.variant, cell.grouping))
         for (variant, grouping), cells in settings.items():
-            largest = max(cell.scale for cell in compared.planned)
-            chosen = [cell for cell in cells if cell.scale == largest]
+            scale = max(cell.scale for cell in compared.planned)
+            at_scale = [cell for cell in cells if cell.scale == scale]
             points: dict[Over, tuple[Array, Array]] = {
-                "tasks": _points_by_task(chosen, unit),
-                "clinical groups": _points_by_group(compared, chosen, unit),
+                "tasks": _list_task_points(at_scale, unit),
+                "clinical groups": _list_group_points(compared, at_scale, unit),
             }
-            for over in OVER:
-                sizes, deltas = points[over]
-                trend = association(np.log10(sizes), deltas, compared.confidence)
-                few = f"; {trend.points} {over} are too few" if trend.points < 4 else ""
-                few = few or (
-                    "" if np.isfinite(trend.slope) else f"; all {over} have the same size, or the same difference"
-                )
-                results.append(Between(variant, largest, grouping, over, unit, trend, CONFOUNDED + few))
-    return tuple(results)
+            for over, (sizes, differences) in points.items():
+                trend = association(np.log10(sizes), differences, compared.confidence)
+                reason = ""
+                if trend.points < _MIN_POINTS:
+                    reason = f"; {trend.points} {over} are too few"
+                elif not np.isfinite(trend.slope):
+                    reason = f"; all {over} have the same size, or the same difference"
+                trends.append(BetweenTrend(variant, scale, grouping, over, unit, trend, CONFOUNDED + reason))
+    return tuple(trends)
 
 
-def _points_by_task(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
-    """Return (n,) training samples and differences of tasks."""
-    return _sizes(cells), np.array([difference_in(cell, unit) for cell in cells], dtype=float)
+def _list_task_points(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
+    """Return (n,) training samples and (n,) differences of tasks."""
+    return _list_sizes(cells), np.array([difference_in(cell, unit) for cell in cells], dtype=float)
 
 
-def _points_by_group(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
-    """Return (n,) training samples and mean differences of clinical groups."""
-    sizes = group_sizes(compared.planned, cells[0].scale) if cells else {}
+def _list_group_points(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
+    """Return (n,) training samples and (n,) mean differences of clinical groups."""
+    sizes = sum_group_sizes(compared.planned, cells[0].scale) if cells else {}
     groups = sorted(group_rows(cells, lambda cell: cell.clinical_group).items())
     means = [fmean(difference_in(cell, unit) for cell in members) for _, members in groups]
     return np.array([sizes.get(group, np.nan) for group, _ in groups]), np.array(means, dtype=float)
 
 
-def group_sizes(planned: Iterable[CellVerdict], scale: float | int) -> dict[str, float]:
+def sum_group_sizes(planned: Iterable[CellVerdict], scale: float | int) -> dict[str, float]:
     """Return the training samples of all tasks of each clinical group at a scale, groups in order of their names."""
     at_scale = [cell for cell in planned if cell.scale == scale and cell.n_train is not None]
-    once = [cells[0] for cells in group_rows(at_scale, lambda cell: cell.task).values()]
-    groups = sorted(group_rows(once, lambda cell: cell.clinical_group).items())
-    return {group: float(_sizes(members).sum()) for group, members in groups}
+    # A task has one cell per grouping and variant, with the same training samples in all of them.
+    task_cells = [cells[0] for cells in group_rows(at_scale, lambda cell: cell.task).values()]
+    groups = sorted(group_rows(task_cells, lambda cell: cell.clinical_group).items())
+    return {group: float(_list_sizes(members).sum()) for group, members in groups}
 
 
-def _sizes(cells: Iterable[CellVerdict]) -> Array:
+def _list_sizes(cells: Iterable[CellVerdict]) -> Array:
     """Return (n,) training samples of cells; NaN if not available."""
     return np.array([np.nan if cell.n_train is None else cell.n_train for cell in cells], dtype=float)
 
 
-Scope = tuple[Level, str, Unit, str]
-"""Level, scope, unit and variant."""
-
-
-def _scopes(compared: ComparedCells) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
-    """Yield each scope of a slope, with the lines of its tasks by grouping, and the number of tasks without a slope."""
+def _group_lines(compared: ComparedCells) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
+    """Yield each scope with the lines of its tasks and the number of tasks without a slope, by grouping."""
     for unit in UNITS:
-        for variant, of_variant in group_rows(compared.select(unit), lambda cell: cell.variant).items():
-            by_grouping = group_rows(of_variant, lambda cell: cell.grouping)
-            groups = {name: _lines(cells) for name, cells in by_grouping.items()}
-            types = {cell.task: cell.task_type for cell in of_variant}
-            present = list(dict.fromkeys(types.values()))
-            scopes: list[tuple[Level, str, set[str]]] = [("all", "all", set(types))]
-            scopes += [("type", name, {t for t in types if types[t] == name}) for name in present]
-            scopes += [("difference", f"{a} - {b}", {t for t in types if types[t] in (a, b)})
-                       for a, b in combinations(present, 2)]  # fmt: skip
-            scopes += [("task", task, {task}) for task in types]
-            for level, scope, tasks in scopes:
-                chosen = {}
-                for name, (lines, left_out) in groups.items():
-                    in_scope = {task: cells for task, cells in lines.items() if task in tasks}
-                    sides = {types[task] for task in in_scope}
-                    if in_scope and (level != "difference" or len(sides) == 2):
-                        chosen[name] = in_scope, len(left_out & tasks)
-                if chosen:
-                    yield (level, scope, unit, variant), chosen
+        for variant, cells in group_rows(compared.select(unit), lambda cell: cell.variant).items():
+            by_grouping = group_rows(cells, lambda cell: cell.grouping)
+            lines_by_grouping = {grouping: _make_lines(members) for grouping, members in by_grouping.items()}
+            types = {cell.task: cell.task_type for cell in cells}
+            for level, name, tasks in _list_scopes(types):
+                in_scope = {}
+                for grouping, (lines, left_out) in lines_by_grouping.items():
+                    scope_lines = {task: line for task, line in lines.items() if task in tasks}
+                    n_types = len({types[task] for task in scope_lines})
+                    # A difference between two types needs tasks of both.
+                    if scope_lines and (level != "difference" or n_types == 2):
+                        in_scope[grouping] = scope_lines, len(left_out & tasks)
+                if in_scope:
+                    yield Scope(level, name, unit, variant), in_scope
 
 
-def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
+def _list_scopes(types: Mapping[str, str]) -> Iterator[tuple[Level, str, set[str]]]:
+    """Yield the level, the name and the tasks of each scope, from the type of each task."""
+    type_names = list(dict.fromkeys(types.values()))
+    yield "all", "all", set(types)
+    for name in type_names:
+        yield "type", name, {task for task in types if types[task] == name}
+    for first, second in combinations(type_names, 2):
+        yield "difference", f"{first} - {second}", {task for task in types if types[task] in (first, second)}
+    for task in types:
+        yield "task", task, {task}
+
+
+def _make_lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
     """Return the lines of tasks whose sizes differ enough for a slope, and the names of the other tasks."""
     lines, left_out = {}, set()
     for task, members in group_rows(cells, lambda cell: cell.task).items():
-        sizes = _sizes(members)
+        sizes = _list_sizes(members)
         if has_enough_span(sizes):
             lines[task] = _Line(members[0].task_type, tuple(list_cells(members)), sizes)
         else:
@@ -271,18 +323,19 @@ def _lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
     return lines, left_out
 
 
-def _sum(lines: Lines, weigh: Callable[[Array], Array], scope: str = "") -> Weights:
-    """Return the mean over tasks of a weighted sum over each task's scales.
+def _average_lines(lines: Lines, weigh: Callable[[Array], Array], scope: str = "") -> Weights:
+    """Return the weights of a mean over tasks of a weighted sum over each task's scales.
 
     Args:
         lines: Lines by task.
         weigh: Returns the weights of a task's scales from its training samples.
         scope: `a - b` for the mean of type a minus that of type b; otherwise all lines form one mean.
     """
-    first = scope.split(" - ")[0] if " - " in scope else None
-    sides = {task: first is None or line.task_type == first for task, line in lines.items()}
+    first_type = scope.split(" - ")[0] if " - " in scope else None
+    is_added = {task: first_type is None or line.task_type == first_type for task, line in lines.items()}
     sums = []
     for task, line in lines.items():
-        share = (1 if sides[task] else -1) / sum(side == sides[task] for side in sides.values())
-        sums.append(scale_weights(dict(zip(line.cells, weigh(line.sizes), strict=True)), share))
+        n_tasks = sum(other == is_added[task] for other in is_added.values())
+        weights = dict(zip(line.cells, weigh(line.sizes), strict=True))
+        sums.append(scale_weights(weights, (1 if is_added[task] else -1) / n_tasks))
     return add_weights(*sums)

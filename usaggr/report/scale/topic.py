@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from usaggr.report.figures import Drawing
 from usaggr.report.material import Material
-from usaggr.report.scale.chapter import write_interplay
+from usaggr.report.scale.chapter import write_effects
 from usaggr.report.scale.curves_figure import draw_curves
 from usaggr.report.scale.groups_figure import draw_consistency, draw_sensitivity
-from usaggr.report.scale.tables import make_interplay
+from usaggr.report.scale.tables import analyze_effects
 from usaggr.report.tables import Tables
 from usaggr.report.topic import Entry, Term, Topic
 
@@ -26,7 +26,7 @@ _TERMS = (
 )
 
 
-def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
+def _draw_figures(tables: Tables, variant: str) -> Iterator[Drawing]:
     collection, study = tables.comparison.collection, tables.comparison.study
     yield Drawing(
         "score_against_scale",
@@ -39,7 +39,7 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         draw_curves(tables.comparison.cells, study, collection.tasks, variant),
     )
     # All cells count here, also those of models that collapsed or did not converge.
-    interplay = tables.compute(make_interplay)
+    effects = tables.compute(analyze_effects)
     yield Drawing(
         "sensitivity",
         "Sensitivity of task types",
@@ -47,7 +47,7 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         "the mean difference in skill from the reference over the tasks of the type, with its interval. In brackets: "
         "the number of tasks.",
         "types",
-        draw_sensitivity(interplay.sensitivity, study, variant),
+        draw_sensitivity(effects.type_means, study, variant),
     )
     yield Drawing(
         "consistency",
@@ -57,11 +57,11 @@ def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
         "compared. The bottom row shows how much the effect of sharing differs between clinical groups, as a standard "
         "deviation after removing random variation. Small means similar.",
         "groups",
-        draw_consistency(interplay.consistency, interplay.spread, study, variant),
+        draw_consistency(effects.group_means, effects.spreads, study, variant),
     )
 
 
-def _methods(material: Material) -> Iterator[Entry]:
+def _describe_methods(material: Material) -> Iterator[Entry]:
     if not material.comparison.others:
         return
     slope = (
@@ -83,4 +83,4 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Data scale, task types and clinical groups", text
 
 
-TOPIC = Topic(write_interplay, drawings=_drawings, methods=_methods, terms=lambda material: _TERMS)
+TOPIC = Topic(write_effects, drawings=_draw_figures, methods=_describe_methods, terms=lambda material: _TERMS)

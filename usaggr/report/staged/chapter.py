@@ -14,7 +14,7 @@ from usaggr.report.staged.tables import StagedRow, make_staged
 from usaggr.results.stored_study import StagedFacts
 from usaggr.statistics.verdicts import ALPHA
 
-_MORE = 1.01
+_MORE_BUDGET = 1.01
 """Ratio to the reference's examples above which a grouping has more budget; rounding changes less than this."""
 
 
@@ -33,34 +33,41 @@ def write_staged(material: Material) -> Section | None:
         "With an equal budget, both stages together see as many examples of a task as one stage does. With more",
         "budget, the second stage is added to a complete first stage, so additional examples may explain a difference.",
     )
-    described = Items(tuple(_describe(name, facts) for name, facts in staged.items()))
+    descriptions = Items(tuple(_describe_grouping(name, facts) for name, facts in staged.items()))
     comparisons = material.tables.compute(make_staged)
     estimated = [row for row in comparisons if not table_cells.is_missing(row.delta_skill)]
-    results = Items(tuple(_sentence(material, row) for row in estimated)) if estimated else None
-    exposure = [_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant]
-    return make_section("Staged strategies", intro, described, results, _table(material, comparisons), *exposure)
+    results = Items(tuple(_describe_result(material, row) for row in estimated)) if estimated else None
+    exposure = [
+        _tabulate_exposure(material, variant, scale) for variant, scale in material.comparison.scales_by_variant
+    ]
+    return make_section(
+        "Staged strategies", intro, descriptions, results, _make_table(material, comparisons), *exposure
+    )
 
 
-def _describe(name: str, facts: StagedFacts) -> str:
-    first = f"{explain_label(facts.parent)} is trained completely"
+def _describe_grouping(name: str, facts: StagedFacts) -> str:
+    """Return a sentence on both stages of a grouping, and on its budget."""
+    parent = explain_label(facts.parent)
     if facts.budget == "equal":
-        amount = f"the first {text.share(facts.share)} of each task's examples"
-        first = f"{explain_label(facts.parent)} is trained on {amount}"
-    changed = f", with {literal(' '.join(facts.overrides))}" if facts.overrides else ""
-    extra = ""
-    if facts.budget != "equal":
-        extra = f" **More budget**: {2 - facts.share:.3g} times the examples of one stage."
-    second = "the others" if facts.budget == "equal" else f"{text.share(1 - facts.share)} as many additional examples"
-    return f"**{_label(name)}**: first {first}, then its own models on {second}{changed}.{extra}"
+        first = f"{parent} is trained on the first {text.share(facts.share)} of each task's examples"
+        second, remark = "the others", ""
+    else:
+        first = f"{parent} is trained completely"
+        second = f"{text.share(1 - facts.share)} as many additional examples"
+        # The second stage adds the fraction 1 - share to a complete first stage.
+        remark = f" **More budget**: {2 - facts.share:.3g} times the examples of one stage."
+    overrides = f", with {literal(' '.join(facts.overrides))}" if facts.overrides else ""
+    return f"**{_label(name)}**: first {first}, then its own models on {second}{overrides}.{remark}"
 
 
 def _label(name: str) -> str:
     return literal(grouping_label(name))
 
 
-def _sentence(material: Material, row: StagedRow) -> str:
-    where = capitalize(literal(material.describe_setting(row.variant, row.scale)))
-    against = f"{_label(row.against)} ({_kin(row)})"
+def _describe_result(material: Material, row: StagedRow) -> str:
+    """Return a sentence on the difference of a staged grouping from one of its counterparts."""
+    setting = capitalize(literal(material.describe_setting(row.variant, row.scale)))
+    against = f"{_label(row.against)} ({_describe_kin(row)})"
     size = text.difference(row.delta_skill, row.low, row.high, "skill")
     if not table_cells.is_missing(row.p_adjusted) and row.p_adjusted < ALPHA:
         result = f"is {'better' if row.delta_skill > 0 else 'worse'} than {against}, by {size} in skill"
@@ -69,27 +76,27 @@ def _sentence(material: Material, row: StagedRow) -> str:
     provisional = " (one seed: provisional)" if row.seeds == 1 else ""
     is_better_with_more = row.budget == "extra" and row.delta_skill > 0
     caution = " It has more budget, so the extra training examples may explain this." if is_better_with_more else ""
-    return f"**{where}.** {_label(row.grouping)} {result}{provisional}.{caution}"
+    return f"**{setting}.** {_label(row.grouping)} {result}{provisional}.{caution}"
 
 
-def _kin(row: StagedRow) -> str:
+def _describe_kin(row: StagedRow) -> str:
     return "the same blocks in one stage" if row.kin == "same blocks" else "the models it starts from"
 
 
-def _table(material: Material, comparisons: Sequence[StagedRow]) -> Block | None:
+def _make_table(material: Material, comparisons: Sequence[StagedRow]) -> Block | None:
     if not comparisons:
         return make_paragraph(
             "The study contains neither the same blocks in one stage nor the groupings that these start from, so they",
             "are compared only with the reference.",
         )
-    several = len(material.study.variants) > 1
-    shown = [
+    has_variants = len(material.study.variants) > 1
+    table = [
         (
             grouping_label(row.grouping),
             "more" if row.budget == "extra" else "equal",
             grouping_label(row.against),
-            _kin(row),
-            *((str(row.variant),) if several else ()),
+            _describe_kin(row),
+            *((str(row.variant),) if has_variants else ()),
             Cell(f"{row.scale:g}", float(row.scale)),
             table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
             table_cells.p_value(row.p_adjusted),
@@ -100,37 +107,47 @@ def _table(material: Material, comparisons: Sequence[StagedRow]) -> Block | None
         for row in comparisons
     ]
     numbers = ("scale", "Δ skill", "p", "tasks", "seeds")
-    columns = ("staged", "budget", "compared with", "which is", *(("variant",) if several else ()), *numbers, "note")
+    columns = (
+        "staged",
+        "budget",
+        "compared with",
+        "which is",
+        *(("variant",) if has_variants else ()),
+        *numbers,
+        "note",
+    )
     caption = (
         "Mean difference in skill over tasks, positive if the staged grouping is better, with its interval over seeds "
         "and test subjects. p is adjusted by Holm over the comparisons of one scale and variant."
     )
-    return TextTable(columns, tuple(shown), numbers, name="staged", caption=caption)
+    return TextTable(columns, tuple(table), numbers, name="staged", caption=caption)
 
 
-def _exposure(material: Material, variant: str, scale: Scale) -> Block | None:
+def _tabulate_exposure(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of the examples, models and training time of each grouping, over all stages."""
     by_grouping = {name: material.comparison.runs(variant, scale, name) for name in material.comparison.groupings}
-    examples = {name: _examples(material, runs) for name, runs in by_grouping.items()}
-    reference = examples[material.study.reference]
+    examples = {name: _count_examples(material, runs) for name, runs in by_grouping.items()}
+    reference_examples = examples[material.study.reference]
     lines = []
     for name, runs in by_grouping.items():
         if not runs:
             continue
+        # By fingerprint, because several second stages may start from the same first stage.
         stages = {stage.row.fingerprint: stage for run in runs for stage in material.collection.stages(run)}
         last_stages = {run.row.fingerprint for run in runs}
-        ratios = [count / reference[task] for task, count in examples[name].items() if reference.get(task)]
-        first_stages = {stage.row.tasks for digest, stage in stages.items() if digest not in last_stages}
+        ratios = [
+            count / reference_examples[task] for task, count in examples[name].items() if reference_examples.get(task)
+        ]
+        first_stages = {stage.row.tasks for fingerprint, stage in stages.items() if fingerprint not in last_stages}
         results = [stage.result for stage in stages.values()]
-        seconds = None
-        if None not in results:
-            seconds = sum(result.cost.train_seconds for result in results if result is not None)
-        trained = _trained(runs)
+        finished = [result for result in results if result is not None]
+        seconds = sum(result.cost.train_seconds for result in finished) if len(finished) == len(results) else None
+        trained = _count_trained_parameters(runs)
         lines.append(
             (
                 grouping_label(name),
-                _budget(ratios),
-                _range(examples[name]),
+                _describe_budget(ratios),
+                _format_range(examples[name]),
                 table_cells.count(len({run.row.tasks for run in runs})),
                 table_cells.count(len(first_stages)),
                 table_cells.number(text.count(trained), trained),
@@ -138,19 +155,19 @@ def _exposure(material: Material, variant: str, scale: Scale) -> Block | None:
             )
         )
     numbers = ("examples per task", "models", "first stages", "trained parameters", "training time")
-    where = literal(material.describe_setting(variant, scale))
+    setting = literal(material.describe_setting(variant, scale))
     caption = (
-        f"Training examples and costs of each grouping over all stages, {where}: examples per task (lowest to highest "
-        "over tasks, mean over seeds), models that make the predictions, models that these start from, parameters "
-        "trained in the last stage (sum over models), and training time over all seeds and stages. A first stage that "
-        "several groupings start from counts in each of them."
+        f"Training examples and costs of each grouping over all stages, {setting}: examples per task (lowest to "
+        "highest over tasks, mean over seeds), models that make the predictions, models that these start from, "
+        "parameters trained in the last stage (sum over models), and training time over all seeds and stages. A first "
+        "stage that several groupings start from counts in each of them."
     )
     return TextTable(
         ("grouping", "budget", *numbers), tuple(lines), numbers, name=f"stages-{variant}-s{scale:g}", caption=caption
     )
 
 
-def _examples(material: Material, runs: Sequence[CollectedRun]) -> dict[str, float]:
+def _count_examples(material: Material, runs: Sequence[CollectedRun]) -> dict[str, float]:
     """Return each task's examples over all stages, as the mean over seeds whose stages have all finished."""
     counts: dict[str, list[int]] = {}
     for run in runs:
@@ -164,22 +181,25 @@ def _examples(material: Material, runs: Sequence[CollectedRun]) -> dict[str, flo
     return {task: sum(numbers) / len(numbers) for task, numbers in counts.items()}
 
 
-def _budget(ratios: Sequence[float]) -> str:
+def _describe_budget(ratios: Sequence[float]) -> str:
+    """Return the budget of a grouping in words, from the ratio of each task's examples to those of the reference."""
     if not ratios:
         return text.MISSING
-    return f"more: {max(ratios):.3g} times" if max(ratios) > _MORE else "equal"
+    return f"more: {max(ratios):.3g} times" if max(ratios) > _MORE_BUDGET else "equal"
 
 
-def _range(examples: dict[str, float]) -> Cell:
+def _format_range(examples: dict[str, float]) -> Cell:
+    """Return the lowest and the highest number of examples over tasks."""
     if not examples:
         return Cell(text.MISSING)
     low, high = min(examples.values()), max(examples.values())
-    shown = text.count(low) if round(low) == round(high) else f"{text.count(low)} to {text.count(high)}"
-    return table_cells.number(shown, high)
+    numbers = text.count(low) if round(low) == round(high) else f"{text.count(low)} to {text.count(high)}"
+    return table_cells.number(numbers, high)
 
 
-def _trained(runs: Sequence[CollectedRun]) -> int | None:
-    """Return the sum over a grouping's models; None if the number of any model is not available."""
+def _count_trained_parameters(runs: Sequence[CollectedRun]) -> int | None:
+    """Return the trained parameters of a grouping's models; None if the number of any model is not available."""
+    # By block, because the models of all seeds have the same number.
     counts = {run.row.tasks: None if run.result is None else run.result.cost.trained_parameters for run in runs}
     available = [count for count in counts.values() if count is not None]
     return sum(available) if len(available) == len(counts) else None

@@ -26,6 +26,7 @@ STAGED_COLUMNS = (
 )  # fmt: skip
 """Columns of staged.csv, one for each field of `StagedRow`."""
 Kin = Literal["same blocks", "parent"]
+"""Relation of a grouping to the staged one: it has the same blocks, or the staged one starts from its models."""
 
 
 class StagedRow(NamedTuple):
@@ -96,7 +97,7 @@ def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
         A row for each staged grouping, scale, variant and counterpart; none without staged groupings or counterparts.
     """
     collection, study = comparison.collection, comparison.study
-    differences = list(_differences(collection, comparison.weighted_sums)) if study.staged else []
+    differences = list(_list_differences(collection, comparison.weighted_sums)) if study.staged else []
     estimates = _estimate(differences, study.confidence)
     adjusted = _adjust(differences, estimates)
     return tuple(
@@ -116,7 +117,7 @@ def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
             p_adjusted=adjusted[row.key],
             tasks=row.tasks,
             seeds=0 if row.contrast is None else len(row.contrast.seeds),
-            note="; ".join(_notes(row)),
+            note="; ".join(_list_notes(row)),
         )
         for row in differences
     )
@@ -137,7 +138,7 @@ def _estimate(differences: Sequence[_Difference], confidence: float) -> dict[Key
 
 
 def _adjust(differences: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:
-    """Return the p values, adjusted over the rows of one variant and scale."""
+    """Return the p values, adjusted by Holm over the rows of one variant and scale."""
     families: dict[tuple[str, float | int], list[Key]] = {}
     for row in differences:
         families.setdefault((row.variant, row.scale), []).append(row.key)
@@ -148,12 +149,13 @@ def _adjust(differences: Sequence[_Difference], estimates: Mapping[Key, Quantity
     return adjusted
 
 
-def _differences(collection: Collection, sums: WeightedSums) -> Iterator[_Difference]:
+def _list_differences(collection: Collection, sums: WeightedSums) -> Iterator[_Difference]:
+    """Yield each staged grouping at each scale and variant with each of its counterparts."""
     study = collection.study
     for grouping, scale, variant in product(study.staged, study.scales, study.variants):
         if grouping not in study.groupings:
             continue
-        for against, kin in counterparts(collection, grouping).items():
+        for against, kin in find_counterparts(collection, grouping).items():
             pairs: dict[str, dict[Cell, float]] = {}
             for task in collection.tasks:
                 pair: dict[Cell, float] = {
@@ -161,28 +163,31 @@ def _differences(collection: Collection, sums: WeightedSums) -> Iterator[_Differ
                 }  # fmt: skip
                 if sums.seeds(pair):
                     pairs[task] = pair
+            # Weights of the mean over tasks of staged minus counterpart.
             mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
             left_out = tuple(task for task in collection.tasks if task not in pairs)
             contrast = sums.sum_skill(mean) if mean else None
             yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
 
 
-def counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
+def find_counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
     """Return the groupings in one stage that a staged one is compared with, as far as the study has them."""
     study = collection.study
-    plain = [name for name in study.groupings if name not in study.staged]
-    blocks = blocks_of(collection, grouping)
-    kin: dict[str, Kin] = {name: "same blocks" for name in plain if blocks and blocks_of(collection, name) == blocks}
+    one_stage = [name for name in study.groupings if name not in study.staged]
+    blocks = list_blocks(collection, grouping)
+    kin: dict[str, Kin] = {
+        name: "same blocks" for name in one_stage if blocks and list_blocks(collection, name) == blocks
+    }
     parent = study.staged[grouping].parent
-    return kin | ({parent: "parent"} if parent in plain and parent not in kin else {})
+    return kin | ({parent: "parent"} if parent in one_stage and parent not in kin else {})
 
 
-def blocks_of(collection: Collection, grouping: str) -> frozenset[tuple[str, ...]]:
+def list_blocks(collection: Collection, grouping: str) -> frozenset[tuple[str, ...]]:
     """Return the blocks of a grouping, from its runs."""
     return frozenset(run.row.tasks for run in collection.runs if grouping in run.row.groupings)
 
 
-def _notes(row: _Difference) -> list[str]:
+def _list_notes(row: _Difference) -> list[str]:
     notes = []
     if row.left_out:
         notes.append(f"without {', '.join(row.left_out)}")
