@@ -69,32 +69,20 @@ def draw_consistency(
     shown = [row for row in means if row.variant == variant and not math.isnan(row.relative.value)]
     if not shown:
         return None
-    points = _group_by_scale(shown, study, lambda row: _make_percent_point(row.group, row.grouping, row.relative))
+    points = _group_by_scale(shown, study, lambda row: _make_point(row.group, row.grouping, row.relative, factor=100))
     groups = sorted({row.group for row in shown})
     panels = _make_panels([point for at_scale in points.values() for point in at_scale], study, min_width=4.0)
     shown_spreads = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
-    heights = [len(groups) * _compute_row_height(panels), _compute_row_height(panels)]
+    row_height = _compute_row_height(panels)
+    heights = [len(groups) * row_height, row_height] if shown_spreads else [len(groups) * row_height]
     labels = _add_counts(groups, shown)
-    figure, axes = _make_grid(list(points), heights if shown_spreads else heights[:1], labels)
+    figure, axes = _make_grid(list(points), heights, labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, groups, labels, panels)
         panel.set_title(format_scale(scale))
         panel.set_xlabel("mean relative change (%)")
     if shown_spreads:
-        by_scale = {
-            scale: [
-                _make_percent_point(_ALL_GROUPS, row.grouping, row.relative)
-                for row in shown_spreads
-                if row.scale == scale
-            ]
-            for scale in points
-        }
-        spread_points = [point for at_scale in by_scale.values() for point in at_scale]
-        _, largest = _compute_limits(spread_points, min_width=4.0)
-        spread_panels = _Panels(panels.groupings, panels.indices, (0.0, largest))
-        for panel, at_scale in zip(axes[1], by_scale.values(), strict=True):
-            _draw_panel(panel, at_scale, [_ALL_GROUPS], ["spread over groups"], spread_panels)
-            panel.set_xlabel("standard deviation (%)")
+        _draw_spreads(axes[1], list(points), shown_spreads, panels)
     _add_legend(figure, panels, study)
     return figure
 
@@ -115,11 +103,7 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     shown = [row for row in means if row.variant == variant and not math.isnan(row.skill.value)]
     if not shown:
         return None
-    points = _group_by_scale(
-        shown,
-        study,
-        lambda row: GroupedPoint(row.group, row.grouping, row.skill.value, row.skill.low, row.skill.high),
-    )
+    points = _group_by_scale(shown, study, lambda row: _make_point(row.group, row.grouping, row.skill))
     types: list[str] = [name for name in TASK_TYPES if name in {row.group for row in shown}]
     panels = _make_panels([point for at_scale in points.values() for point in at_scale], study, min_width=0.04)
     labels = _add_counts(types, shown)
@@ -132,6 +116,26 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     return figure
 
 
+def _draw_spreads(
+    axes: "Sequence[Axes]", scales: Sequence[float | int], spreads: Sequence[GroupSpread], panels: _Panels
+) -> None:
+    """Draw the spread over clinical groups, on an axis of its own because a standard deviation starts at zero.
+
+    Args:
+        axes: A panel for each scale.
+        scales: Scales from left to right.
+        spreads: Spreads of all groupings and scales.
+        panels: Properties of the panels of clinical groups.
+    """
+    points = [_make_point(_ALL_GROUPS, row.grouping, row.relative, factor=100) for row in spreads]
+    _, largest = _include_zero(points, min_width=4.0)
+    spread_panels = _Panels(panels.groupings, panels.indices, (0.0, largest))
+    for panel, scale in zip(axes, scales, strict=True):
+        at_scale = [point for point, row in zip(points, spreads, strict=True) if row.scale == scale]
+        _draw_panel(panel, at_scale, [_ALL_GROUPS], ["spread over groups"], spread_panels)
+        panel.set_xlabel("standard deviation (%)")
+
+
 def _group_by_scale(
     means: Sequence[GroupMean], study: StudyFacts, make_point: Callable[[GroupMean], GroupedPoint]
 ) -> dict[float | int, list[GroupedPoint]]:
@@ -140,8 +144,16 @@ def _group_by_scale(
     return {scale: [make_point(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 
 
-def _make_percent_point(row: str, grouping: str, effect: Quantity | Spread) -> GroupedPoint:
-    return GroupedPoint(row, grouping, 100 * effect.value, 100 * effect.low, 100 * effect.high)
+def _make_point(row: str, grouping: str, effect: Quantity | Spread, factor: float = 1.0) -> GroupedPoint:
+    """Return the point of an effect, multiplied by a factor: 100 for percent.
+
+    Args:
+        row: Name of the row.
+        grouping: Name of the grouping.
+        effect: Value with its interval.
+        factor: Factor of value and interval.
+    """
+    return GroupedPoint(row, grouping, factor * effect.value, factor * effect.low, factor * effect.high)
 
 
 def _add_counts(groups: Sequence[str], means: Sequence[GroupMean]) -> list[str]:
@@ -149,7 +161,8 @@ def _add_counts(groups: Sequence[str], means: Sequence[GroupMean]) -> list[str]:
     return [f"{name} ({max(row.tasks for row in means if row.group == name)})" for name in groups]
 
 
-def _compute_limits(points: Sequence[GroupedPoint], min_width: float) -> tuple[float, float]:
+def _include_zero(points: Sequence[GroupedPoint], min_width: float) -> tuple[float, float]:
+    """Return the ends of an axis that shows zero and all values, see `compute_limits`."""
     bounds = [*(point.low for point in points), *(point.high for point in points)]
     return compute_limits([0.0, *(point.value for point in points)], bounds, min_width)
 
@@ -162,7 +175,7 @@ def _make_panels(points: Sequence[GroupedPoint], study: StudyFacts, min_width: f
     sizes = np.abs([point.value for point in points])
     is_far = float(sizes.max()) > _LOG_RATIO * max(float(np.median(sizes)), min_width)
     indices = {name: index for index, name in enumerate(ordered)}
-    return _Panels(shown, indices, _compute_limits(points, min_width), 2.5 * min_width if is_far else None)
+    return _Panels(shown, indices, _include_zero(points, min_width), 2.5 * min_width if is_far else None)
 
 
 def _compute_row_height(panels: _Panels) -> float:
