@@ -199,9 +199,9 @@ def _compute_score_range(shown: Sequence[CellScore], bounded: bool) -> tuple[flo
     low, high = max(low, 0.0), min(high, 1.0) if bounded else high
     margin = 0.06 * ((high - low) or 1.0)
     # A trivial predictor outside the panel is written as text, which needs space.
-    below = 2.5 * margin if trivial.size and (trivial < low).all() else margin
-    above = 2.5 * margin if trivial.size and (trivial > high).all() else margin
-    return low - below, high + above
+    lower_margin = 2.5 * margin if trivial.size and (trivial < low).all() else margin
+    upper_margin = 2.5 * margin if trivial.size and (trivial > high).all() else margin
+    return low - lower_margin, high + upper_margin
 
 
 def _write_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: float) -> None:
