@@ -12,7 +12,7 @@ from PIL import Image
 from usaggr.config.compose import compose_study
 from usaggr.config.study import DataConfig
 from usaggr.data.batches.cache_build import CacheMeta, CachePlan
-from usaggr.data.synthetic.writer import synthetic_root
+from usaggr.data.synthetic.writer import prepare_synthetic
 
 WIDTH, HEIGHT = 800, 600
 NOISE = 3.0
@@ -64,7 +64,7 @@ def make_cache_config(folder: Path, size: int, readers: int) -> DataConfig:
 
 def make_phantoms(folder: Path, count: int) -> list[Pixels]:
     """Make `count` different gray pictures (HEIGHT, WIDTH)."""
-    drawn = sorted(synthetic_root(make_cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
+    drawn = sorted(prepare_synthetic(make_cache_config(folder, 64, 1), folder).glob("Classification/*/images/*"))
     rng = np.random.default_rng(0)
     pictures = []
     for i in range(count):

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from usaggr.config.study import SyntheticConfig
-from usaggr.data.synthetic.image_plan import Shot, quotas, roster
+from usaggr.data.synthetic.image_plan import Shot, divide_by_shares, plan_images
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
-from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
+from usaggr.data.synthetic.picture import Picture, replace_labels, take_picture
 from usaggr.data.synthetic.writer import GENERATOR_VERSION, encode_image
 
 STORED = Path(__file__).with_name("stored_pictures.json")
@@ -42,10 +42,10 @@ def config(**planted: Any) -> SyntheticConfig:
 def describe_pictures() -> dict[str, Any]:
     """Return the plan of images as a checksum, and numbers that describe some images of each kind, by name."""
     plans = [
-        [(shot.name, [str(use) for use in uses]) for shot, uses in roster(config(**planted)).items()]
+        [(shot.name, [str(use) for use in uses]) for shot, uses in plan_images(config(**planted)).items()]
         for planted in PLANTED
     ]
-    shares = {task_id: quotas(source, MANY) for task_id, source in SOURCES.items()}
+    shares = {task_id: divide_by_shares(source, MANY) for task_id, source in SOURCES.items()}
     plan = json.dumps([plans, shares])
     described: dict[str, Any] = {"plan": hashlib.sha256(plan.encode()).hexdigest()}
     pictures = {shot: take_picture(shot, SEED) for shot in _chosen_shots()}
@@ -53,7 +53,7 @@ def describe_pictures() -> dict[str, Any]:
         described[shot.name] = _numbers_of(picture, POOLS[shot.pool].look.suffix)
     for first, second in pairwise(pictures):
         if first.pool == second.pool and first.kind == second.kind:
-            stretched = labels_of_another(pictures[first], pictures[second])
+            stretched = replace_labels(pictures[first], pictures[second])
             described[f"{first.name} with labels of {second.name}"] = _labels_of(stretched)
     return described
 
@@ -61,7 +61,7 @@ def describe_pictures() -> dict[str, Any]:
 def _chosen_shots() -> list[Shot]:
     """Return the first images of each kind: of at least two patients or of two frames of one."""
     by_kind: dict[tuple[str, str], list[Shot]] = {}
-    for shot in roster(config()):
+    for shot in plan_images(config()):
         by_kind.setdefault((shot.pool, shot.kind), []).append(shot)
     return [shot for shots in by_kind.values() for shot in shots[:SHOTS_OF_A_KIND]]
 

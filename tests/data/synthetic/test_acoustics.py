@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from usaggr.data.synthetic.acoustics import Scanner, envelope, log_compressed, loss
+from usaggr.data.synthetic.acoustics import Scanner, accumulate_attenuation, compress, simulate_envelope
 from usaggr.data.synthetic.geometry import Map
 
 SHAPE = (400, 160)
@@ -19,7 +19,7 @@ def tissue(echo: float = 0.0, attenuation: float = 0.0, impedance: float = 0.0) 
 
 
 def seen(maps: list[Map], scanner: Scanner = CALM, seed: int = 0) -> Map:
-    return envelope(*maps, scanner, np.random.default_rng(seed))
+    return simulate_envelope(*maps, scanner, np.random.default_rng(seed))
 
 
 def decibels(signal: Map) -> float:
@@ -86,14 +86,14 @@ def test_noise_shows_deep_in_a_shadow_where_the_gain_is_high() -> None:
 def test_loss_adds_up_along_the_beam_alone() -> None:
     attenuation = np.zeros((10, 3), np.float32)
     attenuation[4, 1] = 50
-    assert loss(attenuation)[:, 1] == pytest.approx([0] * 4 + [5] * 6)
-    assert not loss(attenuation)[:, [0, 2]].any()
+    assert accumulate_attenuation(attenuation)[:, 1] == pytest.approx([0] * 4 + [5] * 6)
+    assert not accumulate_attenuation(attenuation)[:, [0, 2]].any()
 
 
 def test_compression_maps_the_dynamic_range_to_black_and_white() -> None:
     scanner = Scanner(dynamic_range=60.0, level=0.5, gain=0.0)
     signal = np.array([[1e-9, 10 ** (-30 / 20), 1.0, 10 ** (15 / 20), 10 ** (30 / 20), 1e9]], np.float32)
-    assert log_compressed(signal, scanner) == pytest.approx(np.array([[0, 0, 0.5, 0.75, 1, 1]]), abs=1e-5)
+    assert compress(signal, scanner) == pytest.approx(np.array([[0, 0, 0.5, 0.75, 1, 1]]), abs=1e-5)
 
 
 def test_the_same_generator_state_gives_the_same_signal() -> None:

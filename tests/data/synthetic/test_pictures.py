@@ -7,9 +7,9 @@ from tests.data.factories import NOTHING_PLANTED
 from usaggr.config.study import SyntheticConfig
 from usaggr.data.synthetic.fetal_head import DIRECTIONS
 from usaggr.data.synthetic.geometry import View
-from usaggr.data.synthetic.image_plan import Shot, quotas, roster
+from usaggr.data.synthetic.image_plan import Shot, divide_by_shares, plan_images
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
-from usaggr.data.synthetic.picture import Picture, take_picture, tight_box
+from usaggr.data.synthetic.picture import Picture, find_tight_box, take_picture
 from usaggr.tasks import CATALOGUE, Task
 
 
@@ -21,7 +21,7 @@ def config(*tasks: str, samples: int = 30, frames: int = 3, seed: int = 0) -> Sy
 
 def shots_of(task: str, count: int) -> list[Shot]:
     """Return images that are evenly distributed over the task's kinds and subjects."""
-    shots = list(roster(config(task)))
+    shots = list(plan_images(config(task)))
     return [shots[i] for i in np.linspace(0, len(shots) - 1, count).astype(int)]
 
 
@@ -107,9 +107,9 @@ def test_boxes_are_tight_and_large_enough_to_be_seen(task: Task) -> None:
 def test_a_box_counts_from_pixel_border_to_pixel_border() -> None:
     region = np.zeros((10, 20), np.bool_)
     region[3:5, 7] = True
-    assert tight_box(region) == (7, 3, 8, 5)
+    assert find_tight_box(region) == (7, 3, 8, 5)
     with pytest.raises(ValueError, match="empty"):
-        tight_box(np.zeros((3, 3), np.bool_))
+        find_tight_box(np.zeros((3, 3), np.bool_))
 
 
 @pytest.mark.parametrize("task", tasks_of("regression"), ids=lambda task: task.id)
@@ -194,7 +194,7 @@ def test_the_back_of_the_head_is_bright_where_the_class_says(direction: str) -> 
 
 @pytest.mark.parametrize("task", sorted(CATALOGUE))
 def test_a_task_has_the_configured_number_of_images_and_of_every_class(task: str) -> None:
-    uses = [use for uses in roster(config(task, samples=60)).values() for use in uses]
+    uses = [use for uses in plan_images(config(task, samples=60)).values() for use in uses]
     assert len(uses) == 60
     counts = np.bincount([use.label for use in uses])
     assert len(counts) == len(SOURCES[task].kinds)
@@ -203,20 +203,20 @@ def test_a_task_has_the_configured_number_of_images_and_of_every_class(task: str
 
 def test_shares_are_rounded_to_the_total() -> None:
     for total in (20, 33, 100, 101):
-        assert all(sum(quotas(source, total)) == total for source in SOURCES.values())
-    assert quotas(SOURCES["breast_3cls"], 100) == [40, 35, 25]
+        assert all(sum(divide_by_shares(source, total)) == total for source in SOURCES.values())
+    assert divide_by_shares(SOURCES["breast_3cls"], 100) == [40, 35, 25]
 
 
 def test_a_subject_has_frames_up_to_the_most_and_one_label() -> None:
     for task in ("breast_3cls", "fetal_plane_cls", "thyroid_nodule"):
         labels: dict[str, set[int]] = {}
         frames: dict[str, int] = {}
-        for shot, uses in roster(config(task, samples=200)).items():
+        for shot, uses in plan_images(config(task, samples=200)).items():
             labels.setdefault(shot.subject_id, set()).update(use.label for use in uses)
             frames[shot.subject_id] = frames.get(shot.subject_id, 0) + 1
         assert all(len(subject_labels) == 1 for subject_labels in labels.values())
         assert set(frames.values()) == {1, 2, 3}
-    assert all(shot.frame == 0 for shot in roster(config("lung", frames=1)))
+    assert all(shot.frame == 0 for shot in plan_images(config("lung", frames=1)))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_subject_has_frames_up_to_the_most_and_one_label() -> None:
     ],
 )
 def test_tasks_share_images_as_in_the_benchmark(first: str, second: str, least: float) -> None:
-    uses = roster(config(first, second, samples=100))
+    uses = plan_images(config(first, second, samples=100))
     shared = [shot for shot, shot_uses in uses.items() if len(shot_uses) == 2]
     assert least * 100 <= len(shared) < 100
     labels = {use.label for shot in shared for use in uses[shot] if use.task_id == second}
@@ -240,12 +240,12 @@ def test_tasks_share_images_as_in_the_benchmark(first: str, second: str, least: 
 
 def test_tasks_of_different_pools_share_no_patient() -> None:
     for first, second in (("thyroid_nodule", "thyroid_nodule_det"), ("cervix", "cervix_multi"), ("cervix", "FUGC")):
-        subjects = [{shot.subject_id for shot in roster(config(task))} for task in (first, second)]
+        subjects = [{shot.subject_id for shot in plan_images(config(task))} for task in (first, second)]
         assert not subjects[0] & subjects[1]
 
 
 def test_which_images_a_task_has_does_not_depend_on_the_other_tasks() -> None:
-    together = roster(config(*CATALOGUE))
+    together = plan_images(config(*CATALOGUE))
     for task in ("breast_2cls", "IUGC", "fetal_femur"):
-        alone = roster(config(task))
+        alone = plan_images(config(task))
         assert set(alone) == {shot for shot, uses in together.items() if any(use.task_id == task for use in uses)}

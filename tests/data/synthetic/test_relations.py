@@ -14,9 +14,9 @@ from usaggr.config.study import SyntheticConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.show.overview import find_overlaps
 from usaggr.data.synthetic import difficulty, writer
-from usaggr.data.synthetic.image_plan import Shot, Use, roster
-from usaggr.data.synthetic.picture import labels_of_another, take_picture
-from usaggr.data.synthetic.writer import synthetic_root, write_synthetic
+from usaggr.data.synthetic.image_plan import Shot, Use, plan_images
+from usaggr.data.synthetic.picture import replace_labels, take_picture
+from usaggr.data.synthetic.writer import prepare_synthetic, write_synthetic
 from usaggr.errors import ConfigError
 
 PAIR = ["breast_lesion", "thyroid_nodule"]
@@ -29,7 +29,7 @@ def config(tasks: list[str] = PAIR, **planted: Any) -> SyntheticConfig:
 
 
 def uses_of(synthetic: SyntheticConfig, task: str) -> dict[Shot, Use]:
-    return {shot: use for shot, uses in roster(synthetic).items() for use in uses if use.task_id == task}
+    return {shot: use for shot, uses in plan_images(synthetic).items() for use in uses if use.task_id == task}
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -44,7 +44,7 @@ def test_a_set_without_relations_has_the_name_of_earlier_versions(
     hardness = {name: getattr(difficulty, name) for name in dir(difficulty) if name.isupper()}
     text = json.dumps({**old, "version": writer.GENERATOR_VERSION, "difficulty": hardness}, sort_keys=True)
     data = data_config(tmp_path, tmp_path, synthetic=config().model_dump())
-    names = [synthetic_root(data, tmp_path).name]
+    names = [prepare_synthetic(data, tmp_path).name]
     assert names == [hashlib.sha256(text.encode()).hexdigest()[:16]]
     for planted in (
         {"related": {"thyroid_nodule": "breast_lesion"}},
@@ -52,7 +52,7 @@ def test_a_set_without_relations_has_the_name_of_earlier_versions(
         {"samples_of": {"breast_lesion": 30}},
     ):
         data = data_config(tmp_path, tmp_path, synthetic=config(**planted).model_dump())
-        names.append(synthetic_root(data, tmp_path).name)
+        names.append(prepare_synthetic(data, tmp_path).name)
     assert len(set(names)) == 4
 
 
@@ -108,7 +108,7 @@ def test_classes_of_a_conflicting_task_do_not_depend_on_the_anatomy() -> None:
 def test_labels_of_another_image_are_stretched_to_this_one() -> None:
     picture, other = (take_picture(shot, 0) for shot in list(uses_of(config(["FUGC", "breast_lesion"]), "FUGC"))[:4:3])
     assert picture.image.shape != other.image.shape
-    labeled = labels_of_another(picture, other)
+    labeled = replace_labels(picture, other)
     assert labeled.image is picture.image
     height, width = picture.image.shape
     other_height, other_width = other.image.shape

@@ -20,7 +20,7 @@ from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.show.overview import find_overlaps
 from usaggr.data.synthetic import writer
 from usaggr.data.synthetic.process_pool import map_in_processes
-from usaggr.data.synthetic.writer import synthetic_root, write_synthetic
+from usaggr.data.synthetic.writer import prepare_synthetic, write_synthetic
 from usaggr.errors import ConfigError, DataError
 from usaggr.tasks import CATALOGUE
 
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(written: Path
 def test_the_number_of_processes_changes_nothing(
     written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("usaggr.data.synthetic.process_pool._WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("usaggr.data.synthetic.process_pool._MIN_PIECES_PER_PROCESS", 1)
     write_synthetic(config(), tmp_path / "two", 2)
     assert files(tmp_path / "two") == files(written)
 
@@ -146,7 +146,7 @@ def test_an_unknown_task_is_refused_with_the_nearest_one(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=r"data\.synthetic\.tasks: unknown 'lungs', did you mean 'lung'\?"):
         write_synthetic(config("lungs"), tmp_path / "set", 1)
     with pytest.raises(ConfigError, match="did you mean"):
-        synthetic_root(phantoms(tmp_path, config("lungs")), tmp_path)
+        prepare_synthetic(phantoms(tmp_path, config("lungs")), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -184,18 +184,18 @@ def test_progress_counts_every_distinct_image(tmp_path: Path) -> None:
 
 def test_a_set_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = phantoms(tmp_path, config("fetal_femur"))
-    root = synthetic_root(data, tmp_path)
+    root = prepare_synthetic(data, tmp_path)
     monkeypatch.setattr(writer, "write_synthetic", None)
-    assert synthetic_root(data, tmp_path) == root
+    assert prepare_synthetic(data, tmp_path) == root
     assert rows(root, "fetal_femur")
 
 
 def test_another_configuration_or_generator_is_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    roots = {synthetic_root(phantoms(tmp_path, config("FUGC", seed=seed)), tmp_path) for seed in (0, 1)}
+    roots = {prepare_synthetic(phantoms(tmp_path, config("FUGC", seed=seed)), tmp_path) for seed in (0, 1)}
     for where, name in ((writer, "GENERATOR_VERSION"), (writer.difficulty, "CONTRAST")):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, 2)
-            roots.add(synthetic_root(phantoms(tmp_path, config("FUGC")), tmp_path))
+            roots.add(prepare_synthetic(phantoms(tmp_path, config("FUGC")), tmp_path))
     assert len(roots) == 4
 
 
@@ -216,10 +216,10 @@ def test_an_interrupted_build_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(writer, "take_picture", failing)
         with pytest.raises(error):
-            synthetic_root(data, tmp_path)
+            prepare_synthetic(data, tmp_path)
     assert len(calls) > 18
     assert not [path for path in (tmp_path / "synthetic").iterdir() if path.is_dir()]
-    assert len(rows(synthetic_root(data, tmp_path), "fetal_femur")) == 20
+    assert len(rows(prepare_synthetic(data, tmp_path), "fetal_femur")) == 20
 
 
 def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(writer, "take_picture", full)
     with pytest.raises(DataError, match=r"No space left.*data\.cache_dir"):
-        synthetic_root(phantoms(tmp_path, config("lung")), tmp_path)
+        prepare_synthetic(phantoms(tmp_path, config("lung")), tmp_path)
 
 
 def _slow_build(cache: Path, synthetic: SyntheticConfig) -> None:
@@ -239,7 +239,7 @@ def _slow_build(cache: Path, synthetic: SyntheticConfig) -> None:
         return original(shot, seed)
 
     writer.take_picture = slow
-    synthetic_root(phantoms(cache, synthetic), cache)
+    prepare_synthetic(phantoms(cache, synthetic), cache)
 
 
 def _building(cache: Path) -> list[Path]:
@@ -261,7 +261,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert _building(tmp_path)
-    root = synthetic_root(phantoms(tmp_path, config("FUGC")), tmp_path)
+    root = prepare_synthetic(phantoms(tmp_path, config("FUGC")), tmp_path)
     assert len(rows(root, "FUGC")) == 20
     assert not _building(tmp_path)
 
@@ -273,7 +273,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_set(
     process.start()
     _wait_for(lambda: _building(tmp_path))
     monkeypatch.setattr(writer, "write_synthetic", None)
-    root = synthetic_root(phantoms(tmp_path, config("FUGC")), tmp_path)
+    root = prepare_synthetic(phantoms(tmp_path, config("FUGC")), tmp_path)
     process.join()
     assert process.exitcode == 0
     assert len(rows(root, "FUGC")) == 20

@@ -84,9 +84,9 @@ def _prepare_root(data: DataConfig, progress: Progress) -> Path:
     """Return the root of the data set; phantoms are drawn if the cache does not have them."""
     if data.name == "synthetic":
         # Imported here, because drawing needs numpy and OpenCV, which `plan` on other data must not import.
-        from usaggr.data.synthetic.writer import synthetic_root
+        from usaggr.data.synthetic.writer import prepare_synthetic
 
-        return synthetic_root(data, find_cache_folder(data), progress).resolve()
+        return prepare_synthetic(data, find_cache_folder(data), progress).resolve()
     return find_data_root(data)
 
 

@@ -26,7 +26,7 @@ class Motion:
     bend: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     """Amplitudes of the waves in x and y, in image heights, and their phases in radians."""
 
-    def anatomy(self, x: Map, y: Map) -> tuple[Map, Map]:
+    def to_anatomy(self, x: Map, y: Map) -> tuple[Map, Map]:
         """Convert image coordinates to the anatomy's coordinates."""
         cos, sin = np.cos(np.radians(self.angle)), np.sin(np.radians(self.angle))
         dx, dy = x - self.shift[0], y - 0.5 - self.shift[1]
@@ -38,16 +38,16 @@ class Motion:
             as_map(ay + high_y * np.sin(5 * x + phase_y)),
         )
 
-    def image(self, point: Point) -> Point:
+    def to_image(self, point: Point) -> Point:
         """Convert the anatomy's coordinates to image coordinates, by fixed-point iteration on `anatomy`."""
         x, y = point
         for _ in range(30):
-            ax, ay = self.anatomy(as_map(x), as_map(y))
+            ax, ay = self.to_anatomy(as_map(x), as_map(y))
             x, y = x + (point[0] - float(ax)) * self.scale, y + (point[1] - float(ay)) * self.scale
         return x, y
 
 
-def drawn_motion(rng: np.random.Generator) -> Motion:
+def draw_motion(rng: np.random.Generator) -> Motion:
     """Draw the motion of a frame: a few degrees and hundredths of the image."""
     angle, scale, dx, dy = rng.uniform(-1, 1, 4) * MOTION
     high_x, high_y = map(float, rng.uniform(-0.006, 0.006, 2) * MOTION)
@@ -69,9 +69,10 @@ class Body:
         """
         self.view = view
         self._motion = motion
-        self.x, self.y = motion.anatomy(view.x, view.y)
-        self._mottle = CLUTTER * self._texture(rng, 18, 18)
-        self._fibres = CLUTTER * self._texture(rng, 7, 44)
+        self.x, self.y = motion.to_anatomy(view.x, view.y)
+        # Two textures per subject for all tissues: `fill` makes no random draws, so that its calls do not change them.
+        self._mottle = CLUTTER * self._make_texture(rng, 18, 18)
+        self._fibres = CLUTTER * self._make_texture(rng, 7, 44)
         shape = (view.height, view.width)
         self.echo = np.zeros(shape, np.float32)
         self.attenuation = np.zeros(shape, np.float32)
@@ -79,12 +80,12 @@ class Body:
         self.fill(np.ones(shape, np.bool_), background)
 
     @property
-    def side(self) -> float:
+    def half_width(self) -> float:
         """Half the width of the image, in image heights."""
-        return self.view.side
+        return self.view.half_width
 
     def fill(self, where: Mask, tissue: Tissue) -> Mask:
-        """Replace the tissue of the pixels `where`, and return `where`."""
+        """Replace the tissue of the pixels `where` (H, W); return `where`, so that a call can define a label."""
         texture = tissue.mottle * self._mottle[where] + tissue.fibres * self._fibres[where]
         self.echo[where] = tissue.echo + texture
         self.attenuation[where] = tissue.attenuation
@@ -95,17 +96,17 @@ class Body:
         """Add decibels to the echo of each pixel."""
         self.echo += decibels
 
-    def skin(self, thickness: float = 0.02) -> None:
+    def draw_skin(self, thickness: float = 0.02) -> None:
         """Fill the layer under the probe, which does not depend on the motion."""
         self.fill(self.view.depth < thickness, SKIN)
 
-    def pixels(self, point: Point) -> Point:
+    def to_pixels(self, point: Point) -> Point:
         """Return the pixel coordinates x, y of a point of the anatomy."""
-        x, y = self._motion.image(point)
+        x, y = self._motion.to_image(point)
         return x * self.view.height + self.view.width / 2, y * self.view.height
 
-    def _texture(self, rng: np.random.Generator, across: int, along: int) -> Map:
-        """Return smooth noise of a standard deviation of about 1.3 that is fixed to the anatomy.
+    def _make_texture(self, rng: np.random.Generator, across: int, along: int) -> Map:
+        """Return smooth noise (H, W) of a standard deviation of about 1.3, which moves with the anatomy.
 
         Args:
             rng: Generator of the subject.
@@ -113,6 +114,7 @@ class Body:
             along: Cells per image height along the beams.
         """
         cells = rng.standard_normal((round(1.4 * along), round(2.4 * across)), dtype=np.float32)
+        # The offsets make the coordinates of the grid positive, also for anatomy outside the image.
         cell_x, cell_y = (self.x + 1.2) * np.float32(across), (self.y + 0.2) * np.float32(along)
         field = cv2.remap(cells, cell_x, cell_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         return as_map(1.5 * field)

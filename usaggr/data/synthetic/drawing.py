@@ -1,4 +1,4 @@
-"""The labels that a drawing function returns, and the random positions and sizes that it draws with."""
+"""The labels that a drawing function returns, and its random choice of positions, sizes and sides."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Drawing:
     """Landmarks in the anatomy's coordinates."""
 
 
-def labeled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
+def label_regions(body: Body, *regions: Mask) -> NDArray[np.uint8]:
     """Return a mask (H, W) with class 1 in the first region, 2 in the second, and so on.
 
     Later regions overwrite earlier ones, and pixels that the probe does not show are background.
@@ -32,8 +32,8 @@ def labeled(body: Body, *regions: Mask) -> NDArray[np.uint8]:
     return mask
 
 
-def place(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw the position of a structure between two limits; SPREAD scales the distance from the middle.
+def pick_position(rng: np.random.Generator, low: float, high: float) -> float:
+    """Pick a random position between two limits; SPREAD scales the distance from their middle.
 
     Args:
         rng: random generator of the picture.
@@ -44,8 +44,8 @@ def place(rng: np.random.Generator, low: float, high: float) -> float:
     return float(middle + SPREAD * half * rng.uniform(-1, 1))
 
 
-def size(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw the size of a structure between two limits.
+def pick_size(rng: np.random.Generator, low: float, high: float) -> float:
+    """Pick a random size between two limits, which `difficulty` does not change.
 
     Args:
         rng: random generator of the picture.
@@ -55,6 +55,6 @@ def size(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high))
 
 
-def sign(rng: np.random.Generator) -> int:
-    """Draw a side, -1 or 1."""
+def pick_side(rng: np.random.Generator) -> int:
+    """Pick a side at random: -1 (left) or 1 (right)."""
     return int(rng.choice((-1, 1)))

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
-"""A value for each pixel, (H, W), or for each depth and beam, (D, B)."""
+"""A float32 value for each pixel, (H, W), or for each depth and beam, (D, B)."""
 Mask = NDArray[np.bool_]
 """A set of pixels, (H, W)."""
 
 BEAMS_PER_PIXEL = 0.66
+"""Simulated beams per pixel of the width: beams are wider than a pixel, so that fewer suffice."""
 DEPTHS_PER_PIXEL = 1.6
+"""Simulated depths per pixel of the height: more than one, because they sample the oscillation of the pulse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class View:
     width: int
 
     @property
-    def side(self) -> float:
+    def half_width(self) -> float:
         """Half the width of the image, in image heights."""
         return self.width / (2 * self.height)
 
@@ -61,7 +63,7 @@ class View:
     def beam(self) -> Map:
         """Position of the beam through each pixel, (H, W): 0 to 1 from left to right; other values outside beams."""
         if not self.probe.radius:
-            return as_map((self.x / self.side + 1) / 2)
+            return as_map((self.x / self.half_width + 1) / 2)
         return as_map((np.degrees(np.arctan2(self.x, self.y - self._apex)) / self.probe.half_angle + 1) / 2)
 
     @cached_property
@@ -80,6 +82,7 @@ class View:
     @property
     def reach(self) -> float:
         """Length of the beams, in image heights."""
+        # 0.98: a curved probe's sector ends just above the lower border of the image.
         return 0.98 - self.probe.top if self.probe.radius else 1.0
 
     @property
@@ -114,7 +117,8 @@ class View:
             distance = self.probe.radius + depth * self.reach
             x, y = distance * np.sin(angle), distance * np.cos(angle) + self._apex
         else:
-            x, y = np.broadcast_arrays(beam * self.side, depth)
+            x, y = np.broadcast_arrays(beam * self.half_width, depth)
+        # - 0.5: OpenCV counts positions from the center of the first pixel, and `x` and `y` from the image's border.
         return as_map(x * self.height + self.width / 2 - 0.5), as_map(y * self.height - 0.5)
 
 

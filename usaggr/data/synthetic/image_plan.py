@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from usaggr.config.study import SyntheticConfig
 from usaggr.data.seeds import make_generator
 from usaggr.data.synthetic.patient_pools import SOURCES, Source
-from usaggr.data.synthetic.relations import relations
+from usaggr.data.synthetic.relations import find_relations
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,21 +41,24 @@ class Use:
     """Image whose label is used instead, for a conflicting task; None for the image itself."""
 
 
-def roster(synthetic: SyntheticConfig) -> dict[Shot, tuple[Use, ...]]:
+def plan_images(synthetic: SyntheticConfig) -> dict[Shot, tuple[Use, ...]]:
     """Return all distinct images of the tasks with their uses; each task has its configured number of images.
 
     Raises:
         ConfigError: A planted relation is not possible.
     """
-    related = relations(synthetic)
+    related = find_relations(synthetic)
     uses: dict[Shot, list[Use]] = defaultdict(list)
     for task_id in sorted(set(synthetic.tasks)):
         relation = related.get(task_id)
         source = SOURCES[relation.partner if relation else task_id]
         first = relation.first_subject if relation else 0
         task_shots: list[tuple[Shot, int]] = []
-        for label, count in enumerate(quotas(source, synthetic.samples_of.get(task_id, synthetic.samples_per_task))):
-            shots = _shots(source.pool, source.kinds[label], synthetic, first)
+        for label, count in enumerate(
+            divide_by_shares(source, synthetic.samples_of.get(task_id, synthetic.samples_per_task))
+        ):
+            shots = _iterate_shots(source.pool, source.kinds[label], synthetic, first)
+            # Ranges of related tasks are apart already; other tasks of a pool overlap by their `start`.
             skipped = 0 if relation else round(source.start * count)
             for shot, _ in zip(_skip_to_subject(shots, skipped), range(count), strict=False):
                 task_shots.append((shot, label))
@@ -83,14 +86,14 @@ def _shuffle(task_shots: list[tuple[Shot, int]], task_id: str, seed: int) -> lis
     return [task_shots[i] for i in order]
 
 
-def quotas(source: Source, total: int) -> list[int]:
+def divide_by_shares(source: Source, total: int) -> list[int]:
     """Return the number of images of each kind, by its share, rounded so that the sum is the total."""
     shares = source.shares or (1.0,) * len(source.kinds)
     ends = [round(total * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
     return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iterator[Shot]:
+def _iterate_shots(pool: str, kind: str, synthetic: SyntheticConfig, first: int) -> Iterator[Shot]:
     """Yield all frames of all patients of a kind, without end.
 
     Args:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.seeds import make_generator
-from usaggr.data.synthetic.acoustics import envelope, log_compressed
-from usaggr.data.synthetic.body import Body, Motion, drawn_motion
+from usaggr.data.synthetic.acoustics import compress, simulate_envelope
+from usaggr.data.synthetic.body import Body, Motion, draw_motion
 from usaggr.data.synthetic.difficulty import CONTACT, GAIN_SPREAD
 from usaggr.data.synthetic.geometry import Map, View, as_map
 from usaggr.data.synthetic.image_plan import Shot
@@ -31,7 +31,7 @@ class Picture:
     def box(self) -> tuple[int, int, int, int]:
         """Tight box around the foreground of the mask: x_min, y_min, x_max, y_max in pixels."""
         assert self.mask is not None
-        return tight_box(self.mask > 0)
+        return find_tight_box(self.mask > 0)
 
 
 def take_picture(shot: Shot, seed: int) -> Picture:
@@ -51,35 +51,37 @@ def take_picture(shot: Shot, seed: int) -> Picture:
         compensation=pool.look.scanner.compensation + float(subject.uniform(-3, 3)),
     )
     view = View(pool.look.probe, height, width)
-    motion = drawn_motion(frame) if shot.frame else Motion()
+    motion = draw_motion(frame) if shot.frame else Motion()  # the first frame defines the anatomy's position
     body = Body(view, motion, pool.background, subject)
     drawing = pool.draw(body, subject, shot.kind)
-    body.brighten(_contact(view, frame))
+    body.brighten(_make_contact(view, frame))
     echo, attenuation, impedance = map(view.to_beams, (body.echo, body.attenuation, body.impedance))
-    signal = envelope(echo, attenuation, impedance, scanner, frame)
-    gray = view.to_image(log_compressed(signal, scanner))
+    signal = simulate_envelope(echo, attenuation, impedance, scanner, frame)
+    gray = view.to_image(compress(signal, scanner))
     image = np.rint(255 * gray).astype(np.uint8)
-    return Picture(image, drawing.mask, tuple(body.pixels(point) for point in drawing.points))
+    return Picture(image, drawing.mask, tuple(body.to_pixels(point) for point in drawing.points))
 
 
-def labels_of_another(picture: Picture, other: Picture) -> Picture:
+def replace_labels(picture: Picture, other: Picture) -> Picture:
     """Return an image with the labels of another one, stretched to its size."""
     (height, width), (other_height, other_width) = picture.image.shape, other.image.shape
     mask = other.mask
     if mask is not None:
+        # INTER_NEAREST_EXACT uses the centers of pixels, which INTER_NEAREST does not.
         mask = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     points = tuple((x * width / other_width, y * height / other_height) for x, y in other.points)
     return Picture(picture.image, mask, points)
 
 
-def _contact(view: View, rng: np.random.Generator) -> Map:
+def _make_contact(view: View, rng: np.random.Generator) -> Map:
     """Return differences between beams (H, W) in decibels: contact with the skin is uneven, and worst at the sides."""
     positions = np.linspace(0, 1, 9)
+    # Nine points over the aperture, interpolated between them; the last ones are 4 dB lower on average.
     levels = CONTACT * rng.standard_normal(9) - np.array([4, 1, 0, 0, 0, 0, 0, 1, 4])
     return as_map(np.interp(view.beam, positions, levels))
 
 
-def tight_box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def find_tight_box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return x_min, y_min, x_max, y_max of a region (H, W), in pixels; x_max and y_max are exclusive.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import TypeVar
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-_WORTH_A_PROCESS = 4
+_MIN_PIECES_PER_PROCESS = 4
 """Smallest number of pieces per process; with fewer, starting the process takes longer than it saves."""
 
 
@@ -31,13 +31,13 @@ def map_in_processes(
         work: Pieces of work. A small number of pieces is processed in the current process.
         workers: Largest number of processes; None for one per core.
     """
-    count = min(workers or len(os.sched_getaffinity(0)), len(work) // _WORTH_A_PROCESS)
+    count = min(workers or len(os.sched_getaffinity(0)), len(work) // _MIN_PIECES_PER_PROCESS)
     if count <= 1:
         yield from map(function, work)
         return
     missing = set(range(len(work)))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_process) as pool:
         futures = {pool.submit(function, piece): i for i, piece in enumerate(work)}
         try:
             for future in as_completed(futures):
@@ -51,7 +51,8 @@ def map_in_processes(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
+def _prepare_process() -> None:
+    """Prepare a new process: one OpenCV thread, no reaction to Ctrl-C, and an end together with its parent."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -61,6 +62,7 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
+    """Wait for the end of the parent process, and end this one at once, also in the middle of a picture."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

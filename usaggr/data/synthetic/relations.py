@@ -27,16 +27,16 @@ class Relation:
     kind: Kind
     partner: str
     """Id of the task whose anatomy it shows."""
-    place: int
+    number: int
     """Number among the tasks with the same partner, from 1."""
 
     @property
     def first_subject(self) -> int:
         """Number of the first patient."""
-        return self.place * APART
+        return self.number * APART
 
 
-def relations(synthetic: SyntheticConfig) -> dict[str, Relation]:
+def find_relations(synthetic: SyntheticConfig) -> dict[str, Relation]:
     """Return the planted relations by task.
 
     Raises:
@@ -54,7 +54,7 @@ def relations(synthetic: SyntheticConfig) -> dict[str, Relation]:
         requested[task] = ("conflicting", partner)
     members: dict[str, list[str]] = {}
     for task, (kind, partner) in sorted(requested.items()):
-        _check(kind, task, partner, synthetic.tasks, list(requested))
+        _check_relation(kind, task, partner, synthetic.tasks, list(requested))
         members.setdefault(partner, []).append(task)
     return {
         task: Relation(kind, partner, 1 + members[partner].index(task))
@@ -62,7 +62,7 @@ def relations(synthetic: SyntheticConfig) -> dict[str, Relation]:
     }
 
 
-def _check(kind: Kind, task: str, partner: str, drawn: Sequence[str], requested: Sequence[str]) -> None:
+def _check_relation(kind: Kind, task: str, partner: str, drawn: Sequence[str], requested: Sequence[str]) -> None:
     """Check one relation.
 
     Args:

@@ -23,41 +23,41 @@ class Ellipse:
     b: float
     angle: float = 0.0
 
-    def local(self, x: Map, y: Map) -> tuple[Map, Map]:
+    def to_local(self, x: Map, y: Map) -> tuple[Map, Map]:
         """Return the coordinates along the two half axes, in units of the half axes."""
-        cos, sin = _direction(self.angle)
+        cos, sin = _get_direction(self.angle)
         dx, dy = x - np.float32(self.x), y - np.float32(self.y)
         return as_map((dx * cos + dy * sin) / self.a), as_map((dy * cos - dx * sin) / self.b)
 
-    def radius(self, x: Map, y: Map) -> Map:
+    def get_radius(self, x: Map, y: Map) -> Map:
         """Return the relative distance from the center: 0 in the center, 1 on the ellipse."""
-        u, v = self.local(x, y)
+        u, v = self.to_local(x, y)
         return np.sqrt(u * u + v * v)
 
-    def at(self, u: float, v: float) -> Point:
+    def get_point(self, u: float, v: float) -> Point:
         """Return the point with these coordinates along the two half axes, in units of the half axes."""
-        cos, sin = _direction(self.angle)
+        cos, sin = _get_direction(self.angle)
         u, v = u * self.a, v * self.b
         return float(self.x + u * cos - v * sin), float(self.y + u * sin + v * cos)
 
-    def scaled(self, factor: float) -> "Ellipse":
+    def scale(self, factor: float) -> "Ellipse":
         """Return the ellipse with axes multiplied by a factor."""
         return Ellipse(self.x, self.y, self.a * factor, self.b * factor, self.angle)
 
-    def tangents(self, point: Point) -> tuple[Point, Point]:
+    def find_tangents(self, point: Point) -> tuple[Point, Point]:
         """Return the points where the two tangents from an outside point touch the ellipse.
 
         Raises:
             ValueError: The point is inside the ellipse.
         """
-        u, v = map(float, self.local(as_map(point[0]), as_map(point[1])))
+        u, v = map(float, self.to_local(as_map(point[0]), as_map(point[1])))
         # In local coordinates the ellipse is the unit circle, where the angle between the direction of the point and a
         # tangent point is acos(1 / distance).
         distance = np.hypot(u, v)
         if distance <= 1:
             raise ValueError("a point inside an ellipse has no tangent")
         middle, half = np.arctan2(v, u), np.arccos(1 / distance)
-        first, second = (self.at(float(np.cos(t)), float(np.sin(t))) for t in (middle - half, middle + half))
+        first, second = (self.get_point(float(np.cos(t)), float(np.sin(t))) for t in (middle - half, middle + half))
         return first, second
 
 
@@ -68,9 +68,9 @@ class Blob:
     ellipse: Ellipse
     waves: tuple[tuple[int, float, float], ...]
 
-    def radius(self, x: Map, y: Map) -> Map:
+    def get_radius(self, x: Map, y: Map) -> Map:
         """Return the relative distance from the center: 0 in the center, 1 on the border."""
-        u, v = self.ellipse.local(x, y)
+        u, v = self.ellipse.to_local(x, y)
         angle = np.arctan2(v, u)
         border = np.ones_like(angle)
         for number, height, phase in self.waves:
@@ -78,7 +78,7 @@ class Blob:
         return as_map(np.sqrt(u * u + v * v) / border)
 
 
-def uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
+def make_uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
     """Make an ellipse with a smooth uneven border, as of organs.
 
     Args:
@@ -86,10 +86,11 @@ def uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
         ellipse: The even shape.
         height: Height of the largest wave, relative to the radius.
     """
+    # One period (k = 1) would only shift the border. Waves with more periods are lower, which keeps it smooth.
     return Blob(ellipse, tuple((k, height / (k - 1), float(rng.uniform(0, 2 * np.pi))) for k in (2, 3, 4)))
 
 
-def spiculated(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
+def make_spiculated(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
     """Make an ellipse with spikes.
 
     Args:
@@ -97,11 +98,12 @@ def spiculated(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blo
         ellipse: The even shape.
         height: Height of the largest wave, relative to the radius.
     """
+    # Periods and heights: the first two bend the outline, the last two are the spikes. Only odd numbers: no symmetry.
     waves = ((3, 0.6), (5, 0.6), (9, 1.0), (13, 0.8))
     return Blob(ellipse, tuple((k, height * h, float(rng.uniform(0, 2 * np.pi))) for k, h in waves))
 
 
-def to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
+def distance_to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
     """Return the distance of each pixel to the straight line between two points.
 
     Args:
@@ -116,7 +118,7 @@ def to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
     return as_map(np.sqrt((px - along * dx) ** 2 + (py - along * dy) ** 2))
 
 
-def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
+def distance_to_curve(x: Map, y: Map, points: list[Point]) -> Map:
     """Return the distance of each pixel to a line through several points.
 
     Args:
@@ -124,13 +126,13 @@ def to_curve(x: Map, y: Map, points: list[Point]) -> Map:
         y: (H, W) coordinates y.
         points: At least two points.
     """
-    distance = to_segment(x, y, points[0], points[1])
+    distance = distance_to_segment(x, y, points[0], points[1])
     for start, end in pairwise(points[1:]):
-        distance = np.minimum(distance, to_segment(x, y, start, end))
+        distance = np.minimum(distance, distance_to_segment(x, y, start, end))
     return distance
 
 
-def bow(start: Point, pull: Point, end: Point) -> list[Point]:
+def bend(start: Point, pull: Point, end: Point) -> list[Point]:
     """Return points on a quadratic Bézier curve.
 
     Args:
@@ -143,7 +145,7 @@ def bow(start: Point, pull: Point, end: Point) -> list[Point]:
     return [(a * start[0] + b * pull[0] + c * end[0], a * start[1] + b * pull[1] + c * end[1]) for a, b, c in weights]
 
 
-def turned(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
+def rotate(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
     """Rotate a point.
 
     Args:
@@ -151,10 +153,11 @@ def turned(point: Point, angle: float, about: Point = (0.0, 0.0)) -> Point:
         angle: Angle in degrees, clockwise on the image.
         about: Center of the rotation.
     """
-    cos, sin = _direction(angle)
+    cos, sin = _get_direction(angle)
     dx, dy = point[0] - about[0], point[1] - about[1]
     return float(about[0] + dx * cos - dy * sin), float(about[1] + dx * sin + dy * cos)
 
 
-def _direction(angle: float) -> tuple[np.float32, np.float32]:
+def _get_direction(angle: float) -> tuple[np.float32, np.float32]:
+    """Return cosine and sine of an angle in degrees; in single precision, or numpy would convert maps to double."""
     return np.float32(np.cos(np.radians(angle))), np.float32(np.sin(np.radians(angle)))

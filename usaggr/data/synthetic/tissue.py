@@ -18,7 +18,7 @@ class Tissue:
     fibres: float = 0.0
     """Variation of the echo in layers across the beam, in decibels."""
 
-    def brighter(self, decibels: float) -> "Tissue":
+    def brighten(self, decibels: float) -> "Tissue":
         """Return the tissue with a higher echo, or with a lower one for negative decibels."""
         return replace(self, echo=self.echo + decibels)
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from usaggr.config.study import DataConfig, SyntheticConfig
 from usaggr.data.read.index import format_task_type
 from usaggr.data.synthetic import difficulty
-from usaggr.data.synthetic.image_plan import Shot, Use, roster
+from usaggr.data.synthetic.image_plan import Shot, Use, plan_images
 from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
-from usaggr.data.synthetic.picture import Picture, labels_of_another, take_picture
+from usaggr.data.synthetic.picture import Picture, replace_labels, take_picture
 from usaggr.data.synthetic.process_pool import map_in_processes
-from usaggr.data.synthetic.relations import relations
+from usaggr.data.synthetic.relations import find_relations
 from usaggr.errors import ConfigError, DataError, RunError, one_of
 from usaggr.io.locks import hold_lock
 from usaggr.tasks import CATALOGUE, Task, has_mask_label
@@ -48,11 +48,11 @@ Job = tuple[Shot, tuple[Use, ...]]
 
 _PLANTED = {"samples_of", "related", "conflicting"}
 """Keys that are part of a set's name only if they are not empty, so that sets drawn without these keys stay valid."""
-_PIECE = 16
+_PIECE_SIZE = 16
 """Number of pictures that a process draws at a time."""
 
 
-def synthetic_root(data: DataConfig, find_cache_folder: Path, progress: "Progress | None" = None) -> Path:
+def prepare_synthetic(data: DataConfig, cache_folder: Path, progress: "Progress | None" = None) -> Path:
     """Return the folder of the phantoms that `data.synthetic` configures; they are drawn on first use.
 
     The folder is complete or does not exist: it is built under another name and then renamed. A second process waits
@@ -60,7 +60,7 @@ def synthetic_root(data: DataConfig, find_cache_folder: Path, progress: "Progres
 
     Args:
         data: Configuration of the phantoms.
-        find_cache_folder: Cache folder.
+        cache_folder: Cache folder.
         progress: Advances by one for each image.
 
     Raises:
@@ -73,7 +73,7 @@ def synthetic_root(data: DataConfig, find_cache_folder: Path, progress: "Progres
     content = {**data.synthetic.model_dump(exclude=_PLANTED), **planted}
     content |= {"version": GENERATOR_VERSION, "difficulty": hardness}
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-    folder = find_cache_folder / "synthetic" / name
+    folder = cache_folder / "synthetic" / name
     building = folder.with_name(f"{name}.building")
     try:
         while not folder.exists():
@@ -114,16 +114,16 @@ def write_synthetic(
     _check_tasks(synthetic)
     if root.exists() and any(root.iterdir()):
         raise ConfigError(f"{root}: is not empty; give another folder")
-    jobs = list(roster(synthetic).items())
+    jobs = list(plan_images(synthetic).items())
     for task_id in synthetic.tasks:
         for folder in ("images", *(["masks"] if has_mask_label(CATALOGUE[task_id].type) else [])):
-            (root / _folder(CATALOGUE[task_id]) / folder).mkdir(parents=True, exist_ok=True)
+            (root / _get_folder(CATALOGUE[task_id]) / folder).mkdir(parents=True, exist_ok=True)
     if progress:
         progress.start("drawing phantoms", len(jobs))
     by_task: dict[str, list[Row]] = defaultdict(list)
     try:
         draw = partial(_draw_piece, root=root, seed=synthetic.seed)
-        pieces = [jobs[i : i + _PIECE] for i in range(0, len(jobs), _PIECE)]
+        pieces = [jobs[i : i + _PIECE_SIZE] for i in range(0, len(jobs), _PIECE_SIZE)]
         for piece in map_in_processes(draw, pieces, workers):
             for row in (row for shot_rows in piece for row in shot_rows):
                 by_task[row["task_id"]].append(row)
@@ -144,10 +144,10 @@ def _check_tasks(synthetic: SyntheticConfig) -> None:
     for task_id in synthetic.samples_of:
         if task_id not in synthetic.tasks:
             raise ConfigError(one_of("data.synthetic.samples_of", task_id, synthetic.tasks))
-    relations(synthetic)
+    find_relations(synthetic)
 
 
-def _folder(task: Task) -> str:
+def _get_folder(task: Task) -> str:
     return f"{task.type.capitalize()}/{task.id}"
 
 
@@ -163,9 +163,9 @@ def _write_picture(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> 
     content = encode_image(picture.image, suffix)
     for use in uses:
         task = CATALOGUE[use.task_id]
-        image_path = f"{_folder(task)}/images/{shot.name}{suffix}"
+        image_path = f"{_get_folder(task)}/images/{shot.name}{suffix}"
         (root / image_path).write_bytes(content)
-        label = _write_label(task, use, _label_source(picture, use, seed), shot, root)
+        label = _write_label(task, use, _take_label_picture(picture, use, seed), shot, root)
         yield {
             "image_path": f"../{image_path}",
             **label,
@@ -177,9 +177,9 @@ def _write_picture(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> 
         }
 
 
-def _label_source(picture: Picture, use: Use, seed: int) -> Picture:
+def _take_label_picture(picture: Picture, use: Use, seed: int) -> Picture:
     """Return the picture whose label is used: that of another shot for a conflicting task."""
-    return picture if use.labelled_by is None else labels_of_another(picture, take_picture(use.labelled_by, seed))
+    return picture if use.labelled_by is None else replace_labels(picture, take_picture(use.labelled_by, seed))
 
 
 def _write_label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path) -> Row:
@@ -187,7 +187,7 @@ def _write_label(task: Task, use: Use, picture: Picture, shot: Shot, root: Path)
     match task.type:
         case "segmentation":
             assert picture.mask is not None
-            mask_path = f"{_folder(task)}/masks/{shot.name}.png"
+            mask_path = f"{_get_folder(task)}/masks/{shot.name}.png"
             (root / mask_path).write_bytes(encode_image(picture.mask, ".png"))
             return {"mask_path": f"../{mask_path}"}
         case "classification":
