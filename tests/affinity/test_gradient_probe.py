@@ -131,7 +131,7 @@ def test_lookahead_is_an_sgd_step_at_the_runs_learning_rates_without_the_heads(f
 def test_cosines_are_symmetric_and_at_most_one(folder: Path) -> None:
     run, data = unified(folder)
     cosines = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
-    means = cosines.means()
+    means = cosines.compute_means()
     off_diagonal = ~np.eye(len(means), dtype=bool)
     assert np.allclose(means[off_diagonal], means.T[off_diagonal])
     assert np.abs(means[off_diagonal]).max() <= 1 + 1e-6

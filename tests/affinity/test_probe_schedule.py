@@ -96,6 +96,6 @@ def test_means_ignore_values_that_are_not_finite() -> None:
     means = PairMeans(2)
     for value in (1.0, 2.0, float("nan"), float("inf")):
         means.add(0, 1, value)
-    assert means.means()[0, 1] == 1.5
+    assert means.compute_means()[0, 1] == 1.5
     assert means.counts.tolist() == [[0, 2], [0, 0]]
-    assert np.isnan(means.means()[1, 0])
+    assert np.isnan(means.compute_means()[1, 0])

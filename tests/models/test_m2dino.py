@@ -135,8 +135,8 @@ def test_all_heads_read_one_spatial_map_and_no_token_leaves_the_encoder() -> Non
     built.decoder.register_forward_hook(lambda module, inputs, out: seen.extend(tuple(m.shape) for m in inputs[0]))
     read: list[Tensor] = []
     for task in ALL:
-        assert built.head(task.id).reads == "decoder"
-        built.head(task.id).register_forward_hook(lambda module, inputs, out: read.append(inputs[0]))
+        assert built.get_head(task.id).reads == "decoder"
+        built.get_head(task.id).register_forward_hook(lambda module, inputs, out: read.append(inputs[0]))
     built(images(8, (32, 48)), rows())
     assert seen == [(8, 384, 2, 3)] * 4
     assert {tuple(shape.shape) for shape in read} == {(2, 32, 8, 12)}
@@ -169,7 +169,7 @@ def test_parameters_of_a_task_without_samples_get_no_gradient() -> None:
     assert built.embeddings is not None
     touched = {name for name, parameter in built.embeddings.of.items() if parameter.grad is not None}
     assert touched == {f"task_{CLS.id}"}
-    assert all(p.grad is None for p in built.head(SEG.id).parameters())
+    assert all(p.grad is None for p in built.get_head(SEG.id).parameters())
 
 
 @each_conditioning

@@ -109,8 +109,8 @@ def test_initial_weights_depend_on_seed_and_task_alone() -> None:
     for module_name in ("encoder", "decoder"):
         ours, theirs = getattr(multi_task, module_name).state_dict(), getattr(single_task, module_name).state_dict()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    head = multi_task.head(DET.id).state_dict()
-    assert all(torch.equal(head[name], value) for name, value in single_task.head(DET.id).state_dict().items())
+    head = multi_task.get_head(DET.id).state_dict()
+    assert all(torch.equal(head[name], value) for name, value in single_task.get_head(DET.id).state_dict().items())
     other = build_network(model(), [DET], 4)
     for module_name in ("encoder", "decoder", "heads"):
         ours, theirs = (getattr(network, module_name).parameters() for network in (single_task, other))
@@ -119,7 +119,7 @@ def test_initial_weights_depend_on_seed_and_task_alone() -> None:
 
 def test_two_tasks_of_one_type_start_from_different_heads() -> None:
     network = build_network(model(), [CATALOGUE["lung"], CATALOGUE["cervix"]], 0)
-    first, second = (network.head(task_id).state_dict() for task_id in ("lung", "cervix"))
+    first, second = (network.get_head(task_id).state_dict() for task_id in ("lung", "cervix"))
     assert any(not torch.equal(first[name], second[name]) for name in first)
 
 
@@ -131,7 +131,7 @@ def test_a_head_without_a_sample_in_the_batch_gets_no_gradient() -> None:
     touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert touched == {"encoder", "heads"}
     for task in ALL:
-        assert all((p.grad is not None) == (task is CLS) for p in network.head(task.id).parameters())
+        assert all((p.grad is not None) == (task is CLS) for p in network.get_head(task.id).parameters())
 
 
 def test_a_frozen_encoder_is_not_trained_and_stays_in_evaluation_mode() -> None:
@@ -158,7 +158,7 @@ def test_parts_add_up() -> None:
         sum(counts.by_role.values()) == counts.total == counts.trained == sum(p.numel() for p in network.parameters())
     )
     assert counts.by_role["backbone"] == sum(p.numel() for p in network.encoder.parameters())
-    heads = [sum(p.numel() for p in network.head(task.id).parameters()) for task in ALL]
+    heads = [sum(p.numel() for p in network.get_head(task.id).parameters()) for task in ALL]
     assert counts.active == counts.total - sum(heads) + max(heads)
 
 

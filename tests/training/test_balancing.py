@@ -184,7 +184,7 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
         assert gradient is not None
         assert torch.allclose(gradient.flatten(), segment, atol=1e-4 * float(combined.abs().max())), name
     for task in rows():  # heads do not depend on the rule
-        head = dict(built.head(task).named_parameters())
+        head = dict(built.get_head(task).named_parameters())
         expected = torch.autograd.grad(losses[task], list(head.values()), retain_graph=True)
         for name, gradient in zip(head, expected, strict=True):
             of_head = gradients[next(n for n in task_of if task_of[n] == task and n.endswith(f".{name}"))]

@@ -17,6 +17,7 @@ from usaggr.tasks import Task
 Blocks = dict[str, tuple[str, ...]]
 """Name of a block: its sorted task ids."""
 MILLION = 10**6
+"""Parameters per unit of `--max-cost`."""
 
 
 def affinity_blocks(

@@ -179,8 +179,9 @@ def _improve(symmetric: Array, labels: NDArray[np.intp], max_blocks: int) -> NDA
         sizes, inner_sums = membership.sum(axis=0), (membership * to_block).sum(axis=0) / 2
         scores = inner_sums / np.maximum(sizes - 1, 1)
         to_current = to_block[np.arange(tasks), labels]
-        change_of_left = (inner_sums[labels] - to_current) / np.maximum(sizes[labels] - 2, 1) - scores[labels]
-        gains = change_of_left[:, None] + (inner_sums + to_block) / np.maximum(sizes, 1) - scores
+        change_without_task = (inner_sums[labels] - to_current) / np.maximum(sizes[labels] - 2, 1) - scores[labels]
+        # Both blocks change: the one that the task leaves, and the one that it enters.
+        gains = change_without_task[:, None] + (inner_sums + to_block) / np.maximum(sizes, 1) - scores
         gains[np.arange(tasks), labels] = -np.inf
         task, block = np.unravel_index(int(gains.argmax()), gains.shape)
         if gains[task, block] > _MIN_GAIN:

@@ -271,7 +271,7 @@ def _estimate_with_probes(
                 run.spec.seed,
                 _make_identity(run, measure, request),
                 tuple(sorted(run.spec.tasks)),
-                without_diagonal(means.means()),
+                without_diagonal(means.compute_means()),
                 means.counts,
                 training.seconds,
                 training.probe_seconds,

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 MAX_IMAGES = 64
 """Largest number of images per task."""
 _BATCH_SIZE = 32
+"""Images per forward pass."""
 
 
 def compute_feature_similarity(study: StudyConfig, data: RunData, seed: int, progress: Progress) -> tuple[Array, int]:
@@ -71,6 +72,7 @@ def compute_domain_similarity(features: Array) -> Array:
             # For two sets of equal size, the earth mover's distance is the mean over the best assignment.
             image_distances = cdist(scaled[a], scaled[b])
             distances[a, b] = distances[b, a] = image_distances[linear_sum_assignment(image_distances)].mean()
+    # Scaled by the median, because distances have no unit; 0 if all images of all tasks are equal.
     typical = float(np.median(distances[np.tril_indices(tasks, -1)])) if tasks > 1 else 0.0
     similarity: Array = np.exp(-distances / typical) if typical > 0 else np.ones((tasks, tasks))
     return similarity

@@ -323,6 +323,7 @@ def _evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def _synchronize(device: torch.device) -> None:
+    """Wait for a GPU, which runs its work long after Python has queued it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -14,9 +14,9 @@ from usaggr.errors import ConfigError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results.affinity import SIMILARITIES, Measure, mean_over_seeds
 
-_OWN_FILE = "# Made by `usaggr affinity`"
+_GENERATED = "# Made by `usaggr affinity`"
 """Start of the first line of files that this command may overwrite; earlier versions continued the line differently."""
-FIRST_LINE = f"{_OWN_FILE}, which may overwrite it."
+FIRST_LINE = f"{_GENERATED}, which may overwrite it."
 DEFAULT = Path("conf/grouping/affinity.yaml")
 MEANING: dict[Measure, str] = {
     "lookahead": "1 - loss of a task after a step on another / before it",
@@ -43,7 +43,7 @@ def get_grouping_paths(measures: Sequence[Measure], out: Path | None = None) -> 
         raise ConfigError(f"--out: must end in .yaml; got {first}")
     paths = {m: first if i == 0 else first.with_name(f"{first.stem}_{m}.yaml") for i, m in enumerate(measures)}
     for path in paths.values():
-        if path.exists() and not _is_own_file(path):
+        if path.exists() and not _is_generated(path):
             raise ConfigError(
                 f"{path}: was not written by usaggr affinity and is not overwritten; give another file: --out FILE.yaml"
             )
@@ -153,9 +153,9 @@ def _describe_grouping(affinities: Affinities, measure: Measure, blocks: Blocks,
     return lines
 
 
-def _is_own_file(path: Path) -> bool:
+def _is_generated(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as file:
-            return file.readline().startswith(_OWN_FILE)
+            return file.readline().startswith(_GENERATED)
     except (OSError, UnicodeDecodeError):
         return False

@@ -143,6 +143,6 @@ class PairMeans:
             self._sums[source, target] += value
             self.counts[source, target] += 1
 
-    def means(self) -> NDArray[np.float64]:
+    def compute_means(self) -> NDArray[np.float64]:
         """Return the mean estimate of each pair (T, T); NaN without an estimate."""
         return np.where(self.counts > 0, self._sums / np.maximum(self.counts, 1), np.nan)

@@ -14,7 +14,7 @@ from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches.batches import normalize_images
 from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
-from usaggr.inference.preprocess import Image, Prepared, prepare
+from usaggr.inference.preprocess import Image, PreparedImage, prepare
 from usaggr.inference.result_types import Result, make_result
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
@@ -102,11 +102,11 @@ class Model:
             raise ConfigError(one_of("task", task_id, self.tasks))
         return self.tasks[task_id]
 
-    def prepare(self, image: Image) -> Prepared:
+    def prepare(self, image: Image) -> PreparedImage:
         """Return an image at the size of the network; see `preprocess.prepare`."""
         return prepare(image, self.stored.size, self.stored.channels, self.stored.max_pixels)
 
-    def predictions(self, prepared: Sequence[Prepared], task_id: str) -> list[Prediction]:
+    def predictions(self, prepared: Sequence[PreparedImage], task_id: str) -> list[Prediction]:
         """Return predictions of one task for at least one prepared image, in pixels of the original images."""
         task = self.tasks[task_id]
         outputs = self.outputs(np.stack([image.pixels for image in prepared]), task_id)
@@ -172,6 +172,6 @@ def _without_pretrained_weights(model: ModelConfig) -> ModelConfig:
     return model.model_copy(update=changes)
 
 
-def _make_sample(task_id: str, image: Prepared) -> Sample:
+def _make_sample(task_id: str, image: PreparedImage) -> Sample:
     """Return a sample with the size of an image, which is all that `decode_outputs` reads."""
     return Sample(task_id, "", Path(), "", "", "", image.height, image.width, "", 0)

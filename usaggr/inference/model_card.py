@@ -175,7 +175,7 @@ def _describe_task(
         "type": task.type,
         "organ": task.organ,
         "clinical_group": task.clinical_group,
-        _name_kind(task.type): list(task.class_names),
+        _get_names_key(task.type): list(task.class_names),
         "place": index,
         "output": {"name": task.id, **_describe_output(task, stored.size)},
         "n_train": result.n_train[task.id],
@@ -186,7 +186,7 @@ def _describe_task(
     }
 
 
-def _name_kind(task_type: TaskType) -> str:
+def _get_names_key(task_type: TaskType) -> str:
     """Return the card's key for the names of classes, boxes or points."""
     match task_type:
         case "segmentation" | "classification":

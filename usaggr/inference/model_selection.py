@@ -95,7 +95,7 @@ def select_models(
             f"{directory}: neither a run (run.yaml) nor a study's results (plan.csv); give outputs/NAME with "
             "--grouping or --recommended, or outputs/NAME/runs/RUN"
         )
-    if (grouping is None) != recommended:
+    if (grouping is None) != recommended:  # neither of the two options, or both
         raise ConfigError(f"{directory} is a whole study: select its models by --grouping NAME or --recommended")
     if grouping is not None:
         return select_grouping(directory, grouping, run_filter)

@@ -26,6 +26,7 @@ from usaggr.tasks import Task, has_class_label
 IMAGES, TASK = "images", "task"
 """Names of the graph's inputs."""
 OPSET = 18
+"""Version of the ONNX operators: the first that the exporter of torch writes without a conversion."""
 
 
 class InferenceGraph(nn.Module):
@@ -66,8 +67,9 @@ class InferenceGraph(nn.Module):
         decoded: Tensor | None = None
         outputs = []
         for task in self.tasks:
-            head = self.network.head(task.id)
+            head = self.network.get_head(task.id)
             if head.reads == "decoder":
+                # The decoder runs once, for all tasks that read it.
                 decoded = self.network.decoder(maps[-4:]) if decoded is None else decoded
                 output = head(decoded)
             else:
@@ -76,6 +78,7 @@ class InferenceGraph(nn.Module):
         return tuple(outputs)
 
     def _encode(self, images: Tensor, task_indices: Tensor | None) -> list[Tensor]:
+        """Return the encoder's maps of normalized images, from shallow to deep."""
         if task_indices is None or not isinstance(self.network, M2Dino):
             return list(self.network.encoder(images))
         return self.network.encode_tasks(images, tuple(task.id for task in self.tasks), task_indices).maps
@@ -133,6 +136,7 @@ def write_onnx(
     require_onnx()
     compute_all_experts(network)
     graph = InferenceGraph(network, tasks).eval()
+    # Two images: torch would fix the number of images in the graph for an example with one.
     images = torch.rand(2, channels, *size) * 255
     inputs: tuple[Tensor, ...] = (images,)
     batch = torch.export.Dim("batch")

@@ -15,7 +15,7 @@ from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
 from usaggr.inference.prediction_requests import PredictionRequest, read_requests
-from usaggr.inference.preprocess import Prepared, prepare
+from usaggr.inference.preprocess import PreparedImage, prepare
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.stopping import RunInterrupted
@@ -133,6 +133,7 @@ def predict(
             raise RunInterrupted("stopped; run the same command to continue") from stop
         finally:
             progress.finish()
+        # A list of an earlier call is outdated: its images may be readable now.
         (out / SKIPPED).unlink(missing_ok=True)
         if skipped:
             write_faults(skipped, out / SKIPPED)
@@ -173,7 +174,7 @@ def _predict_run(
         for batch in split_into_pieces([request for request in requests if request.task == task_id], options.batch_size)
     ]
 
-    def read_batch(batch: Sequence[PredictionRequest]) -> list[tuple[PredictionRequest, Prepared | Fault]]:
+    def read_batch(batch: Sequence[PredictionRequest]) -> list[tuple[PredictionRequest, PreparedImage | Fault]]:
         return [(request, _read_image(request, finder, stored)) for request in batch]
 
     for images in _map_ahead(read_batch, batches, count_readers(None)):
@@ -182,14 +183,14 @@ def _predict_run(
                 if options.on_bad_image == "error":
                     raise DataError(str(image))
                 faults.append(image)
-        readable = [(request, image) for request, image in images if isinstance(image, Prepared)]
+        readable = [(request, image) for request, image in images if isinstance(image, PreparedImage)]
         _predict_batch(model, readable, folder)
         progress.advance(len(images))
     return faults
 
 
 def _predict_batch(
-    model: "Model", batch: Sequence[tuple[PredictionRequest, Prepared]], folder: PredictionFolder
+    model: "Model", batch: Sequence[tuple[PredictionRequest, PreparedImage]], folder: PredictionFolder
 ) -> None:
     """Predict images of one task and add the predictions to the folder.
 
@@ -209,7 +210,7 @@ def _predict_batch(
     )
 
 
-def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRun) -> Prepared | Fault:
+def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRun) -> PreparedImage | Fault:
     """Return the image of a request at the size of the network, or its fault.
 
     Args:

@@ -22,7 +22,9 @@ from usaggr.results.predictions import Prediction, encode_mask
 from usaggr.tasks import Task
 
 MARKER = "predicted_by.json"
+"""File that names the models and the data of the predictions."""
 JOURNAL = ".journal.jsonl"
+"""File with one line per prediction that is not a mask; hidden, because users read the JSON files."""
 _LOCK = ".lock"
 MARKER_VERSION = 1
 _REMEDY = "use another --out"

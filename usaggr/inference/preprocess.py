@@ -16,7 +16,7 @@ Image = str | os.PathLike[str] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedImage:
     """Image at the size of the network."""
 
     pixels: NDArray[np.uint8]
@@ -27,7 +27,7 @@ class Prepared:
     """Width of the original image in pixels."""
 
 
-def prepare(image: Image, size: tuple[int, int], channels: int, max_pixels: int) -> Prepared:
+def prepare(image: Image, size: tuple[int, int], channels: int, max_pixels: int) -> PreparedImage:
     """Read an image and resize it; its aspect ratio is not kept, as in training.
 
     Args:
@@ -44,7 +44,7 @@ def prepare(image: Image, size: tuple[int, int], channels: int, max_pixels: int)
         pixels = _read_array(image, channels, max_pixels)
     else:
         pixels = read_image(Path(image), channels, max_pixels)
-    return Prepared(resize_image(pixels, size, channels), pixels.shape[0], pixels.shape[1])
+    return PreparedImage(resize_image(pixels, size, channels), pixels.shape[0], pixels.shape[1])
 
 
 def _read_array(array: NDArray[np.uint8], channels: int, max_pixels: int) -> NDArray[np.uint8]:

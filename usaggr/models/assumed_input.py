@@ -30,9 +30,9 @@ def find_input_scale(model: ModelConfig) -> InputScale | None:
     if model.weights is None:
         return None
     if isinstance(model, MhMtlConfig):
+        # Convolutional encoders receive images normalized with MEAN and STD, whatever the library lists.
         listed = _read_library_scale(model)
-        differs = listed is not None and listed != (MEAN, STD)
-        listed_mean, listed_std = listed if listed is not None and differs else (None, None)
+        listed_mean, listed_std = (None, None) if listed is None or listed == (MEAN, STD) else listed
         return InputScale(model.encoder, model.weights, MEAN, STD, "network", listed_mean, listed_std)
     file = find_weights_file(model)
     stored = None if file is None else read_transform(read_tensors(file))
@@ -52,6 +52,7 @@ def _compute_scale(transform: InputTransform) -> tuple[Values, Values]:
 
 
 def _round(values: Tensor) -> Values:
+    """Return the values (3,) without the digits that single precision does not have."""
     return tuple(round(value, _DIGITS) for value in values.tolist())
 
 

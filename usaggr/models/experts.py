@@ -18,6 +18,7 @@ from usaggr.config.model import ExpertsConfig
 from usaggr.models.per_task import BlockRouting, TaskContext
 
 Experts = Sequence[nn.Module] | nn.ModuleList
+"""Modules of one shape, each from tokens to tokens."""
 
 
 class Router(nn.Module):

@@ -12,7 +12,7 @@ from usaggr.config.model import M2DinoConfig
 from usaggr.models.dpt import LightDpt
 from usaggr.models.experts import ExpertMlp, Router
 from usaggr.models.heads import Head
-from usaggr.models.network import Encoded, MultiTaskNetwork
+from usaggr.models.network import EncoderOutput, MultiTaskNetwork
 from usaggr.models.per_task import PerTask, TaskContext, assign_tasks
 from usaggr.models.vit import VisionTransformer, get_conditioned_range
 
@@ -47,12 +47,12 @@ class M2Dino(MultiTaskNetwork):
         self._context = context
         self._frozen = self._freeze_modules(model)
 
-    def encode(self, images: Tensor, batch_indices: Mapping[str, Tensor]) -> Encoded:
+    def encode(self, images: Tensor, batch_indices: Mapping[str, Tensor]) -> EncoderOutput:
         """Return the encoder's maps and routing; each sample takes the path of its task."""
         tasks, sample_tasks = assign_tasks(batch_indices, len(images))
         return self.encode_tasks(images, tasks, sample_tasks)
 
-    def encode_tasks(self, images: Tensor, tasks: tuple[str, ...], sample_tasks: Tensor) -> Encoded:
+    def encode_tasks(self, images: Tensor, tasks: tuple[str, ...], sample_tasks: Tensor) -> EncoderOutput:
         """Return the encoder's maps and routing for images whose tasks are given as indices.
 
         Args:
@@ -64,7 +64,7 @@ class M2Dino(MultiTaskNetwork):
             if self.embeddings is not None:
                 self._context.embedding = self.embeddings()
             maps = self.encoder(images)
-        return Encoded(list(maps), routing)
+        return EncoderOutput(list(maps), routing)
 
     def _freeze_modules(self, model: M2DinoConfig) -> list[nn.Module]:
         """Switch off the gradients that `model.freeze` names; return the modules in which nothing is trained."""

@@ -15,7 +15,7 @@ from usaggr.models.per_task import BlockRouting, make_module_name
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncoderOutput:
     """Encoder maps of a batch of N images."""
 
     maps: list[Tensor]
@@ -93,11 +93,11 @@ class MultiTaskNetwork(nn.Module):
         encoded = self.encode(images, batch_indices)
         return NetworkOutput(self._apply_heads(encoded.maps, batch_indices), encoded.routing)
 
-    def encode(self, images: Tensor, batch_indices: Mapping[str, Tensor]) -> Encoded:
+    def encode(self, images: Tensor, batch_indices: Mapping[str, Tensor]) -> EncoderOutput:
         """Return the encoder's maps of the images; the encoder of this class does not depend on the tasks."""
-        return Encoded(self.encoder(images), {})
+        return EncoderOutput(self.encoder(images), {})
 
-    def head(self, task_id: str) -> Head:
+    def get_head(self, task_id: str) -> Head:
         """Return the head of a task."""
         head = self.heads[self._head_names[task_id]]
         assert isinstance(head, Head)
@@ -105,7 +105,7 @@ class MultiTaskNetwork(nn.Module):
 
     def _apply_heads(self, maps: list[Tensor], batch_indices: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by task; the decoder runs only on samples of tasks whose heads read it."""
-        heads = {task_id: self.head(task_id) for task_id, indices in batch_indices.items() if len(indices)}
+        heads = {task_id: self.get_head(task_id) for task_id, indices in batch_indices.items() if len(indices)}
         decoded_tasks = [task_id for task_id, head in heads.items() if head.reads == "decoder"]
         outputs: dict[str, Tensor] = {}
         if decoded_tasks:

@@ -81,8 +81,8 @@ def count_parameters(network: MultiTaskNetwork) -> ParameterCounts:
 
 def _count_task_parameters(network: MultiTaskNetwork, task_id: str) -> int:
     """Return the number of parameters that serve one task only."""
-    per_task = sum(module.tensor(task_id).numel() for module in _find_modules(network, PerTask))
-    return _count_elements(network.head(task_id)) + per_task
+    per_task = sum(module.get_tensor(task_id).numel() for module in _find_modules(network, PerTask))
+    return _count_elements(network.get_head(task_id)) + per_task
 
 
 def _find_modules(network: nn.Module, kind: type[ModuleT]) -> Iterator[ModuleT]:

@@ -1,4 +1,4 @@
-"""Weights that each task has of its own, and the context that tells layers the task of each sample.
+"""Weights of single tasks, and the context that tells layers which task each sample belongs to.
 
 The encoder's blocks come from libraries and pass tokens only. Layers deep inside them share one `TaskContext` instead,
 which the network activates around each call of its encoder.
@@ -108,7 +108,7 @@ class PerTask(nn.Module):
             {f"task_{make_module_name(task_id)}": nn.Parameter(make_initial(task_id)) for task_id in tasks}
         )
 
-    def tensor(self, task_id: str) -> nn.Parameter:
+    def get_tensor(self, task_id: str) -> nn.Parameter:
         """Return the tensor of a task."""
         parameter = self.of[f"task_{make_module_name(task_id)}"]
         assert isinstance(parameter, nn.Parameter)
@@ -116,5 +116,5 @@ class PerTask(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the tensor of each sample's task, (N, ...)."""
-        tensors = torch.stack([self.tensor(task_id) for task_id in self.context.tasks])
+        tensors = torch.stack([self.get_tensor(task_id) for task_id in self.context.tasks])
         return tensors[self.context.sample_tasks]

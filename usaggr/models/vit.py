@@ -135,14 +135,14 @@ def condition_blocks(
                     if model.experts.noise:
                         add_noise(block.mlp.experts, model.experts.noise)
             case "lora":
-                add_lora(block.mlp, model.lora_rank, tasks, context, _LayerSeeds("lora", seed, i))
+                add_lora(block.mlp, model.lora_rank, tasks, context, _LayerGenerators("lora", seed, i))
             case "film":
                 block.mlp = FilmMlp(block.mlp, encoder.channels, tasks, context)
             case "none":
                 return
 
 
-class _LayerSeeds:
+class _LayerGenerators:
     """Factory of random generators for the adapters of a block, one per layer and task."""
 
     def __init__(self, *key: str | int) -> None:

@@ -97,6 +97,7 @@ def silence_hub() -> None:
 
 
 def _find_cached(source: Source) -> Path | None:
+    """Return the file in the cache, without a request to the hub; None if there is none."""
     for name in source.files:
         try:
             return Path(hf_hub_download(source.repository, name, revision=source.revision, local_files_only=True))

@@ -23,7 +23,7 @@ from usaggr.models.weight_files import describe_mismatch, list_some, read_tensor
 from usaggr.models.weights import find_weights_file
 
 _NOT_READ = re.compile(r"^(?:head|head_dist|fc_norm|attn_pool)\.")
-"""Names of layers that reduce an image to one vector; spatial maps do not use them."""
+"""Names of layers that reduce an image to one vector; they are not read, because spatial maps do not use them."""
 _CONDITIONED = re.compile(r"^blocks\.(\d+)\.mlp\.(?:experts|router|mlp|scale|shift|\w+\.(?:linear|down|up))\.")
 """Names of tensors in blocks that are conditioned on the task, in weights that usaggr wrote."""
 _TRANSFORMERS_NAMES = re.compile(r"^(?:layer|layers|layer\.model)\.\d+\.|^embeddings\.")
@@ -76,7 +76,11 @@ def load_vit_weights(vit: nn.Module, model: M2DinoConfig) -> InputTransform | No
             f"model.weights={model.weights}: does not fit {model.encoder} ({get_first_line(error)})"
         ) from error
     expected = {name: tensor for name, tensor in vit.state_dict().items() if not _NOT_READ.match(name)}
-    matched = {n: converted[n] for n, t in expected.items() if n in converted and converted[n].shape == t.shape}
+    matched = {}
+    for name, tensor in expected.items():
+        candidate = converted.get(name)
+        if candidate is not None and candidate.shape == tensor.shape:
+            matched[name] = candidate
     if len(matched) < len(expected):
         raise ConfigError(_describe_misfit(expected, matched, converted, model))
     if not any(tensor.is_meta for tensor in expected.values()):
@@ -178,7 +182,9 @@ def _describe_misfit(
             "its names are those of the transformers library, which timm cannot read; use timm's file "
             f"({source.page if source else 'there is none for this encoder'}) or the file of the authors"
         )
-    missing = [describe_mismatch(name, t, stored.get(name)) for name, t in expected.items() if name not in matched]
+    missing = [
+        describe_mismatch(name, tensor, stored.get(name)) for name, tensor in expected.items() if name not in matched
+    ]
     unknown = [name for name in stored if name not in expected and not _NOT_READ.match(name)]
     return start + (
         f"{len(matched)} of its {len(expected)} weights are in the file; missing: {list_some(missing)}; in the file "

@@ -32,6 +32,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ConfigError(
             f"model.weights={file}: is neither safetensors nor a torch state dict ({get_first_line(error)})"
         ) from error
+    # A checkpoint may wrap the state dict more than once, as in {"teacher": {"state_dict": ...}}.
     while isinstance(content, Mapping):
         inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if inner is None:

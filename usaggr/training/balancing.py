@@ -64,11 +64,11 @@ class TaskGradients:
 
     def __init__(self, network: MultiTaskNetwork, weigh: Callable[[Tensor], Tensor]) -> None:
         self._weigh = weigh
-        task_of = map_task_parameters(network)
+        task_by_parameter = map_task_parameters(network)
         trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-        self._shared = [parameter for name, parameter in trained if name not in task_of]
+        self._shared = [parameter for name, parameter in trained if name not in task_by_parameter]
         self._task_parameters = {
-            task_id: [parameter for name, parameter in trained if task_of.get(name) == task_id]
+            task_id: [parameter for name, parameter in trained if task_by_parameter.get(name) == task_id]
             for task_id in network.tasks
         }
 
@@ -184,18 +184,18 @@ def map_task_parameters(network: MultiTaskNetwork) -> dict[str, str]:
     These are the heads, and the tensors of `PerTask` modules.
     """
     per_task_modules = [name for name, module in network.named_modules() if isinstance(module, PerTask)]
-    task_of_prefix = {}
+    task_by_prefix = {}
     for task_id in network.tasks:
         task_name = make_module_name(task_id)
-        task_of_prefix[f"heads.head_{task_name}"] = task_id
-        task_of_prefix |= {f"{name}.of.task_{task_name}": task_id for name in per_task_modules}
-    task_of_parameter = {}
+        task_by_prefix[f"heads.head_{task_name}"] = task_id
+        task_by_prefix |= {f"{name}.of.task_{task_name}": task_id for name in per_task_modules}
+    task_by_parameter = {}
     for name, _ in network.named_parameters():
         head = ".".join(name.split(".", 2)[:2])
-        prefix = head if head in task_of_prefix else name
-        if prefix in task_of_prefix:
-            task_of_parameter[name] = task_of_prefix[prefix]
-    return task_of_parameter
+        prefix = head if head in task_by_prefix else name
+        if prefix in task_by_prefix:
+            task_by_parameter[name] = task_by_prefix[prefix]
+    return task_by_parameter
 
 
 def join_routing(routings: Sequence[Mapping[int, BlockRouting]]) -> dict[int, BlockRouting]:

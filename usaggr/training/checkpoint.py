@@ -104,6 +104,12 @@ class CheckpointFile:
         print(f"the checkpoint cannot be used ({reason}): removed, the run starts from the beginning", flush=True)
 
     def _read(self, path: Path) -> tuple[Position, dict[str, Any]]:
+        """Read position and state.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: It is damaged, or of another run or precision.
+        """
         with path.open("rb") as file:
             line = file.readline(_MAX_HEADER_BYTES)
             content = file.read()

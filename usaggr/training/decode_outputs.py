@@ -64,8 +64,8 @@ def _decode_mask(task: Task, logits: Tensor, sample: Sample) -> Prediction:
 def compute_label_map(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the class with the highest logit for each pixel, (H, W), from logits (K, H, W); the first of equal ones.
 
-    The result equals `logits.argmax(axis=0)`. That is 100 times slower along the first axis, and took longer than all
-    scores together; here whole images are compared, class by class.
+    The result equals `logits.argmax(axis=0)`, which is 100 times slower along the first axis and took longer than all
+    scores together. Here whole images are compared, class by class.
     """
     if not np.isfinite(logits).all():  # a diverged network: comparisons with NaN are false, and would skip it
         return np.asarray(logits.argmax(axis=0), dtype=np.uint8)

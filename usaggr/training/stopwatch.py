@@ -72,6 +72,7 @@ class FitClock(pl.Callback):
         self._add_lap("train")
 
     def _add_lap(self, phase: str) -> None:
+        """Add the time since the previous lap to a phase."""
         now = time.perf_counter()
         self._watch.add(phase, now - self._last)
         self._last = now

@@ -103,6 +103,7 @@ _MASKS = TruthMasks(MAX_BYTES)
 
 
 def _crop(mask: NDArray[Any]) -> _CroppedMask:
+    """Return the part of a mask around its foreground."""
     left, top, width, height = cv2.boundingRect((mask != 0).view(np.uint8))
     # A copy: a view would keep the full mask in memory.
     foreground = mask[top : top + height, left : left + width].copy()
