@@ -129,6 +129,7 @@ def name_blocks(blocks: Sequence[Sequence[str]], tasks: Mapping[str, Task]) -> B
 
 
 def _choose_name(block: Sequence[str], tasks: Mapping[str, Task]) -> str:
+    """Return the name of a block by what its tasks have in common; see `name_blocks`."""
     if len(block) == 1:
         return block[0]
     if len(block) == len(tasks):

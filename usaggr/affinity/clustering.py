@@ -135,6 +135,7 @@ def _iterate_subsets(mask: int) -> Iterable[int]:
 
 
 def _sort_blocks(blocks: Iterable[Sequence[int]]) -> Partition:
+    """Return blocks in a fixed order, without empty ones, so that equal partitions are equal tuples."""
     return tuple(sorted(tuple(sorted(map(int, block))) for block in blocks if len(block)))
 
 

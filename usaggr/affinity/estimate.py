@@ -154,6 +154,7 @@ def _plan_unified_runs(study: StudyConfig, request: AffinityRequest, progress: P
 
 
 def _make_head(plan: Plan, request: AffinityRequest) -> AffinityDescription:
+    """Describe the origin of the estimates, for the tables."""
     spec, manifest = plan.runs[0].spec, plan.manifest
     return AffinityDescription(
         study=plan.study.name,

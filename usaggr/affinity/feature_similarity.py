@@ -1,8 +1,8 @@
 """Similarity of the tasks' images, as seen by the network before training; needs no training.
 
-Domain similarity (Cui et al., Large Scale Fine-Grained Categorization and Domain-Specific Transfer Learning, CVPR 2018,
-arXiv:1806.06193) is exp(-gamma x earth mover's distance) between two sets of pooled features. In that paper the sets
-are means of classes, which few of our tasks have; here they are images, equally many of each task. The measure compares
+Domain similarity is exp(-gamma x earth mover's distance) between two sets of pooled features (Cui et al., Large Scale
+Fine-Grained Categorization and Domain-Specific Transfer Learning, CVPR 2018, arXiv:1806.06193). In that paper the sets
+are means of classes, which few of our tasks have. Here they are images, equally many of each task. The measure compares
 images only, not what the tasks predict for them.
 """
 

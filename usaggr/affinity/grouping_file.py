@@ -154,6 +154,7 @@ def _describe_grouping(affinities: Affinities, measure: Measure, blocks: Blocks,
 
 
 def _is_generated(path: Path) -> bool:
+    """Return True if a file was written by `usaggr affinity`, so that it may be overwritten."""
     try:
         with path.open(encoding="utf-8") as file:
             return file.readline().startswith(_GENERATED)

@@ -116,6 +116,7 @@ class SourceRotation:
         return tuple(sorted(int(task) for task in chosen))
 
     def _count_pairs(self, task: int, chosen: list[int]) -> int:
+        """Return how often a task was chosen together with the tasks chosen so far."""
         return int(self._counts[task, chosen].sum())
 
 

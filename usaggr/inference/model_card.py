@@ -114,6 +114,7 @@ def _describe_network(model: ModelConfig) -> dict[str, Any]:
 
 
 def _describe_inputs(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
+    """Return type, shape and meaning of each input of the graph."""
     height, width = stored.size
     inputs: dict[str, Any] = {
         "images": {
@@ -135,6 +136,7 @@ def _describe_inputs(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
 
 
 def _describe_preprocessing(stored: StoredRun) -> dict[str, Any]:
+    """Return what a user must do before the graph, and what the graph does itself."""
     from usaggr.data.batches.batches import MEAN, STD  # imports torch, which takes seconds
 
     return {
@@ -200,6 +202,7 @@ def _get_names_key(task_type: TaskType) -> str:
 
 
 def _describe_output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
+    """Return shape and meaning of a task's output of the graph."""
     match task.type:
         case "segmentation":
             return {
@@ -234,6 +237,7 @@ def _count_samples(stored: StoredRun, task_id: str) -> dict[str, int]:
 
 
 def _read_versions() -> dict[str, str]:
+    """Return the versions of the packages that export the model, as far as they are installed."""
     versions = {"usaggr": __version__, "python": platform.python_version()}
     for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
         try:

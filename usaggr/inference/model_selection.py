@@ -251,6 +251,7 @@ def _require_weights(selection: ModelSelection) -> ModelSelection:
 
 
 def _get_scale(study: StudyFacts, run_filter: RunFilter) -> Scale:
+    """Return the requested scale, or the study's largest."""
     if run_filter.scale is None:
         return max(study.scales)
     for scale in study.scales:
@@ -260,12 +261,14 @@ def _get_scale(study: StudyFacts, run_filter: RunFilter) -> Scale:
 
 
 def _get_seed(study: StudyFacts, run_filter: RunFilter) -> int | None:
+    """Return the requested seed; None if none is requested."""
     if run_filter.seed is not None and run_filter.seed not in study.seeds:
         raise ConfigError(one_of("--seed", run_filter.seed, map(str, study.seeds)))
     return run_filter.seed
 
 
 def _get_variant(study: StudyFacts, run_filter: RunFilter) -> str:
+    """Return the requested variant, or the study's first."""
     if run_filter.variant is not None and run_filter.variant not in study.variants:
         raise ConfigError(one_of("--variant", run_filter.variant, study.variants))
     return run_filter.variant or next(iter(study.variants))

@@ -32,9 +32,9 @@ OPSET = 18
 class InferenceGraph(nn.Module):
     """Network from images (N, C, H, W) float32 in [0, 255] to one output per task, in the order of ids.
 
-    Outputs are logits (N, K, H, W) of a segmentation, probabilities (N, K) of a classification, a box (N, 4) or points
-    (N, P, 2) as fractions of the image's sides. A conditioned network also takes the index of each image's task; of its
-    outputs, only that of this task is valid for the image.
+    Outputs by task type: logits (N, K, H, W) for segmentation, probabilities (N, K) for classification, boxes (N, 4)
+    for detection, points (N, P, 2) for regression; boxes and points are fractions of the image's sides. A conditioned
+    network also takes the index of each image's task. Only the output of this task is then valid for the image.
 
     Args:
         network: Network to export.

@@ -86,8 +86,10 @@ def _count_task_parameters(network: MultiTaskNetwork, task_id: str) -> int:
 
 
 def _find_modules(network: nn.Module, kind: type[ModuleT]) -> Iterator[ModuleT]:
+    """Return the modules of a kind, at any depth."""
     return (module for module in network.modules() if isinstance(module, kind))
 
 
 def _count_elements(module: nn.Module) -> int:
+    """Return the number of parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())

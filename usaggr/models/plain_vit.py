@@ -27,8 +27,8 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
     Initial weights are drawn from torch's global generator.
 
     Raises:
-        ConfigError: timm has no such network or pretrained tag (the part after the dot), the network is not a plain
-            vision transformer, or it does not support the configured patch size.
+        ConfigError: timm has no such network or pretrained tag (the part after the dot); the network is not a plain
+            vision transformer; or it does not support the configured patch size.
     """
     name = model.encoder
     architecture, _, tag = name.partition(".")

@@ -19,9 +19,9 @@ from usaggr.models.per_task import BlockRouting, PerTask, make_module_name
 class Uncertainty(nn.Module):
     """Learned log variance s of each task; the objective sums weight x (exp(-s) x loss + s) over samples.
 
-    Kendall, Gal and Cipolla, CVPR 2018. All task types use one form, which is twice their form for regression, so that
-    at the start (s = 0) the gradients are those of `equal`. The configured task weight multiplies the whole bracket: as
-    a factor on the loss alone, s would learn to cancel it. At the optimum exp(s) is the task's mean loss.
+    Kendall, Gal and Cipolla, CVPR 2018. All task types use one form, which is twice their form for regression: at the
+    start (s = 0), the gradients are those of `equal`. The configured task weight multiplies the whole bracket. If it
+    multiplied the loss alone, s would learn to cancel it. At the optimum, exp(s) is the task's mean loss.
 
     Args:
         tasks: Ids of the tasks.
@@ -211,4 +211,5 @@ def join_routing(routings: Sequence[Mapping[int, BlockRouting]]) -> dict[int, Bl
 
 
 def _add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add a gradient as `backward` does, without changing a tensor that others may hold."""
     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient

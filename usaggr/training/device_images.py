@@ -1,4 +1,4 @@
-"""Images and masks of a run that stay on its device as uint8, so that a batch on a GPU needs no copy from the host."""
+"""Images and masks that stay on a run's device as uint8, so that a batch on a GPU needs no copy from the host."""
 
 from collections.abc import Sequence
 from typing import Literal

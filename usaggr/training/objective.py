@@ -41,7 +41,7 @@ class Objective:
         tasks: Tasks of the network by id.
         training: Task weights, batch size and settings of the losses.
         uncertainty: Learned weights of the task losses; None if they are not learned.
-        separate_tasks: Compute each task's loss from a forward pass of its own, so that the gradient of one task can be
+        separate_tasks: Compute each task's loss in a separate forward pass. The gradient of one task can then be
             computed without those of the others.
     """
 
@@ -84,6 +84,7 @@ class Objective:
         return BatchObjective(total, task_losses, auxiliary_loss, load_balancing, mean_sample_loss)
 
     def _forward(self, batch: Batch) -> NetworkOutput:
+        """Return outputs and routing from one forward pass for all tasks."""
         return self._network.forward_with_routing(batch.images, batch.task_indices)
 
     def _forward_by_task(self, batch: Batch) -> NetworkOutput:
@@ -110,4 +111,5 @@ class Objective:
         return loss_sums
 
     def _task_weight(self, task_id: str) -> float:
+        """Return the configured weight of a task's losses; 1 by default."""
         return self._training.task_weights.get(task_id, 1.0)

@@ -1,8 +1,8 @@
 """Resuming of runs: a run that is stopped and resumed gives the same numbers as one that was never stopped.
 
 Lightning's own loops are not restored; it trains the remaining batches as if they were the whole run. This is possible
-because batches are drawn by sample and position. Otherwise a step depends only on network, optimizer, schedule,
-gradient scaler and the state of the random number generators, all of which are in the checkpoint.
+because batches are drawn by sample and position. All else that a step depends on is in the checkpoint: network,
+optimizer, schedule, gradient scaler and the state of the random number generators.
 """
 
 import copy

@@ -76,6 +76,7 @@ class TruthMasks:
         return mask
 
     def _add(self, key: _Key, mask: _CroppedMask) -> None:
+        """Add a mask, and drop the least recently used ones if all together are above the limit."""
         if mask.foreground.nbytes > self._max_bytes:
             return
         self._masks[key] = mask

@@ -91,6 +91,7 @@ def _draw_liver(body: Body, rng: np.random.Generator) -> None:
 
 
 def _draw_diaphragm(body: Body, outline: Ellipse) -> None:
+    """Draw the bright diaphragm along an outline, and lung outside it."""
     radius = outline.get_radius(body.x, body.y)
     body.fill(radius > 1, Tissue(-18, attenuation=30, mottle=3))
     body.fill(np.abs(radius - 1) < 0.02, FIBROUS.brighten(7))

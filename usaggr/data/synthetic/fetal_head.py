@@ -122,4 +122,5 @@ def draw_brain(body: Body, rng: np.random.Generator, head: Ellipse) -> None:
 
 
 def _move(ellipse: Ellipse, x: float, y: float) -> Ellipse:
+    """Return an ellipse with another center."""
     return Ellipse(x, y, ellipse.a, ellipse.b, ellipse.angle)

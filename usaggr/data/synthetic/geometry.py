@@ -123,6 +123,7 @@ class View:
 
 
 def _sample(values: Map, x: Map, y: Map, border: int) -> Map:
+    """Sample a map at positions x, y with linear interpolation; `border` is OpenCV's mode outside the map."""
     return as_map(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=border))
 
 

@@ -46,6 +46,7 @@ def _draw_lobe(body: Body, rng: np.random.Generator, middle: float, depth: float
 
 
 def _draw_carotid(body: Body, rng: np.random.Generator, x: float, y: float) -> None:
+    """Draw a carotid artery with its wall in cross-section."""
     vessel = Ellipse(x, y, pick_size(rng, 0.055, 0.07), pick_size(rng, 0.055, 0.07))
     radius = vessel.get_radius(body.x, body.y)
     body.fill(radius < 1.25, FIBROUS.brighten(-2))
@@ -60,6 +61,14 @@ def _draw_trachea(body: Body, outline: Ellipse) -> None:
 
 
 def _draw_nodule(body: Body, rng: np.random.Generator, lobe: Ellipse, kind: str) -> Mask:
+    """Draw a nodule near the center of a lobe, and return its pixels.
+
+    Args:
+        body: Body to draw into.
+        rng: Generator of the subject.
+        lobe: Outline of the lobe.
+        kind: "solid" or "cystic".
+    """
     a, b = pick_size(rng, 0.11, 0.17), pick_size(rng, 0.10, 0.15)
     limit = body.half_width - 0.9 * a  # at least nine tenths of the half axis stay within the image
     x = float(np.clip(lobe.x + pick_position(rng, -0.08, 0.08), -limit, limit))

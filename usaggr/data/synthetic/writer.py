@@ -138,6 +138,7 @@ def write_synthetic(
 
 
 def _check_tasks(synthetic: SyntheticConfig) -> None:
+    """Check that all tasks exist, and that the planted amounts and relations fit them."""
     for task_id in synthetic.tasks:
         if task_id not in SOURCES:
             raise ConfigError(one_of("data.synthetic.tasks", task_id, SOURCES))
@@ -148,6 +149,7 @@ def _check_tasks(synthetic: SyntheticConfig) -> None:
 
 
 def _get_folder(task: Task) -> str:
+    """Return the folder of a task's files, relative to the root."""
     return f"{task.type.capitalize()}/{task.id}"
 
 
@@ -210,6 +212,7 @@ def encode_image(pixels: NDArray[np.uint8], suffix: str) -> bytes:
 
 
 def _write_table(path: Path, table: list[Row]) -> None:
+    """Write the index of one task."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
