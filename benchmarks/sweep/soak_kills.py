@@ -28,7 +28,7 @@ class Kills:
     """Random kills of one invocation after another."""
 
     def __init__(self, seed: int, pace: Pace) -> None:
-        self.done: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         """Number of kills by kind, "main" or "worker"."""
         self._random = random.Random(seed)
         self._pace = pace
@@ -58,16 +58,16 @@ class Kills:
         elif gets_on and now >= self._worker and self._may("worker"):  # before, its processes train no runs
             self._worker = now + self._random.uniform(*self._pace.worker)
             if workers := _workers(process):
-                self.done["worker"] += _kill(self._random.choice(workers))
+                self.counts["worker"] += _kill(self._random.choice(workers))
 
     def ended(self, status: int) -> bool:
         """Return True if a kill ended the invocation; its main process may have ended by itself before."""
         killed = status == -signal.SIGKILL
-        self.done["main"] += killed
+        self.counts["main"] += killed
         return killed
 
     def _may(self, kind: str) -> bool:
-        return self._pace.most is None or self.done[kind] < self._pace.most
+        return self._pace.most is None or self.counts[kind] < self._pace.most
 
 
 def _kill(process: psutil.Process) -> bool:

@@ -99,7 +99,7 @@ def run_watched_sweep(words: Sequence[str]) -> Watched:
         thread.join()
     if status != 0:
         raise RuntimeError(f"the sweep ended with status {status}")
-    return Watched(wall, tree.most, len(tree.below))
+    return Watched(wall, tree.most, len(tree.descendants))
 
 
 class Tree:
@@ -108,7 +108,7 @@ class Tree:
     def __init__(self, root: psutil.Process) -> None:
         self.most = 1
         """Most processes that ran at once, including the root."""
-        self.below: set[int] = set()
+        self.descendants: set[int] = set()
         """Ids of processes that workers have started."""
         self._root = root
 
@@ -124,7 +124,7 @@ class Tree:
         except psutil.NoSuchProcess:
             return
         self.most = max(self.most, 1 + len(parents))
-        self.below |= {pid for pid in parents if _depth(pid, self._root.pid, parents) > _WORKER_DEPTH}
+        self.descendants |= {pid for pid in parents if _depth(pid, self._root.pid, parents) > _WORKER_DEPTH}
 
 
 def _depth(pid: int, root: int, parents: dict[int, int]) -> int:

@@ -90,7 +90,7 @@ class Turns(pl.Callback):
         self.seconds: list[float] = []
         """Mean seconds of a step, one entry per block."""
         self._rounds = rounds
-        self._others = callbacks
+        self._callbacks = callbacks
         self._ended = 0
         self._began = 0.0
 
@@ -116,8 +116,8 @@ class Turns(pl.Callback):
         torch.use_deterministic_algorithms(False)
         try:
             with torch.inference_mode(False), torch.enable_grad():
-                for other in self._others:
-                    other()
+                for callback in self._callbacks:
+                    callback()
         finally:
             torch.use_deterministic_algorithms(True, warn_only=True)
 

@@ -32,7 +32,7 @@ from usaggr.training.run import execute_run, make_intervals, make_module
 from usaggr.training.trainer import make_trainer
 from usaggr.training.validation_curve import Curve
 
-BOTH = ProbeSettings(lookahead=True, gradient=True, overhead=6.0)
+BOTH_PROBES = ProbeSettings(lookahead=True, gradient=True, overhead=6.0)
 SETTINGS = [
     ("model=tiny", "model.dropout=0.2"),
     ("model=m2dino_tiny", "data.channels=3"),
@@ -53,7 +53,7 @@ def test_a_probed_run_ends_with_the_weights_of_an_unprobed_one_bit_by_bit(
     run, data = unified(folder, *settings, "training.keep_weights=scored", "training.validations=2")
     execute_run(run.spec, tmp_path, run.study, Placement(threads=1), data)
     alone = load_file(tmp_path / "weights" / "scored.safetensors")
-    training = train_with_probes(run.spec, run.study, data, Placement(threads=1), BOTH, NoProgress())
+    training = train_with_probes(run.spec, run.study, data, Placement(threads=1), BOTH_PROBES, NoProgress())
     assert training.probe.lookahead.counts.sum() > 0
     assert training.probe.gradient.counts.sum() > 0
     assert set(training.weights) == set(alone)
@@ -130,7 +130,7 @@ def test_lookahead_is_an_sgd_step_at_the_runs_learning_rates_without_the_heads(f
 @pytest.mark.slow
 def test_cosines_are_symmetric_and_at_most_one(folder: Path) -> None:
     run, data = unified(folder)
-    cosines = train_with_probes(run.spec, run.study, data, Placement(1), BOTH, NoProgress()).probe.gradient
+    cosines = train_with_probes(run.spec, run.study, data, Placement(1), BOTH_PROBES, NoProgress()).probe.gradient
     means = cosines.compute_means()
     off_diagonal = ~np.eye(len(means), dtype=bool)
     assert np.allclose(means[off_diagonal], means.T[off_diagonal])
@@ -173,7 +173,7 @@ def test_probes_refuse_a_network_whose_shared_parameters_are_all_frozen(folder: 
         parameter.requires_grad_(False)
     intervals, _ = make_intervals(run.spec, run.study, data)
     module = make_module(network, run.study, data, intervals, Curve(data.tasks, {}, 16, keep_best=False))
-    probe = GradientProbe(data, run.study.training, 0, 16, BOTH, NoProgress())
+    probe = GradientProbe(data, run.study.training, 0, 16, BOTH_PROBES, NoProgress())
     with pytest.raises(ConfigError, match="no parameter that the tasks share is trained"):
         probe.on_train_start(pl.Trainer(logger=False, accelerator="cpu"), module)
 

@@ -73,7 +73,7 @@ def page_of(*blocks: Block, folder: Path = Path()) -> Reader:
     return Reader(render_page(Document("Title", (), (Section("One", blocks),)), folder))
 
 
-def rows(number: int, **more: str) -> TextTable:
+def make_table(number: int, **more: str) -> TextTable:
     return TextTable(("name", "n"), tuple((f"r{i}", str(i)) for i in range(number)), ("n",), **more)
 
 
@@ -90,7 +90,7 @@ def test_text_from_data_never_becomes_markup() -> None:
     table = TextTable((HOSTILE, "n"), tuple((HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE)) for _ in range(9)), ("n",),
                       caption=literal(HOSTILE))  # fmt: skip
     blocks = (Paragraph(literal(HOSTILE)), Items((HOSTILE,)), table, Details(HOSTILE, (Paragraph(HOSTILE),)))
-    plain = page_of(Paragraph("p"), Items(("i",)), rows(9, caption="c"), Details("d", (Paragraph("p"),)))
+    plain = page_of(Paragraph("p"), Items(("i",)), make_table(9, caption="c"), Details("d", (Paragraph("p"),)))
     page = Reader(render_page(Document("Title", (), (Section(HOSTILE, blocks),)), Path()))
     assert (page.open, page.errors) == ([], [])
     # Inline Markdown may turn some of it into emphasis, which is harmless.
@@ -178,9 +178,9 @@ def test_a_missing_picture_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("number", "filters"), [(8, 0), (9, 1)])
 def test_tables_with_many_rows_can_be_filtered(number: int, filters: int) -> None:
-    assert len(page_of(rows(number)).all("input")) == filters
+    assert len(page_of(make_table(number)).all("input")) == filters
 
 
 def test_the_same_document_gives_the_same_page() -> None:
-    document = Document("t", (Paragraph("x"),), (Section("One", (rows(30),)),))
+    document = Document("t", (Paragraph("x"),), (Section("One", (make_table(30),)),))
     assert render_page(document, Path()) == render_page(document, Path())

@@ -31,7 +31,7 @@ def network(tasks: Sequence[Task] = ALL, seed: int = 0, **changes: Any) -> M2Din
     return built
 
 
-def rows(tasks: Sequence[Task] = ALL) -> dict[str, Tensor]:
+def make_batch_indices(tasks: Sequence[Task] = ALL) -> dict[str, Tensor]:
     """Batch indices of two samples per task, interleaved."""
     return {task.id: torch.tensor([i, i + len(tasks)]) for i, task in enumerate(tasks)}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.models.networks import images, network, rows
+from tests.models.networks import images, make_batch_indices, network
 from usaggr.models.experts import ExpertMlp, choose_experts, compute_shares, load_balancing_loss, mix_all, mix_chosen
 from usaggr.models.per_task import BlockRouting
 
@@ -170,6 +170,6 @@ def test_experts_compute_only_the_routed_tokens_for_every_number_of_experts() ->
             if isinstance(block.mlp, ExpertMlp):
                 for expert in block.mlp.experts:
                     expert.register_forward_hook(partial(count_tokens, seen))
-        built(images(8, (32, 48)), rows())
+        built(images(8, (32, 48)), make_batch_indices())
         tokens = 8 * (4 * 6 + 1)  # patches of 8 pixels, and the class token
         assert sum(seen) == 3 * top_k * tokens

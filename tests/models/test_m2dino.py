@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import transforms
 
-from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken, images, loss, network, rows
+from tests.models.networks import ALL, CLS, DET, REG, SEG, awaken, images, loss, make_batch_indices, network
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.models.experts import ExpertMlp
 from usaggr.models.m2dino import M2Dino
@@ -43,7 +43,7 @@ each_conditioning = pytest.mark.parametrize("changes", CONDITIONINGS, ids=NAMES)
 def test_the_output_of_each_task_type_has_its_shape_and_range(
     landmarks: str, size: tuple[int, int], changes: dict[str, Any]
 ) -> None:
-    outputs = network(landmarks=landmarks, **changes)(images(8, size), rows())
+    outputs = network(landmarks=landmarks, **changes)(images(8, size), make_batch_indices())
     assert {t: tuple(o.shape) for t, o in outputs.items()} == {
         SEG.id: (2, 4, *size), CLS.id: (2, 3), DET.id: (2, 4), REG.id: (2, 3, 2),
     }  # fmt: skip
@@ -63,7 +63,7 @@ def test_with_experts_the_network_starts_as_the_plain_transformer(encoder: str, 
     plain = _louder(network(conditioning="none", **changes))
     routed = _louder(network(experts={"top_k": top_k, "router": router}, **changes))
     batch = images()
-    expected, result = plain(batch, rows()), routed.forward_with_routing(batch, rows())
+    expected, result = plain(batch, make_batch_indices()), routed.forward_with_routing(batch, make_batch_indices())
     assert len(result.routing) == plain.encoder.depth // 2
     for task in ALL:
         assert expected[task.id].std() > 1e-3
@@ -72,8 +72,8 @@ def test_with_experts_the_network_starts_as_the_plain_transformer(encoder: str, 
 
 @pytest.mark.parametrize("conditioning", ["lora", "film"])
 def test_with_adapters_the_network_starts_as_the_plain_transformer(conditioning: str) -> None:
-    expected = network(conditioning="none")(images(), rows())
-    outputs = network(conditioning=conditioning)(images(), rows())
+    expected = network(conditioning="none")(images(), make_batch_indices())
+    outputs = network(conditioning=conditioning)(images(), make_batch_indices())
     assert all(torch.equal(outputs[t], expected[t]) for t in expected)
 
 
@@ -93,7 +93,7 @@ def test_a_sample_has_the_same_output_and_gradient_in_any_batch(changes: dict[st
     # In double precision, sums in another order differ too little to be mistaken for mixing, and no two experts are
     # so nearly equal in probability that rounding could change which of them serves a token.
     built = awaken(network(**changes)).train().double()
-    batch, batch_indices = images().double(), rows()
+    batch, batch_indices = images().double(), make_batch_indices()
     mixed = built(batch, batch_indices)
     loss(mixed).backward()  # type: ignore[no-untyped-call]
     gradients = {name: p.grad.clone() for name, p in built.named_parameters() if p.grad is not None}
@@ -115,7 +115,7 @@ def test_permuting_a_batch_permutes_its_outputs(changes: dict[str, Any]) -> None
     built = awaken(network(**changes)).train().double()
     batch, batch_indices, order = (
         images().double(),
-        rows(),
+        make_batch_indices(),
         torch.randperm(8, generator=torch.Generator().manual_seed(3)),
     )
     back = torch.argsort(order)
@@ -137,7 +137,7 @@ def test_all_heads_read_one_spatial_map_and_no_token_leaves_the_encoder() -> Non
     for task in ALL:
         assert built.get_head(task.id).reads == "decoder"
         built.get_head(task.id).register_forward_hook(lambda module, inputs, out: read.append(inputs[0]))
-    built(images(8, (32, 48)), rows())
+    built(images(8, (32, 48)), make_batch_indices())
     assert seen == [(8, 384, 2, 3)] * 4
     assert {tuple(shape.shape) for shape in read} == {(2, 32, 8, 12)}
 
@@ -145,7 +145,7 @@ def test_all_heads_read_one_spatial_map_and_no_token_leaves_the_encoder() -> Non
 @pytest.mark.parametrize("changes", [CONDITIONINGS[0], *CONDITIONINGS[4:6]], ids=["experts", "lora", "film"])
 def test_every_sample_is_conditioned_on_its_own_task(changes: dict[str, Any]) -> None:
     built = awaken(network(**changes))
-    batch, batch_indices = images(), rows()
+    batch, batch_indices = images(), make_batch_indices()
     before = built(batch, batch_indices)
     with torch.no_grad():
         for module in built.modules():
@@ -159,7 +159,7 @@ def test_a_router_blind_to_tasks_sends_one_image_the_same_way_for_all_of_them() 
     image = images(1).expand(8, -1, -1, -1)
     for router, is_blind in (("token", True), ("task", False)):
         built = awaken(network(experts={"router": router}))
-        for routed in built.forward_with_routing(image, rows()).routing.values():
+        for routed in built.forward_with_routing(image, make_batch_indices()).routing.values():
             assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == is_blind
 
 
@@ -189,9 +189,9 @@ def test_initial_weights_depend_on_seed_and_task_alone(changes: dict[str, Any]) 
 def test_experts_have_parted_after_twenty_steps() -> None:
     built = network()
     optimizer = torch.optim.AdamW(built.parameters(), 1e-3)
-    target = {task_id: torch.zeros_like(output) for task_id, output in built(images(), rows()).items()}
+    target = {task_id: torch.zeros_like(output) for task_id, output in built(images(), make_batch_indices()).items()}
     for _ in range(20):
-        outputs = built(images(), rows())
+        outputs = built(images(), make_batch_indices())
         error = torch.stack([(outputs[t] - target[t] - 0.3).square().mean() for t in outputs]).sum()
         optimizer.zero_grad()
         error.backward()  # type: ignore[no-untyped-call]
@@ -232,7 +232,7 @@ def test_the_configured_blocks_are_conditioned() -> None:
 def test_the_router_computes_in_single_precision_under_half() -> None:
     built = network()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = built.forward_with_routing(images(), rows())
+        result = built.forward_with_routing(images(), make_batch_indices())
     assert result.outputs[CLS.id].dtype == torch.bfloat16
     for routed in result.routing.values():
         assert routed.probabilities.dtype == torch.float32
@@ -255,7 +255,7 @@ def test_pretrained_weights_see_images_as_they_were_trained_with(tmp_path: Path)
 
 def test_nothing_holds_on_to_a_batch() -> None:
     built = network()
-    assert built.forward_with_routing(images(), rows()).routing
+    assert built.forward_with_routing(images(), make_batch_indices()).routing
     context = built._context
     assert (context.tasks, context.embedding, context._routing) == ((), None, {})
     with pytest.raises(AssertionError):  # a layer that is called outside the network has no task
@@ -270,7 +270,7 @@ def test_frozen_parts_stay_as_they_are(freeze: str, changes: dict[str, Any]) -> 
     optimizer = torch.optim.AdamW([p for p in built.parameters() if p.requires_grad], 1e-2, weight_decay=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        loss(built(images(), rows())).backward()  # type: ignore[no-untyped-call]
+        loss(built(images(), make_batch_indices())).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     moved = {name for name, value in built.state_dict().items() if not torch.equal(value, before[name])}
     assert all(p.grad is None for p in built.parameters() if not p.requires_grad)

@@ -23,7 +23,7 @@ def model(**changes: object) -> MhMtlConfig:
     return MhMtlConfig.model_validate({**values, **changes})
 
 
-def rows(tasks: Sequence[Task]) -> dict[str, Tensor]:
+def make_batch_indices(tasks: Sequence[Task]) -> dict[str, Tensor]:
     """Batch indices of two samples per task, interleaved."""
     return {task.id: torch.tensor([i, i + len(tasks)]) for i, task in enumerate(tasks)}
 
@@ -40,7 +40,7 @@ def loss(outputs: Mapping[str, Tensor]) -> Tensor:
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
 def test_the_output_of_each_task_type_has_its_shape_and_range(landmarks: str, size: tuple[int, int]) -> None:
     network = build_network(model(landmarks=landmarks), ALL, 0)
-    outputs = network(images(8, size), rows(ALL))
+    outputs = network(images(8, size), make_batch_indices(ALL))
     assert {t: tuple(o.shape) for t, o in outputs.items()} == {
         SEG.id: (2, 4, *size), CLS.id: (2, 3), DET.id: (2, 4), REG.id: (2, 3, 2),
     }  # fmt: skip
@@ -72,7 +72,7 @@ def test_group_normalization_leaves_something_of_a_map_of_one_pixel(channels: in
 def test_a_sample_has_the_same_output_and_gradient_in_any_batch(encoder: str, training: bool) -> None:
     # In double precision, sums in another order differ too little to be mistaken for mixing.
     network = build_network(model(encoder=encoder), ALL, 0).train(training).double()
-    batch, batch_indices = images(8).double(), rows(ALL)
+    batch, batch_indices = images(8).double(), make_batch_indices(ALL)
     mixed = network(batch, batch_indices)
     loss(mixed).backward()
     gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
@@ -92,7 +92,7 @@ def test_permuting_a_batch_permutes_its_outputs() -> None:
     network = build_network(model(), ALL, 0).double()
     batch, batch_indices, order = (
         images(8).double(),
-        rows(ALL),
+        make_batch_indices(ALL),
         torch.randperm(8, generator=torch.Generator().manual_seed(3)),
     )
     back = torch.argsort(order)
@@ -138,7 +138,7 @@ def test_a_frozen_encoder_is_not_trained_and_stays_in_evaluation_mode() -> None:
     network = build_network(model(freeze="encoder"), ALL, 0).train()
     assert not any(module.training for module in network.encoder.modules())
     assert all(module.training for module in (*network.decoder.modules(), *network.heads.modules()))
-    loss(network(images(8), rows(ALL))).backward()
+    loss(network(images(8), make_batch_indices(ALL))).backward()
     touched = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None}
     assert touched == {"decoder", "heads"}
 
@@ -147,7 +147,7 @@ def test_the_encoder_is_passed_once_for_a_batch_of_many_tasks() -> None:
     network = build_network(model(), ALL, 0)
     calls: list[int] = []
     network.encoder.register_forward_hook(lambda module, inputs, out: calls.append(len(inputs[0])))
-    network(images(8), rows(ALL))
+    network(images(8), make_batch_indices(ALL))
     assert calls == [8]
 
 

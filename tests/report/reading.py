@@ -144,14 +144,14 @@ def shown(cell: str | Cell) -> str:
     return cell.text if isinstance(cell, Cell) else cell
 
 
-def rows(table: TextTable) -> list[list[str]]:
+def read_cells(table: TextTable) -> list[list[str]]:
     return [[shown(cell) for cell in row] for row in table.rows]
 
 
 def row_of(table: TextTable, **cells: str) -> dict[str, str]:
     """Return the first row with these texts in these columns, as a dictionary of texts by column."""
-    for row in rows(table):
+    for row in read_cells(table):
         named = dict(zip(table.columns, row, strict=True))
         if all(named[name] == text for name, text in cells.items()):
             return named
-    raise AssertionError(f"no row with {cells} in {rows(table)}")
+    raise AssertionError(f"no row with {cells} in {read_cells(table)}")

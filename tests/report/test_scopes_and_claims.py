@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.reading import document_of, find, planted, row_of, rows, simple, tables, texts, titles
+from tests.report.reading import document_of, find, planted, read_cells, row_of, simple, tables, texts, titles
 from tests.report.sweeps import FakeSweep
 from usaggr.analysis.collect import collect
 from usaggr.document import numbers
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
 def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables, Document]) -> None:
     claims = made[0].compute(analyze_effects).claims["base"]
     statements, results = tables(find(made[1], "The paper's claims"))[:2]
-    assert [row[0] for row in rows(statements)] == ["(a)", "(b)", "(c)", "(d)"]
+    assert [row[0] for row in read_cells(statements)] == ["(a)", "(b)", "(c)", "(d)"]
     assert len(results.rows) == len(claims)
     for row, claim in zip(results.rows, claims, strict=True):
         finding = row[1]
@@ -44,7 +44,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     slopes = made[0].compute(analyze_effects).slopes
     slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
-    first = dict(zip(table.columns, rows(table)[0], strict=True))
+    first = dict(zip(table.columns, read_cells(table)[0], strict=True))
     expected = numbers.difference(slope.value, slope.low, slope.high, "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
@@ -53,16 +53,16 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
 def test_between_tasks_is_labeled_confounded(made: tuple[Tables, Document]) -> None:
     between = next(t for t in tables(find(made[1], "With more training data")) if t.name == "between")
     assert "**confounded**" in between.caption
-    assert all(row[-1].startswith("confounded") for row in rows(between))
+    assert all(row[-1].startswith("confounded") for row in read_cells(between))
 
 
 def test_types_and_groups_have_a_row_each_and_groups_a_spread(made: tuple[Tables, Document]) -> None:
     (types,) = tables(find(made[1], "By task type"))
-    assert {row[2] for row in rows(types)} == {"segmentation", "detection", "regression"}
+    assert {row[2] for row in read_cells(types)} == {"segmentation", "detection", "regression"}
     assert row_of(types, scale="1", **{"task type": "segmentation"})["tasks"] == "2"
     groups, spread = tables(find(made[1], "Across clinical groups"))
-    assert {row[2] for row in rows(groups)} == {"breast", "obstetrics", "thyroid"}
-    assert [row[2] for row in rows(spread)] == ["3", "3"]
+    assert {row[2] for row in read_cells(groups)} == {"breast", "obstetrics", "thyroid"}
+    assert [row[2] for row in read_cells(spread)] == ["3", "3"]
 
 
 def test_figures_are_next_to_their_tables(made: tuple[Tables, Document]) -> None:

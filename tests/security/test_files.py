@@ -16,7 +16,7 @@ import yaml
 from torch import nn
 
 from tests.data.factories import data_config, disc, write_image
-from tests.security.test_images import png, rows, size
+from tests.security.test_images import png, size, zero_pixels
 from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.images import read_image
 from usaggr.data.read.index import IndexRow, read_index
@@ -96,7 +96,7 @@ def test_links_that_stay_inside_are_followed(root: Path, text: str) -> None:
 
 def bomb(path: Path, side: int = 60000) -> Path:
     """Write a PNG file of a few kilobytes that would become 3.6 gigabytes of pixels."""
-    path.write_bytes(png(size(side), rows(1 << 20)))
+    path.write_bytes(png(size(side), zero_pixels(1 << 20)))
     return path
 
 

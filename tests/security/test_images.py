@@ -29,7 +29,7 @@ def size(side: int) -> bytes:
     return chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
 
 
-def rows(amount: int) -> bytes:
+def zero_pixels(amount: int) -> bytes:
     return chunk(b"IDAT", zlib.compress(bytes(amount), 9))
 
 
@@ -69,10 +69,10 @@ def bmp(side: int) -> bytes:
 
 
 BOMBS = {
-    "a.png": png(size(60000), rows(1 << 20)),
-    "b.png": png(size(60000), size(10), rows(1 << 20)),
-    "text.png": png(size(10), chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 29), 9)), rows(110)),
-    "profile.png": png(size(10), chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 29), 9)), rows(110)),
+    "a.png": png(size(60000), zero_pixels(1 << 20)),
+    "b.png": png(size(60000), size(10), zero_pixels(1 << 20)),
+    "text.png": png(size(10), chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 29), 9)), zero_pixels(110)),
+    "profile.png": png(size(10), chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 29), 9)), zero_pixels(110)),
     "a.jpg": jpeg(65500),
     "a.tif": tiff(60000),
     "tiles.tif": tiff(16, tile=30000),

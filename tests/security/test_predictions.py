@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.challenge.factories import Made
-from tests.security.test_images import png, rows, size
+from tests.security.test_images import png, size, zero_pixels
 from usaggr.challenge.evaluate import Evaluation
 from usaggr.challenge.layout import JSON_FILES
 from usaggr.errors import DataError
@@ -26,7 +26,7 @@ def evaluated(made: Made) -> Evaluation:
 
 
 def test_a_mask_that_would_fill_the_memory_is_not_decoded(made: Made) -> None:
-    (made.folder / "Segmentation" / "t" / "MASKS" / "0.png").write_bytes(png(size(60000), rows(1 << 20)))
+    (made.folder / "Segmentation" / "t" / "MASKS" / "0.png").write_bytes(png(size(60000), zero_pixels(1 << 20)))
     (finding,) = evaluated(made).findings
     assert finding.kind == "unusable"
     assert "has 60000 x 60000 pixels, more than data.max_pixels" in finding.message

@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
-def done(outputs: Path) -> list[Path]:
+def find_results(outputs: Path) -> list[Path]:
     return sorted((outputs / "fake" / "runs").glob("*/result.json"))
 
 
@@ -63,11 +63,11 @@ def test_after_a_killed_sweep_no_worker_keeps_training_and_the_same_command_fini
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.wait()
     until(lambda: not any(lives(process) for process in family))
-    before = {path: path.stat().st_mtime_ns for path in done(tmp_path)}
+    before = {path: path.stat().st_mtime_ns for path in find_results(tmp_path)}
     assert len(before) == 4
     again = start(tmp_path, runs)
     assert again.wait(timeout=120) == 0
-    assert len(done(tmp_path)) == len(runs)
+    assert len(find_results(tmp_path)) == len(runs)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert sorted(count_starts(tmp_path).values()) == [1, 1, 1, 1, 2, 2]
 
@@ -85,7 +85,7 @@ def test_a_run_whose_workers_always_die_fails_and_the_others_finish(tmp_path: Pa
     sweep = start(tmp_path, [{"dies": 99}, {"sleeps": 0.1}, {"sleeps": 0.2}])
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
     failed = [RunDirectory(p) for p in (tmp_path / "fake" / "runs").iterdir() if RunDirectory(p).state() == "failed"]
     status = failed[0].status()
     assert len(failed) == 1
@@ -102,7 +102,7 @@ def test_a_failing_run_never_stops_the_others_and_is_tried_again_only_on_request
         assert sweep.returncode == 1
         assert message in out
     assert sorted(count_starts(tmp_path).values()) == [1, 1, 1]
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_continues_it(tm
     assert "running" not in states
     again = start(tmp_path, runs)
     assert again.wait(timeout=120) == 0
-    assert len(done(tmp_path)) == 4
+    assert len(find_results(tmp_path)) == 4
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_two_sweeps_at_once_train_every_run_once(tmp_path: Path) -> None:
     sweeps = [start(tmp_path, runs) for _ in range(2)]
     for sweep in sweeps:
         sweep.communicate(timeout=120)
-    assert len(done(tmp_path)) == 10
+    assert len(find_results(tmp_path)) == 10
     assert set(count_starts(tmp_path).values()) == {1}
 
 
@@ -145,7 +145,7 @@ def test_runs_that_hang_are_ended_and_the_others_finish(tmp_path: Path) -> None:
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert out.count("ended after executor.timeout=4 seconds") == len(hanging)
-    assert len(done(tmp_path)) == 1
+    assert len(find_results(tmp_path)) == 1
     assert set(count_starts(tmp_path).values()) == {1}
     until(lambda: not any(lives(process) for process in family))
 

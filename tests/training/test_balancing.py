@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.models.networks import ALL, CLS, DET, SEG, awaken, images, network, rows
+from tests.models.networks import ALL, CLS, DET, SEG, awaken, images, make_batch_indices, network
 from usaggr.config.compose import compose_study
 from usaggr.config.study import GRADIENT_BALANCING, TrainingConfig
 from usaggr.errors import ConfigError
@@ -124,7 +124,9 @@ def losses_of(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {task_id: size[task_id] * output.square().mean() for task_id, output in outputs.items()}
 
 
-def apart(built: MultiTaskNetwork, batch: Tensor, batch_indices: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def compute_task_losses(
+    built: MultiTaskNetwork, batch: Tensor, batch_indices: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Return losses from one forward pass per task."""
     outputs = {t: built(batch[indices], {t: torch.arange(len(indices))})[t] for t, indices in batch_indices.items()}
     return losses_of(outputs)
@@ -144,9 +146,11 @@ def gradients_of(built: nn.Module) -> dict[str, Tensor | None]:
 def test_with_equal_weights_gradients_are_those_of_the_sum(kind: str) -> None:
     built = tiny() if kind == "tiny" else awaken(network())
     batch = images(size=(64, 64))
-    torch.stack(list(losses_of(built(batch, rows())).values())).sum().backward()
+    torch.stack(list(losses_of(built(batch, make_batch_indices())).values())).sum().backward()
     expected = gradients_of(built)
-    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(apart(built, batch, rows()))
+    TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(
+        compute_task_losses(built, batch, make_batch_indices())
+    )
     gradients = gradients_of(built)
     for name, gradient in expected.items():
         if gradient is None:
@@ -164,13 +168,13 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
         seen.append(gramian)
         return torch.tensor([2.0, -1.0, 0.5, 0.0])
 
-    TaskGradients(built, weigh).backward(apart(built, batch, rows()))
+    TaskGradients(built, weigh).backward(compute_task_losses(built, batch, make_batch_indices()))
     gradients = gradients_of(built)
     task_of = map_task_parameters(built)
     shared = {name: p for name, p in built.named_parameters() if name not in task_of}
-    losses = losses_of(built(batch, rows()))
+    losses = losses_of(built(batch, make_batch_indices()))
     jacobian = []
-    for task in rows():
+    for task in make_batch_indices():
         row = torch.autograd.grad(losses[task], list(shared.values()), retain_graph=True, allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for g, p in zip(row, shared.values(), strict=True)]
         jacobian.append(torch.cat([g.flatten() for g in filled]))
@@ -183,7 +187,7 @@ def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:
         gradient = gradients[name]
         assert gradient is not None
         assert torch.allclose(gradient.flatten(), segment, atol=1e-4 * float(combined.abs().max())), name
-    for task in rows():  # heads do not depend on the rule
+    for task in make_batch_indices():  # heads do not depend on the rule
         head = dict(built.get_head(task).named_parameters())
         expected = torch.autograd.grad(losses[task], list(head.values()), retain_graph=True)
         for name, gradient in zip(head, expected, strict=True):
@@ -196,7 +200,7 @@ def test_parameters_that_no_task_of_the_batch_uses_get_no_gradient() -> None:
     built = tiny()
     batch_indices = {SEG.id: torch.tensor([0, 1]), CLS.id: torch.tensor([2])}
     TaskGradients(built, lambda gramian: torch.ones(len(gramian))).backward(
-        apart(built, images(3, (64, 64)), batch_indices)
+        compute_task_losses(built, images(3, (64, 64)), batch_indices)
     )
     gradients = gradients_of(built)
     task_of = map_task_parameters(built)
@@ -205,7 +209,9 @@ def test_parameters_that_no_task_of_the_batch_uses_get_no_gradient() -> None:
 
 def test_frozen_modules_get_no_gradient_and_the_others_are_balanced() -> None:
     built = awaken(network(freeze="backbone"))
-    TaskGradients(built, make_gradient_weighting("upgrad")).backward(apart(built, images(size=(64, 64)), rows()))
+    TaskGradients(built, make_gradient_weighting("upgrad")).backward(
+        compute_task_losses(built, images(size=(64, 64)), make_batch_indices())
+    )
     for name, parameter in built.named_parameters():
         if not parameter.requires_grad:
             assert parameter.grad is None, name
@@ -217,7 +223,7 @@ def test_the_auxiliary_loss_is_added_without_a_weight() -> None:
     weight = next(iter(built.encoder.parameters()))
 
     def gradient(has_auxiliary_loss: bool) -> Tensor:
-        losses = apart(built, batch, rows())
+        losses = compute_task_losses(built, batch, make_batch_indices())
         more = weight.sum() + 0 * torch.stack(list(losses.values())).sum() if has_auxiliary_loss else None
         TaskGradients(built, make_gradient_weighting("mgda")).backward(losses, more)
         shared_gradient = weight.grad
@@ -237,7 +243,7 @@ def test_one_task_alone_in_a_batch_has_its_plain_gradient() -> None:
     def never(gramian: Tensor) -> Tensor:
         raise AssertionError("there is nothing to weigh")
 
-    TaskGradients(built, never).backward(apart(built, batch, batch_indices))
+    TaskGradients(built, never).backward(compute_task_losses(built, batch, batch_indices))
     gradients = gradients_of(built)
     for name, gradient in expected.items():
         assert (gradient is None) == (gradients[name] is None)
@@ -255,7 +261,7 @@ def test_task_parameters_are_heads_and_embeddings_of_tasks() -> None:
 
 def test_joined_routing_of_tasks_is_that_of_the_batch() -> None:
     built = awaken(network()).eval()
-    batch, batch_indices = images(size=(64, 64)), rows()
+    batch, batch_indices = images(size=(64, 64)), make_batch_indices()
     expected = built.forward_with_routing(batch, batch_indices).routing
     routings = []
     for task, indices in batch_indices.items():

@@ -224,10 +224,10 @@ def _build_in_process(config: DataConfig, read_seconds: float, started: Any) -> 
 
 class Spoken(NoProgress):
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def start(self, what: str, total: int) -> None:
-        self.said.append(what)
+        self.messages.append(what)
 
 
 def test_a_second_process_waits_for_the_first_and_builds_nothing(config: DataConfig, builds: list[str]) -> None:
@@ -242,7 +242,7 @@ def test_a_second_process_waits_for_the_first_and_builds_nothing(config: DataCon
     process.join()
     assert process.exitcode == 0
     assert cache.load_images(data.samples).any()
-    assert progress.said == ["waiting for another process, which is resizing these images"]
+    assert progress.messages == ["waiting for another process, which is resizing these images"]
     assert builds == []
 
 

@@ -87,9 +87,9 @@ def _labels_of(picture: Picture) -> dict[str, Any]:
 if __name__ == "__main__":
     versions: dict[str, Any] = json.loads(STORED.read_text()) if STORED.exists() else {}
     versions[str(GENERATOR_VERSION)] = describe_pictures()
-    kept = sorted(versions, key=int)[-2:]
+    latest_versions = sorted(versions, key=int)[-2:]
     lines = []
-    for version in kept:
+    for version in latest_versions:
         entries = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in versions[version].items())
         lines.append(f' "{version}": {{\n{entries}\n }}')
     STORED.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -46,7 +46,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def rows(root: Path, task: str) -> list[dict[str, str]]:
+def read_rows(root: Path, task: str) -> list[dict[str, str]]:
     with (root / "csv_files" / f"{task}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -91,7 +91,7 @@ def test_index_files_have_the_columns_of_their_type(written: Path) -> None:
         "fetal_femur": {"point_1_xy", "point_2_xy"},
     }
     for task in OF_EACH_TYPE:
-        table = rows(written, task)
+        table = read_rows(written, task)
         assert len(table) == 20
         assert set(table[0]) == common | special[task]
         assert {row["task_id"] for row in table} == {task}
@@ -100,14 +100,14 @@ def test_index_files_have_the_columns_of_their_type(written: Path) -> None:
         for row in table:
             assert row["image_path"].startswith("../")
             assert (written / "csv_files" / row["image_path"]).is_file()
-    assert {row["task_name"] for row in rows(written, "fetal_femur")} == {"Regression"}
-    point = json.loads(rows(written, "fetal_femur")[0]["point_1_xy"])
+    assert {row["task_name"] for row in read_rows(written, "fetal_femur")} == {"Regression"}
+    point = json.loads(read_rows(written, "fetal_femur")[0]["point_1_xy"])
     assert isinstance(point, list)
     assert len(point) == 2
 
 
 def test_masks_are_png_files_of_class_indices(written: Path) -> None:
-    for row in rows(written, "breast_lesion"):
+    for row in read_rows(written, "breast_lesion"):
         assert row["mask_path"].startswith("../Segmentation/")
         with Image.open(written / "csv_files" / row["mask_path"]) as mask:
             assert (mask.format, mask.mode) == ("PNG", "L")
@@ -115,8 +115,8 @@ def test_masks_are_png_files_of_class_indices(written: Path) -> None:
 
 
 def test_images_that_tasks_share_are_the_same_bytes_of_the_same_subject(written: Path) -> None:
-    segmentation = {Path(row["image_path"]).name: row for row in rows(written, "breast_lesion")}
-    shared = [row for row in rows(written, "breast_2cls") if Path(row["image_path"]).name in segmentation]
+    segmentation = {Path(row["image_path"]).name: row for row in read_rows(written, "breast_lesion")}
+    shared = [row for row in read_rows(written, "breast_2cls") if Path(row["image_path"]).name in segmentation]
     assert len(shared) >= 8
     for row in shared:
         other = segmentation[Path(row["image_path"]).name]
@@ -161,14 +161,14 @@ class Counting:
     """A progress that records its calls."""
 
     def __init__(self) -> None:
-        self.total = self.done = 0
+        self.total = self.completed = 0
         self.finished = False
 
     def start(self, what: str, total: int) -> None:
         self.total = total
 
     def advance(self, n: int = 1) -> None:
-        self.done += n
+        self.completed += n
 
     def finish(self) -> None:
         self.finished = True
@@ -178,7 +178,7 @@ def test_progress_counts_every_distinct_image(tmp_path: Path) -> None:
     progress = Counting()
     write_synthetic(config(), tmp_path / "set", 1, progress)
     names = {Path(name).name for name in files(tmp_path / "set") if "images" in name}
-    assert progress.done == progress.total == len(names)
+    assert progress.completed == progress.total == len(names)
     assert progress.finished
 
 
@@ -187,7 +187,7 @@ def test_a_set_is_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     root = prepare_synthetic(data, tmp_path)
     monkeypatch.setattr(writer, "write_synthetic", None)
     assert prepare_synthetic(data, tmp_path) == root
-    assert rows(root, "fetal_femur")
+    assert read_rows(root, "fetal_femur")
 
 
 def test_another_configuration_or_generator_is_another_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_an_interrupted_build_leaves_nothing(
             prepare_synthetic(data, tmp_path)
     assert len(calls) > 18
     assert not [path for path in (tmp_path / "synthetic").iterdir() if path.is_dir()]
-    assert len(rows(prepare_synthetic(data, tmp_path), "fetal_femur")) == 20
+    assert len(read_rows(prepare_synthetic(data, tmp_path), "fetal_femur")) == 20
 
 
 def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     process.join()
     assert _building(tmp_path)
     root = prepare_synthetic(phantoms(tmp_path, config("FUGC")), tmp_path)
-    assert len(rows(root, "FUGC")) == 20
+    assert len(read_rows(root, "FUGC")) == 20
     assert not _building(tmp_path)
 
 
@@ -276,7 +276,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_set(
     root = prepare_synthetic(phantoms(tmp_path, config("FUGC")), tmp_path)
     process.join()
     assert process.exitcode == 0
-    assert len(rows(root, "FUGC")) == 20
+    assert len(read_rows(root, "FUGC")) == 20
 
 
 def _twice(number: int) -> int:

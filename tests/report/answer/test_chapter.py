@@ -9,8 +9,8 @@ from tests.report.reading import (
     find,
     material_of,
     planted,
+    read_cells,
     row_of,
-    rows,
     simple,
     tables,
     texts,
@@ -77,7 +77,7 @@ def test_a_study_of_one_task_is_not_asked_which_tasks_share_a_model(tmp_path: Pa
 
 def test_each_task_has_a_grouping_to_use_and_the_evidence_for_it(document: Document) -> None:
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
-    advice = {row[0]: (row[3], row[4]) for row in rows(use)}
+    advice = {row[0]: (row[3], row[4]) for row in read_cells(use)}
     assert advice["breast_lesion"][0] == "AU"
     assert advice["breast_lesion"][1].startswith("AU: DSC +0.098 [+0.094, +0.101]")
     assert "adjusted p < .001" in advice["breast_lesion"][1]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.reading import document_of, find, planted, row_of, rows, tables, texts
+from tests.report.reading import document_of, find, planted, read_cells, row_of, tables, texts
 from usaggr.analysis.collect import collect
 from usaggr.document import numbers
 from usaggr.document.elements import Cell, Document, Picture
@@ -60,7 +60,7 @@ def test_verdicts_are_marked_and_cells_can_be_sorted_by_their_number(document: D
 def test_each_task_has_all_its_metrics_its_curve_and_its_samples(document: Document) -> None:
     section = find(document, "breast_lesion")
     (table,) = tables(section)
-    assert [row[0] for row in rows(table)][:4] == ["DSC ↑", "HD (px) ↓", "HD95 (px) ↓", "NSD ↑"]
+    assert [row[0] for row in read_cells(table)][:4] == ["DSC ↑", "HD (px) ↓", "HD95 (px) ↓", "NSD ↑"]
     assert len(table.rows) == len(METRICS["segmentation"])
     kinds = [isinstance(row[-1], Cell) and row[-1].kind for row in table.rows]
     assert (kinds[0], set(kinds[1:])) == ("gain", {""})
@@ -107,7 +107,7 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     section = write_validity(Material(changed))
     assert section is not None
     runs, twice = tables(section)[:2]
-    assert rows(runs) == [["fetal_head", "AU", "1", "base", "0", "collapsed"]]
+    assert read_cells(runs) == [["fetal_head", "AU", "1", "base", "0", "collapsed"]]
     complete, valid = (row_of(twice, grouping="AU", cells=which) for which in ("all", "valid"))
     assert (complete["tasks"], complete["▼ loss"], complete["collapsed"]) == ("4", "1", "1")
     mean_of_valid = float(np.mean([row.relative for row in verdicts if row.main and not row.collapsed]))

@@ -12,8 +12,8 @@ from tests.report.reading import (
     document_of,
     find,
     material_of,
+    read_cells,
     row_of,
-    rows,
     simple,
     tables,
     texts,
@@ -132,7 +132,7 @@ def test_groupings_have_their_similarity_and_their_dead_experts(document: Docume
 def test_dead_experts_are_listed_by_run(document: Document) -> None:
     assert "Of the 24 experts of these models, 1 is dead." in texts(find(document, TITLE))
     (table,) = tables(find(document, "Dead experts"))
-    ((run, *cells),) = rows(table)
+    ((run, *cells),) = read_cells(table)
     assert run.startswith("unified-s1-k1-")
     assert cells == ["AU", "3", "4 of block 3"]
 
@@ -144,8 +144,8 @@ def test_many_runs_with_dead_experts_are_shortened_to_those_of_the_most_tasks(tm
     section = find(chapter(tmp_path, router=dead, seeds=tuple(range(12))), "Dead experts")
     (table,) = tables(section)
     assert len(table.rows) == 30
-    assert [row[2] for row in rows(table)][:25] == ["3"] * 12 + ["2"] * 12 + ["1"]
-    assert rows(table)[0][3] == "1 of block 3; 1 of block 4"
+    assert [row[2] for row in read_cells(table)][:25] == ["3"] * 12 + ["2"] * 12 + ["1"]
+    assert read_cells(table)[0][3] == "1 of block 3; 1 of block 4"
     assert "And 30 more runs; all are in tables/routing.csv." in texts(section)
 
 
@@ -196,7 +196,7 @@ def test_variants_with_experts_have_sections_base_first_and_the_others_are_named
     assert [s.title for s in section.sections] == [f"Experts of variant {v}" for v in ("base", "v0", "v1", "v2")]
     assert "2 variants with experts have no figures here: v3 and v4" in texts(section)
     (overview,) = [table for table in tables(section) if table.name == "experts"]
-    assert {row[0] for row in rows(overview)} == {"base", "v0", "v1", "v2", "v3", "v4"}
+    assert {row[0] for row in read_cells(overview)} == {"base", "v0", "v1", "v2", "v3", "v4"}
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -15,7 +15,7 @@ from usaggr.statistics.group_spread import Spread
 GROUPS = ("breast", "lung", "obstetrics")
 
 
-def rows(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,)) -> list[GroupMean]:
+def make_group_means(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,)) -> list[GroupMean]:
     """Return means of 0.01, 0.02, ... for clinical and the negatives for unified, with intervals of ± 0.005."""
     means: list[GroupMean] = []
     for scale in scales:
@@ -27,7 +27,7 @@ def rows(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,)) -> list[Gro
     return means
 
 
-CONSISTENCY = rows(GROUPS)
+CONSISTENCY = make_group_means(GROUPS)
 SPREAD = [
     GroupSpread("base", 1.0, grouping, 3, 0, spread, spread, 3)
     for grouping, spread in (("clinical", Spread(3, 0.02, 0.0, 0.03)), ("unified", Spread(3, 0.01, 0.005, 0.015)))
@@ -80,7 +80,7 @@ def test_groupings_have_separate_lines_within_a_row_in_the_order_of_the_legend()
 
 
 def test_task_types_have_the_projects_order_with_a_panel_per_scale() -> None:
-    table = rows(("regression", "segmentation"), scales=(0.25, 1.0))
+    table = make_group_means(("regression", "segmentation"), scales=(0.25, 1.0))
     figure = draw_sensitivity(table, study(scales=(0.25, 1.0)), "base")
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes] == ["25 % of data", "all data"]
@@ -126,6 +126,6 @@ def test_empty_tables_give_no_figure() -> None:
 def test_nothing_is_cut_off() -> None:
     names = ("a_clinical_group_with_quite_a_name", *GROUPS)
     scales = (0.1, 0.5, 1.0)
-    figure = draw_consistency(rows(names, scales), SPREAD, study(scales=scales), "base")
+    figure = draw_consistency(make_group_means(names, scales), SPREAD, study(scales=scales), "base")
     assert figure is not None
     assert inside(figure)

@@ -9,8 +9,8 @@ from tests.report.reading import (
     chapters_of,
     document_of,
     material_of,
+    read_cells,
     row_of,
-    rows,
     tables,
     texts,
     titles,
@@ -99,7 +99,7 @@ def test_single_tasks_are_in_collapsible_tables_one_for_each_variant(ablated: Se
     ]
     (table,) = details[0].blocks
     assert isinstance(table, TextTable)
-    assert sorted(row[0] for row in rows(table)) == sorted(TASKS)
+    assert sorted(row[0] for row in read_cells(table)) == sorted(TASKS)
     assert row_of(table, task="fetal_head")["Δ AU"].endswith("*")
 
 

@@ -9,8 +9,8 @@ from tests.report.reading import (
     document_of,
     find,
     material_of,
+    read_cells,
     row_of,
-    rows,
     simple,
     tables,
     texts,
@@ -47,7 +47,7 @@ def test_the_settings_are_listed(document: Document) -> None:
     assert "Scales: 0.25, 1 (fraction of each task's training samples)." in text
     assert "encoder tu-test_resnet, trained from scratch, group normalization, input of 64 pixels" in text
     (blocks,) = tables(find(document, "Study settings"))
-    assert rows(blocks)[1] == ["CG", "clinical", "2", "breast_2cls, breast_lesion; each of the others alone"]
+    assert read_cells(blocks)[1] == ["CG", "clinical", "2", "breast_2cls, breast_lesion; each of the others alone"]
 
 
 def test_runs_are_counted_by_state_and_blocks_shared_by_groupings_are_trained_once(document: Document) -> None:
@@ -63,9 +63,9 @@ def test_missing_runs_are_counted_and_failures_listed_with_their_reason(missing:
     assert lead in texts(missing)
     assert "30 distinct runs: 22 done, 1 failed, 7 pending." in texts(missing)
     (failures,) = tables(find(missing, "Failed runs"))
-    assert rows(failures)[0][1:] == ["AU", "ValueError: a | b <script>"]
+    assert read_cells(failures)[0][1:] == ["AU", "ValueError: a | b <script>"]
     assert "8 of 18 cells lack at least one seed" in texts(find(missing, "Missing runs"))
-    assert rows(tables(find(missing, "Missing runs"))[0]) == [
+    assert read_cells(tables(find(missing, "Missing runs"))[0]) == [
         ["TS", "0.25", "base", "1", "2 of 3: breast_2cls"],
         ["AU", "0.25", "base", "3", "0 of 3: all 3 tasks"],
         ["TS", "1", "base", "1", "2 of 3: breast_2cls"],
@@ -143,7 +143,7 @@ def test_tasks_with_few_test_subjects_are_marked(tmp_path: Path) -> None:
     document = chapters_of(material, write_data, write_differences)
     assert row_of(tables(find(document, "Data"))[0], task="breast_lesion")["test subjects"] == "4 (few)"
     (table,) = tables(find(document, "All training samples", within="Scores and differences"))
-    assert rows(table)[0][0] == "breast_2cls (few)"
+    assert read_cells(table)[0][0] == "breast_2cls (few)"
 
 
 def test_remarks_of_runs_are_reported_once(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from tests.report.reading import (
     chapters_of,
     find,
     material_of,
+    read_cells,
     row_of,
-    rows,
     simple,
     tables,
     texts,
@@ -41,7 +41,7 @@ def networks(sweep: FakeSweep) -> TextTable:
 def test_parameters_are_those_of_all_models_and_of_the_largest(tmp_path: Path) -> None:
     """A fake model has 1000 parameters, and 10 more for each task; 400 and 10 a task are trained, 710 active."""
     sweep = FakeSweep(tmp_path / "s", tasks=TASKS, router=lambda run: by_kind(["x"] * len(run.tasks)))
-    lines = rows(networks(sweep.finish(simple)))
+    lines = read_cells(networks(sweep.finish(simple)))
     assert networks(sweep).columns == (
         "grouping", "models", "parameters of all models", "largest model: total", "largest model: active",
         "largest model: trained",
@@ -75,7 +75,7 @@ def test_the_normalization_of_images_is_reported_as_the_runs_recorded_it(tmp_pat
 
 def test_results_without_counts_have_a_dash(tmp_path: Path) -> None:
     table = networks(FakeSweep(tmp_path / "s", tasks=TASKS).finish(simple))
-    assert rows(table)[2] == ["AU", "1", "1,030", "1,030", "–", "–"]
+    assert read_cells(table)[2] == ["AU", "1", "1,030", "1,030", "–", "–"]
 
 
 def test_a_grouping_with_a_missing_model_has_no_sum(tmp_path: Path) -> None:
@@ -93,7 +93,9 @@ def test_one_finished_seed_or_scale_is_enough(tmp_path: Path) -> None:
 
 def test_variants_have_rows_of_their_own(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "s", tasks=TASKS, variants={"base": [], "wide": []}, seeds=(0,)).finish(simple)
-    assert [row[:2] for row in rows(networks(sweep))] == [[v, g] for v in ("base", "wide") for g in ("TS", "CG", "AU")]
+    assert [row[:2] for row in read_cells(networks(sweep))] == [
+        [v, g] for v in ("base", "wide") for g in ("TS", "CG", "AU")
+    ]
 
 
 @pytest.mark.parametrize(
