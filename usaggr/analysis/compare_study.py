@@ -103,7 +103,7 @@ class StudyComparison:
         return tuple(sorted(self.study.groupings, key=lambda name: name != self.study.reference))
 
     @property
-    def others(self) -> tuple[str, ...]:
+    def other_groupings(self) -> tuple[str, ...]:
         """Names of the groupings without the reference, in the study's order."""
         return tuple(name for name in self.study.groupings if name != self.study.reference)
 

@@ -18,7 +18,7 @@ Lines = tuple[tuple[str | Cell, ...], ...]
 def write_across(material: Material) -> Section | None:
     """Write the chapter; None if the study compares no groupings or no run has finished."""
     across = material.tables.compute(make_across)
-    if not material.comparison.runs_done or not material.comparison.others or not across.improvement:
+    if not material.comparison.runs_done or not material.comparison.other_groupings or not across.improvement:
         return None
     intro = make_paragraph(
         "**Descriptive.** These statistics treat tasks as independent, but tasks that share a model are not. They use",

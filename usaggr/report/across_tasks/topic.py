@@ -16,7 +16,7 @@ _TERMS = (
 
 
 def _methods(material: Material) -> Iterator[Entry]:
-    if not material.comparison.others:
+    if not material.comparison.other_groupings:
         return
     content = (
         "Groupings were compared over tasks in mean skill, by Friedman's test and, in pairs, by Wilcoxon's signed-rank "

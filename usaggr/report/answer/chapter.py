@@ -36,7 +36,10 @@ def write_answer(material: Material) -> Section | None:
         "Parameters are counted over all models of a grouping, training time over all seeds.",
     )
     return make_section(
-        "The answer", intro if material.comparison.others else None, *material.make_pictures("cost"), sections=scales
+        "The answer",
+        intro if material.comparison.other_groupings else None,
+        *material.make_pictures("cost"),
+        sections=scales,
     )
 
 

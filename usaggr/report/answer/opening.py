@@ -57,7 +57,7 @@ def _write_question(material: Material) -> str:
 
 
 def _write_answer(material: Material) -> Block:
-    if not material.comparison.others:
+    if not material.comparison.other_groupings:
         only = explain_label(material.study.reference)
         return Paragraph(f"The only grouping is {only}, so nothing is compared.")
     # The first entry is the first variant at the largest scale; the chapter below answers all others.
@@ -167,7 +167,7 @@ def _name_losses(material: Material, variant: str, scale: Scale) -> str:
     verdicts = material.comparison.main_verdicts(variant, scale)
     losses = group_rows((row for row in verdicts if row.verdict == "loss"), lambda row: row.grouping)
     groupings_by_tasks: dict[tuple[str, ...], list[str]] = {}
-    for grouping in material.comparison.others:
+    for grouping in material.comparison.other_groupings:
         tasks = tuple(row.task for row in losses.get(grouping, []))
         if tasks:
             groupings_by_tasks.setdefault(tasks, []).append(describe_model(grouping))

@@ -29,7 +29,7 @@ class _Setting(Protocol):
 
 def write_effects(material: Material) -> Section | None:
     """Write sections on training data, task types and clinical groups; return None if nothing is compared."""
-    if not material.comparison.runs_done or not material.comparison.others:
+    if not material.comparison.runs_done or not material.comparison.other_groupings:
         return None
     sections = (_write_scale_section(material), _write_type_section(material), _write_group_section(material))
     intro = make_paragraph(

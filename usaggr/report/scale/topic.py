@@ -62,7 +62,7 @@ def _draw_figures(tables: Tables, variant: str) -> Iterator[Drawing]:
 
 
 def _describe_methods(material: Material) -> Iterator[Entry]:
-    if not material.comparison.others:
+    if not material.comparison.other_groupings:
         return
     slope = (
         "The effect of the amount of training data on the difference is estimated within tasks. It is the "

@@ -53,7 +53,7 @@ def _write_sharing(material: Material) -> Section | None:
     blocks: list[Block] = []
     for scale in list_scales(material):
         items = []
-        for grouping in material.comparison.others:
+        for grouping in material.comparison.other_groupings:
             effects = select_effects(material, "interaction", scale, grouping)
             if effects:
                 items.append(_describe_sharing(material, effects))

@@ -67,7 +67,7 @@ def _methods(material: Material) -> Iterator[Entry]:
         "over tasks, without tasks that use the same model as under the reference. Variants whose active parameters "
         f"(those that take part in the prediction for one task) are within {text.share(SIZE_TOLERANCE)} of those of "
         f"{literal(variants[0])} on the same tasks are called of the same size."
-        if material.comparison.others
+        if material.comparison.other_groupings
         else ""
     )
     content = (
