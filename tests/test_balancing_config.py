@@ -35,14 +35,14 @@ def test_any_other_value_is_in_the_fingerprint(override: str) -> None:
 
 
 def test_a_key_without_a_neutral_value_is_always_hashed() -> None:
-    class Part(Section):
+    class PartSection(Section):
         plain: str = key(affects_results=True, doc="")
         later: int = key(affects_results=True, neutral=0, doc="")
         free: int = key(affects_results=False, neutral=0, doc="")
 
-    assert result_settings(Part(plain="", later=0, free=1)) == {"plain": ""}
-    assert result_settings(Part(plain="", later=2, free=0)) == {"plain": "", "later": 2}
-    assert neutral_values(Part, "") == {"later": 0, "free": 0}
+    assert result_settings(PartSection(plain="", later=0, free=1)) == {"plain": ""}
+    assert result_settings(PartSection(plain="", later=2, free=0)) == {"plain": "", "later": 2}
+    assert neutral_values(PartSection, "") == {"later": 0, "free": 0}
 
 
 @pytest.mark.parametrize("value", ["pcgard", "sum"])

@@ -41,7 +41,7 @@ SIZES = (256, 512, 1024)
 """Height and width of original images, in pixels."""
 MASKS = ("breast_lesion", "fetal_abdomen_multi")
 """Segmentation tasks with 2 and 5 classes."""
-OTHERS = ("fetal_plane_cls", "thyroid_nodule_det", "FUGC")
+OTHER_TASKS = ("fetal_plane_cls", "thyroid_nodule_det", "FUGC")
 SAMPLES = 24
 TOLERANCE = 0.005
 """Tolerance of NSD, as a fraction of the image's diagonal."""
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     speeds = [measure_speed(name, size, SAMPLES, options.repetitions) for name in MASKS for size in SIZES]
-    speeds += [measure_speed(name, SIZES[0], SAMPLES, options.repetitions) for name in OTHERS]
+    speeds += [measure_speed(name, SIZES[0], SAMPLES, options.repetitions) for name in OTHER_TASKS]
     compared = [compare(name, size, options.repetitions) for name in MASKS for size in SIZES]
     in_runs = measure_shares("demo", ("breast_lesion", "unified"), ())
     if options.find_data_root is not None:

@@ -21,7 +21,7 @@ from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Cell, Judged, add_counts, draw_seeds, estimate_truths, judge_draws
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
-from benchmarks.planted.training import HERE, map_draws, sum_cost, train
+from benchmarks.planted.training import FOLDER, map_draws, sum_cost, train
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.observations import observe
 from usaggr.analysis.reference_pairs import pair_with_reference
@@ -70,7 +70,7 @@ def pool_part(options: argparse.Namespace) -> tuple[str, list[str]]:
     images.mkdir(parents=True, exist_ok=True)
     figure, sheet = (images / f"{options.page.stem}{what}.png" for what in ("", "_phantoms"))
     draw_figure(pool, deltas, figure)
-    data = compose_study("planted", (), HERE).data
+    data = compose_study("planted", (), FOLDER).data
     draw_sheet(load_dataset(data, RichProgress()), sheet, data.max_pixels, per_task=4)
     return page.report(pool, f"images/{figure.name}", f"images/{sheet.name}"), page.list_failures(pool)
 

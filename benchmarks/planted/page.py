@@ -79,7 +79,7 @@ def report(pool: Pool, figure: str, sheet: str) -> str:
         prose(_PLANTED.format(tasks=len(pool.relations), seeds=pool.seeds, subjects=pool.subjects)),
         table(["task", "relation", "training samples"], _relations(pool)),
         f"![Phantoms of the tasks with their labels]({sheet})",
-        prose(_FOUND.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
+        prose(_VERDICTS_INTRODUCTION.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "target"],
               _verdicts(pool)),
         f"![Differences of the pool's seeds, and verdicts on the studies drawn from it]({figure})",
@@ -119,7 +119,7 @@ seeds: one model per task, one per relation, and one for all tasks. The study is
 `benchmarks/planted/sweeps/planted.yaml`, which also sets the weight of the conflicting labels. The pool's mean
 difference counts as the true one.
 """
-_FOUND = """
+_VERDICTS_INTRODUCTION = """
 {draws} studies of {size} seeds are drawn from the pool without replacement. The table compares models per relation with
 models per task, in DSC (for tasks that end in `_det`: IoU of boxes). The margin is {margin:.3f}, half of the mean
 planted difference. *s.e.*: standard error of the pool's difference, over seeds. Verdicts: share of the draws.

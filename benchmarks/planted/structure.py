@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.generated import prose, table
 from benchmarks.planted.page import cost
-from benchmarks.planted.training import HERE, make_overrides, sum_cost, train
+from benchmarks.planted.training import FOLDER, make_overrides, sum_cost, train
 from usaggr.affinity.blocks import Blocks, make_blocks
 from usaggr.affinity.estimate import AffinityRequest, estimate
 from usaggr.analysis.collect import Collection
@@ -79,13 +79,13 @@ def measure_structures(world: str, seeds: int, jobs: int, outputs: Path) -> tupl
     name = f"{STUDY}_{world.replace(' ', '_')}"
     words = [f"name={name}", *WORLDS[world]]
     probed = compose_study(
-        STUDY, [*make_overrides(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], HERE
+        STUDY, [*make_overrides(PROBED, 1, outputs), *words, "groupings=[task_specific,unified]"], FOLDER
     )
     affinities = estimate(probed, AffinityRequest(MEASURES, OVERHEAD), RichProgress())
     groupings = {measure: make_blocks(affinities, measure, BLOCKS) for measure in MEASURES}
     folder = outputs / f"{name}_conf"
-    shutil.copytree(HERE / "sweeps", folder / "sweeps", dirs_exist_ok=True)
-    shutil.copytree(HERE / "grouping", folder / "grouping", dirs_exist_ok=True)
+    shutil.copytree(FOLDER / "sweeps", folder / "sweeps", dirs_exist_ok=True)
+    shutil.copytree(FOLDER / "grouping", folder / "grouping", dirs_exist_ok=True)
     for measure, blocks in groupings.items():
         content = {"blocks": {block: list(tasks) for block, tasks in blocks.items()}}
         write_atomic(folder / "grouping" / f"by_{measure}.yaml", yaml.safe_dump(content))

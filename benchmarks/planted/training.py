@@ -12,16 +12,16 @@ from usaggr.progress import RichProgress
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 """Folder of the studies and their groupings."""
-PART = 10
+DRAWS_PER_CALL = 10
 """Number of draws that a process judges at a time."""
 
 Result = TypeVar("Result")
 
 
 def train(
-    study: str, words: Sequence[str], seeds: int, jobs: int, outputs: Path, config_dir: Path = HERE
+    study: str, words: Sequence[str], seeds: int, jobs: int, outputs: Path, config_dir: Path = FOLDER
 ) -> Collection:
     """Train the unfinished runs of a study, and read all results.
 
@@ -60,7 +60,7 @@ def sum_cost(collection: Collection) -> tuple[int, float]:
 def map_draws(
     work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
 ) -> list[Result]:
-    """Call a function on sets of PART draws in parallel processes.
+    """Call a function on sets of DRAWS_PER_CALL draws in parallel processes.
 
     Args:
         work: Function of several draws.
@@ -71,7 +71,7 @@ def map_draws(
     Returns:
         Results in the order of the draws.
     """
-    parts = [draws[start : start + PART] for start in range(0, len(draws), PART)]
+    parts = [draws[start : start + DRAWS_PER_CALL] for start in range(0, len(draws), DRAWS_PER_CALL)]
     progress = RichProgress()
     progress.start(what, len(parts))
     results = []

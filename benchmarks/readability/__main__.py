@@ -12,7 +12,12 @@ from pathlib import Path
 
 from benchmarks.generated import table
 from benchmarks.readability.measures import Counts, count_package
-from benchmarks.readability.vague_words import VAGUE_DOCSTRING_WORDS, find_banned_names, find_banned_words
+from benchmarks.readability.vague_words import (
+    VAGUE_DOCSTRING_WORDS,
+    find_banned_member_names,
+    find_banned_names,
+    find_banned_words,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +61,8 @@ def list_findings(path: Path) -> Iterator[str]:
         for word in find_banned_words(text):
             yield f"{file}:{word.line}: word '{word.text}'"
         if file.suffix == ".py":
-            for name in find_banned_names(ast.parse(text)):
+            tree = ast.parse(text)
+            for name in (*find_banned_names(tree), *find_banned_member_names(tree)):
                 yield f"{file}:{name.line}: name '{name.text}'"
 
 

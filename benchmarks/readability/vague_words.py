@@ -23,6 +23,11 @@ BANNED_NAMES = frozenset({
 })  # fmt: skip
 """Names that no local variable, parameter or module has, because they do not say what they hold."""
 
+BANNED_MEMBER_NAMES = BANNED_NAMES - {"rows", "done"}
+"""Names that no function, class, field, attribute or module-level variable has.
+
+A table has rows, and `done` is the state of a run and a method of Python's futures, so members may have these names."""
+
 VAGUE_OPENINGS = ("what", "whether", "how", "where", "which")
 """First words of docstrings that state no complete sentence."""
 
@@ -80,6 +85,35 @@ def local_names(tree: ast.AST) -> Iterator[Finding]:
 
 def find_banned_names(tree: ast.AST, names: Sequence[str] | frozenset[str] = BANNED_NAMES) -> Iterator[Finding]:
     """Yield each parameter or local variable that has a banned name, with or without a leading underscore."""
-    for local in local_names(tree):
-        if local.text.strip("_") in names:
-            yield local
+    yield from (name for name in local_names(tree) if name.text.strip("_") in names)
+
+
+def member_names(tree: ast.AST) -> Iterator[Finding]:
+    """Yield the name of each function, class, class field, module-level variable, and attribute that is assigned."""
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for node in ast.walk(tree):
+        if isinstance(node, definitions):
+            yield Finding(node.lineno, node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield Finding(node.lineno, node.attr)
+        if isinstance(node, ast.Module | ast.ClassDef):
+            yield from _names_assigned_in(node.body)
+
+
+def _names_assigned_in(body: Sequence[ast.stmt]) -> Iterator[Finding]:
+    """Yield the variables that a module's or class's statements assign, also below `if`, `for`, `with` and `try`."""
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, scopes + comprehensions):  # their variables are local
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield Finding(node.lineno, node.id)
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def find_banned_member_names(tree: ast.AST) -> Iterator[Finding]:
+    """Yield each member of a module or class that has a banned name, in any case, with or without underscores."""
+    yield from (name for name in member_names(tree) if name.text.strip("_").lower() in BANNED_MEMBER_NAMES)

@@ -25,7 +25,7 @@ from usaggr.sweep.executors.local.placement import count_usable_cores
 from usaggr.sweep.planning.study_plan import make_plan
 from usaggr.sweep.sweep import run_sweep
 
-PART = "workers"
+SECTION = "workers"
 BATCH = 8
 
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured.append(measure(workload, setups, options.rounds))
         print(" ".join(workload.overrides), measured[-1].rounds, file=sys.stderr, flush=True)
     text = report(measured, setups, machine(1))
-    write_part(options.page, PART, text)
+    write_part(options.page, SECTION, text)
     print(text)
     return 0
 

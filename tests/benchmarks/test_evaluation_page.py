@@ -34,7 +34,7 @@ def test_the_section_shows_rates_gains_and_shares() -> None:
     assert "| demo, `unified` | 20.0 | 2.5 % | 5.0 % | 10.0 % | 0.5 % |" in text
 
 
-@pytest.mark.parametrize("task_id", ["breast_lesion", *evaluation.OTHERS])
+@pytest.mark.parametrize("task_id", ["breast_lesion", *evaluation.OTHER_TASKS])
 def test_each_type_of_task_is_timed(task_id: str) -> None:
     assert evaluation.measure_speed(task_id, 64, samples=12, repetitions=1).rate > 0
 

@@ -30,7 +30,7 @@ TEMPLATES = [
     ("performance.md", sweep_page, ("_OPENING",)),
     ("performance.md", throughput_page, ("_OPENING", "_TARGET")),
     ("performance.md", workers, ("_OPENING",)),
-    ("planted.md", pool_page, ("_PLANTED", "_FOUND", "_NULL")),
+    ("planted.md", pool_page, ("_PLANTED", "_VERDICTS_INTRODUCTION", "_NULL")),
     ("planted.md", scale, ("_SECTION",)),
     ("planted.md", structure, ("_SECTION",)),
     ("reliability.md", soak_page, ("_TEXT",)),

@@ -15,7 +15,7 @@ from benchmarks.planted import __main__ as benchmark
 from benchmarks.planted import page, scale, structure
 from benchmarks.planted.draws import Judged, Truth, add_counts, draw_seeds, estimate_truths, judge_draws, select_seeds
 from benchmarks.planted.figure import draw_figure
-from benchmarks.planted.training import HERE, sum_cost
+from benchmarks.planted.training import FOLDER, sum_cost
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.config.compose import compose_study
 from usaggr.metrics.names import improvement, main_metric
@@ -105,8 +105,8 @@ def test_counts_of_several_sets_of_draws_are_added() -> None:
 
 
 def test_the_blocks_of_the_shipped_study_are_named_by_their_relations() -> None:
-    study = compose_study("planted", (), HERE)
-    blocks = yaml.safe_load((HERE / "grouping" / "relations.yaml").read_text())["blocks"]
+    study = compose_study("planted", (), FOLDER)
+    blocks = yaml.safe_load((FOLDER / "grouping" / "relations.yaml").read_text())["blocks"]
     synthetic = study.data.synthetic
     assert sorted(task for members in blocks.values() for task in members) == sorted(synthetic.tasks)
     assert {*synthetic.related, *synthetic.related.values()} == set(blocks["related"])
@@ -183,7 +183,7 @@ def test_the_page_shows_each_cell_with_its_target() -> None:
 def test_the_sections_of_the_page_are_written_between_their_markers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shipped = (HERE.parents[1] / "docs" / "planted.md").read_text()
+    shipped = (FOLDER.parents[1] / "docs" / "planted.md").read_text()
     file = tmp_path / "planted.md"
     file.write_text(shipped)
     parts = {name: lambda options, name=name: (f"About {name}.", []) for name in benchmark.PARTS}
@@ -320,7 +320,7 @@ def test_affinity_must_be_better_if_and_only_if_tasks_are_related() -> None:
 def test_the_worlds_of_a_study_differ_by_relations_alone() -> None:
     for study, worlds in ((scale.STUDY, scale.WORLDS), (structure.STUDY, structure.WORLDS)):
         words = ["groupings=[task_specific,unified]"]
-        planted, plain = (compose_study(study, [*words, *worlds[world]], HERE).data.synthetic for world in worlds)
+        planted, plain = (compose_study(study, [*words, *worlds[world]], FOLDER).data.synthetic for world in worlds)
         assert planted.related
         assert planted.model_copy(update={"related": {}}) == plain
     members = set(planted.related) | set(planted.related.values())

@@ -7,7 +7,12 @@ import pytest
 
 from benchmarks.readability.__main__ import main
 from benchmarks.readability.measures import count_package
-from benchmarks.readability.vague_words import VAGUE_DOCSTRING_WORDS, find_banned_names, find_banned_words
+from benchmarks.readability.vague_words import (
+    VAGUE_DOCSTRING_WORDS,
+    find_banned_member_names,
+    find_banned_names,
+    find_banned_words,
+)
 
 WORD, *_ = VAGUE_DOCSTRING_WORDS  # taken from the list, because this file must not contain the words either
 VERB = next(word for word in VAGUE_DOCSTRING_WORDS if word.startswith("men"))
@@ -65,6 +70,26 @@ def test_docstrings_names_arguments_and_comments_are_counted(tmp_path: Path) -> 
 def test_every_local_and_parameter_is_seen_once() -> None:
     names = [name.text for name in find_banned_names(ast.parse(MODULE))]
     assert sorted(names) == ["found", "one", "own", "rest"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def found(): ...", "class _Found: ...", "found: int", "a, *found = x", "with x as found: ...",
+        "try:\n    found = 1\nfinally: ...", "class A:\n    found: int = 0", "class A:\n    def found(self): ...",
+        "def f(self):\n    self._found = 1", "def f(self):\n    self.a, self.found = x", "if x:\n    found = 1",
+        "for found in x: ...", "if (found := x): ...",
+    ],
+)  # fmt: skip
+def test_a_banned_name_of_a_member_is_seen_once_wherever_it_is_defined(code: str) -> None:
+    assert [name.text.strip("_").lower() for name in find_banned_member_names(ast.parse(code))] == ["found"]
+
+
+@pytest.mark.parametrize(
+    "code", ["x = [found for found in y]", "def f(found): ...", "x.found", "x.found()", "rows: int", "self.done = 1"]
+)
+def test_locals_uses_and_rows_of_tables_are_no_banned_members(code: str) -> None:
+    assert not list(find_banned_member_names(ast.parse(code)))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 def test_the_page_has_markers_for_the_section(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text())
-    write_part(page, workers.PART, "measured")
+    write_part(page, workers.SECTION, "measured")
     assert "measured\n\n<!-- workers: end -->" in page.read_text()
 
 

@@ -15,7 +15,7 @@ from usaggr.report.scale.tables import analyze_effects
 from usaggr.report.tables import Tables, make_tables
 
 PLANTED = {"breast_lesion": 0.1, "fetal_head": 0.1, "thyroid_nodule_det": 0.05, "fetal_femur": 0.1}
-PLACES = ("scale", "types", "groups")
+FIGURE_PLACES = ("scale", "types", "groups")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Document]:
     sweep = planted(tmp_path_factory.mktemp("evidence") / "study", PLANTED, scales=(0.25, 1.0))
     collection = collect([sweep.directory])
     tables_ = make_tables(collection)
-    figures = tuple(FigureFile(place, f"Title {place}", "What is seen", ("png",), place) for place in PLACES)
+    figures = tuple(FigureFile(place, f"Title {place}", "What is seen", ("png",), place) for place in FIGURE_PLACES)
     return tables_, write_report(tables_, figures)
 
 
@@ -66,7 +66,9 @@ def test_types_and_groups_have_a_row_each_and_groups_a_spread(made: tuple[Tables
 
 
 def test_figures_are_next_to_their_tables(made: tuple[Tables, Document]) -> None:
-    for place, title in zip(PLACES, ("With more training data", "By task type", "Across clinical groups"), strict=True):
+    for place, title in zip(
+        FIGURE_PLACES, ("With more training data", "By task type", "Across clinical groups"), strict=True
+    ):
         assert f"Title {place}" in texts(find(made[1], title))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm import HERE, NEEDED
+from tests.slurm import FOLDER, NEEDED
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         try:
-            subprocess.run([HERE / "start-slurm", folder], check=True, timeout=240)
+            subprocess.run([FOLDER / "start-slurm", folder], check=True, timeout=240)
             yield folder
         finally:
-            subprocess.run([HERE / "stop-slurm", folder], check=False, timeout=120)
+            subprocess.run([FOLDER / "stop-slurm", folder], check=False, timeout=120)

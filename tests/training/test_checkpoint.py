@@ -13,11 +13,11 @@ from usaggr.training.checkpoint import CheckpointFile, Position
 from usaggr.training.resume import ResumePoint
 
 PLACE = Position(interval=1, batch=2, step=7)
-OWN = {"fingerprint": "a" * 64, "precision": "32-true"}
+IDENTITY = {"fingerprint": "a" * 64, "precision": "32-true"}
 
 
 def written(directory: Path) -> CheckpointFile:
-    file = CheckpointFile(directory, **OWN)
+    file = CheckpointFile(directory, **IDENTITY)
     file.write(PLACE, {"network": {"weight": torch.arange(3.0)}, "seconds": 1.5})
     return file
 
@@ -31,7 +31,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint_there_is_none_and_half_of_a_first_one_is_removed(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path, **OWN)
+    file = CheckpointFile(tmp_path, **IDENTITY)
     assert file.read() is None
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / ".state.bin.tmp").write_bytes(b"half")
@@ -47,7 +47,7 @@ def test_a_checkpoint_of_another_run_or_precision_is_removed_with_a_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], other: dict[str, str], reason: str
 ) -> None:
     written(tmp_path)
-    assert CheckpointFile(tmp_path, **{**OWN, **other}).read() is None
+    assert CheckpointFile(tmp_path, **{**IDENTITY, **other}).read() is None
     assert reason in capsys.readouterr().out
     assert not (tmp_path / "checkpoint").exists()
 
@@ -96,7 +96,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
 def test_a_checkpoint_is_used_only_if_its_position_exists_in_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], position: Position, fits: bool
 ) -> None:
-    file = CheckpointFile(tmp_path, **OWN)
+    file = CheckpointFile(tmp_path, **IDENTITY)
     file.write(position, {})
     intervals: Any = [range(3), range(2)]
     progress = ResumePoint(file, intervals)

@@ -24,7 +24,7 @@ CELLS = 4
 """Rows and columns of cells that an image is divided into."""
 SHOTS_OF_A_KIND = 3
 """Images that are drawn of each kind of finding."""
-MANY = 10_000
+SAMPLES = 10_000
 """Number of images of a task that is large enough to show the share of each kind."""
 PLANTED: list[dict[str, Any]] = [
     {},

@@ -16,7 +16,7 @@ from usaggr.tasks import CATALOGUE
 
 Kind = Literal["related", "conflicting"]
 
-APART = 10_000
+FIRST_PATIENTS_DISTANCE = 10_000
 """Distance between the first patients of a task and of the tasks related to it, so that they share no patient."""
 
 
