@@ -4,39 +4,11 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from usaggr.document import numbers
 
 
-@pytest.mark.parametrize(
-    ("value", "metric", "text"),
-    [(0.71349, "dsc", "0.713"), (12.345, "mre", "12.3"), (0.01234, "mre_relative", "0.0123"), (-0.25, "mcc", "−0.250")],
-)
-def test_scores_have_the_decimals_of_their_metric(value: float, metric: str, text: str) -> None:
-    assert numbers.score(value, metric) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "metric", "text"),
-    [
-        (0.05, "dsc", "+0.050"),
-        (-3.21, "hd", "−3.2"),
-        (0.0, "dsc", "0.000"),
-        (-0.0001, "dsc", "0.000"),
-        (0.04, "hd", "0.0"),
-    ],
-)
-def test_differences_have_a_sign_unless_they_round_to_zero(value: float, metric: str, text: str) -> None:
-    assert numbers.signed(value, metric) == text
-
-
 def test_intervals_follow_their_number_and_are_left_out_if_missing() -> None:
-    assert numbers.spread(0.5, 0.4, 0.6, "dsc") == "0.500 ± 0.100"
-    assert numbers.spread(0.5, math.nan, math.nan, "dsc") == "0.500"
-    assert numbers.difference(-2.0, -5.0, 1.0, "mre") == "−2.0 [−5.0, +1.0]"
-    assert numbers.difference(-2.0, None, None, "mre") == "−2.0"
     assert numbers.percent(0.0312, -0.01, 0.07) == "+3.1 % [−1.0, +7.0]"
     assert numbers.percent(-0.0312) == "−3.1 %"
     assert numbers.percent(0.0001) == "0.0 %"
@@ -52,19 +24,8 @@ def test_counts_have_separators_and_durations_hours_and_minutes() -> None:
 @pytest.mark.parametrize("missing", [None, math.nan, math.inf, pd.NA, pd.NaT])
 def test_a_missing_value_is_a_dash(missing: float) -> None:
     shown = [
-        numbers.score(missing, "dsc"),
-        numbers.signed(missing, "dsc"),
-        numbers.spread(missing, 0.0, 1.0, "dsc"),
-        numbers.difference(missing, 0.0, 1.0, "dsc"),
         numbers.percent(missing),
         numbers.count(missing),
         numbers.duration(missing),
     ]
     assert shown == ["–"] * len(shown)
-
-
-@given(st.floats(-1e4, 1e4), st.sampled_from(["dsc", "hd", "mre", "mre_relative", "auc"]))
-def test_a_shown_difference_is_correct_to_its_last_digit(value: float, metric: str) -> None:
-    shown = numbers.signed(value, metric).replace("−", "-")
-    digits = len(shown.split(".")[1])
-    assert float(shown) == pytest.approx(value, abs=0.5000001 * 10**-digits)

@@ -7,8 +7,8 @@ import pytest
 from tests.report.reading import document_of, find, planted, read_cells, row_of, simple, tables, texts, titles
 from tests.report.sweeps import FakeSweep
 from usaggr.analysis.collect import collect
-from usaggr.document import numbers
 from usaggr.document.elements import Cell, Document
+from usaggr.metrics import score_texts
 from usaggr.report.contents import write_report
 from usaggr.report.figures import FigureFile
 from usaggr.report.scale.tables import analyze_effects
@@ -45,7 +45,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, read_cells(table)[0], strict=True))
-    expected = numbers.difference(slope.value, slope.low, slope.high, "skill")
+    expected = score_texts.difference(slope.value, slope.low, slope.high, "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
 

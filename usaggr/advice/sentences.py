@@ -4,8 +4,9 @@ from usaggr.advice.advise import KINDS, Advice, Kind, ModeAdvice, TaskAdvice
 from usaggr.advice.evidence import EvidenceCell, get_margin_unit
 from usaggr.advice.rule import Prediction, Verdict
 from usaggr.document.display_names import listed, plural, verdict_label
-from usaggr.document.numbers import MISSING, difference, percent
+from usaggr.document.numbers import MISSING, percent
 from usaggr.metrics.names import main_metric, metric_label
+from usaggr.metrics.score_texts import difference
 from usaggr.tasks import TaskType
 
 KIND_LABELS: dict[Kind, str] = {

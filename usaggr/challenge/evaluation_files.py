@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from usaggr.challenge.challenge_scores import CHALLENGE_METRICS, CONFIDENCE, Mode, find_mode_differences
 from usaggr.challenge.evaluate import Evaluation, TaskEvaluation
 from usaggr.challenge.findings import MEANINGS, Finding, count_by_kind
-from usaggr.document.numbers import MISSING, score
+from usaggr.document.numbers import MISSING
 from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import METRICS
+from usaggr.metrics.score_texts import score
 from usaggr.tasks import TASK_TYPES, TaskType
 
 if TYPE_CHECKING:

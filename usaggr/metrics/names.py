@@ -12,6 +12,9 @@ from typing import assert_never
 
 from usaggr.tasks import TASK_TYPES, TaskType
 
+DECIMALS = 3
+"""Decimals of numbers in [0, 1]: of most scores, and of skill."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -37,6 +40,8 @@ class Metric:
     leave out one component at a time."""
     unit: str = ""
     """Unit of the values; empty for a number without a unit."""
+    decimals: int = DECIMALS
+    """Decimals of the values in tables, figures and sentences."""
 
 
 def _define_score(name: str, label: str, meaning: str, is_per_sample: bool = True, worst: float = 0.0) -> Metric:
@@ -52,7 +57,7 @@ def _define_score(name: str, label: str, meaning: str, is_per_sample: bool = Tru
     return Metric(name, label, meaning, higher_is_better=True, best=1.0, worst=worst, is_per_sample=is_per_sample)
 
 
-def _define_error(name: str, label: str, meaning: str, unit: str = "px") -> Metric:
+def _define_error(name: str, label: str, meaning: str, unit: str = "px", decimals: int = 1) -> Metric:
     """Define an error, whose best value is 0.
 
     Args:
@@ -60,8 +65,12 @@ def _define_error(name: str, label: str, meaning: str, unit: str = "px") -> Metr
         label: Label on pages.
         meaning: Description in the glossary.
         unit: Unit of the values.
+        decimals: Decimals of the values on pages.
     """
-    return Metric(name, label, meaning, higher_is_better=False, best=0.0, worst=math.inf, is_per_sample=True, unit=unit)
+    return Metric(
+        name, label, meaning, higher_is_better=False, best=0.0, worst=math.inf, is_per_sample=True, unit=unit,
+        decimals=decimals,
+    )  # fmt: skip
 
 
 _SEGMENTATION = (
@@ -101,7 +110,9 @@ _REGRESSION = (
     _define_error(
         "mre", "MRE", "mean radial error: distance of predicted and true landmark, in pixels of the original image"
     ),
-    _define_error("mre_relative", "MRE/diagonal", "MRE divided by the length of the image's diagonal", unit=""),
+    _define_error(
+        "mre_relative", "MRE/diagonal", "MRE divided by the length of the image's diagonal", unit="", decimals=4
+    ),
 )
 
 
@@ -145,6 +156,12 @@ def metric_label(name: str, unit: bool = False) -> str:
     if named is None:
         return name
     return f"{named.label} ({named.unit})" if unit and named.unit else named.label
+
+
+def metric_decimals(name: str) -> int:
+    """Return the decimals of a metric's values; those of a number in [0, 1] for a name that is not a metric (skill)."""
+    named = _BY_NAME.get(name)
+    return DECIMALS if named is None else named.decimals
 
 
 def improvement(value: float, reference: float, metric: Metric) -> float:

@@ -10,6 +10,7 @@ from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import verdict_mark
 from usaggr.document.elements import Cell
+from usaggr.metrics import score_texts
 
 NOT_BETTER = " †"
 """Mark of a mean score that is no better than the trivial predictor's."""
@@ -46,7 +47,7 @@ def delta(row: CellVerdict | None) -> Cell:
         return Cell(text.MISSING)
     if row.same:
         return Cell("same run")
-    interval = text.difference(row.delta, row.delta_low, row.delta_high, row.metric)
+    interval = score_texts.difference(row.delta, row.delta_low, row.delta_high, row.metric)
     if not row.verdict:
         return number(interval, row.delta)
     return Cell(f"{verdict_mark(row.verdict)} {interval}", row.delta, row.verdict)

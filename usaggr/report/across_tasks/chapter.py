@@ -5,6 +5,7 @@ from math import isnan
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.across_tasks.tables import FriedmanRow, ImprovementRow, PairRow, make_across
 from usaggr.report.grouping_names import explain_label
@@ -85,7 +86,7 @@ def _tabulate_pairs(material: Material) -> Block | None:
         (
             f"{grouping_label(row.second)} minus {grouping_label(row.first)}", *_variant_cells(material, row),
             _scale_cell(row), *map(table_cells.count, (row.tasks, row.better, row.worse, row.ties)),
-            table_cells.number(text.signed(row.median, "skill"), row.median),
+            table_cells.number(score_texts.signed(row.median, "skill"), row.median),
             *map(table_cells.p_value, (row.p, row.p_adjusted)),
         )
         for row in material.tables.compute(make_across).pairwise

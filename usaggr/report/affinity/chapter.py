@@ -2,9 +2,9 @@
 
 from math import isnan
 
-from usaggr.document import numbers as text
 from usaggr.document.display_names import plural, scale_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
 from usaggr.report.affinity.tables import AffinityTables, RankRow, make_affinity
@@ -42,7 +42,7 @@ def _describe_correlation(row: RankRow) -> str:
     points = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
     if isnan(row.rho):
         return f"{title} No rank correlation for {points}: at least 4 tasks with different values are needed."
-    correlation = text.difference(row.rho, row.low, row.high, "skill")
+    correlation = score_texts.difference(row.rho, row.low, row.high, "skill")
     if row.low > 0:
         meaning = "tasks with higher affinity gained more"
     elif row.high < 0:
@@ -57,7 +57,7 @@ def _tabulate_correlations(tables: AffinityTables) -> Block:
         (
             LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.count(row.points),
             table_cells.count(row.tasks),
-            table_cells.number(text.difference(row.rho, row.low, row.high, "skill"), row.rho),
+            table_cells.number(score_texts.difference(row.rho, row.low, row.high, "skill"), row.rho),
         )
         for row in tables.ranks
     )  # fmt: skip

@@ -11,6 +11,7 @@ from usaggr.analysis.summary import SummaryLine
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells
 from usaggr.report.answer.missing_verdicts import explain_missing_verdict
@@ -113,7 +114,7 @@ def _make_grouping_row(material: Material, line: SummaryLine) -> tuple[Cell, ...
             table_cells.count(line.same),
             table_cells.number(text.percent(line.delta_m, line.low, line.high), line.delta_m),
             table_cells.number(
-                text.difference(line.delta_skill, line.skill_low, line.skill_high, "skill"), line.delta_skill
+                score_texts.difference(line.delta_skill, line.skill_low, line.skill_high, "skill"), line.delta_skill
             ),
         ]
     is_finished = any(run.result is not None for run in runs)
@@ -169,7 +170,7 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
     if recommendation.kind == "gain":
         why = f"{evidence}, adjusted p {text.p_value(row.p_adjusted)}"
     elif recommendation.kind == "good enough":
-        margin = text.score(row.margin, row.metric)
+        margin = score_texts.score(row.margin, row.metric)
         why = f"{evidence}, not worse by {margin} or more, adjusted p {text.p_value(row.p_ni_adjusted)}"
     elif recommendation.kind == "keep":
         why = f"worse under {losses}; {evidence}" if losses else f"no gain; {evidence}"
@@ -183,7 +184,7 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
 
 def _format_difference(row: CellVerdict) -> str:
     unit = metric_label(row.metric, True)
-    return f"{unit} {text.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
+    return f"{unit} {score_texts.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
 
 
 def _explain_missing_verdicts(material: Material, verdicts: Sequence[CellVerdict]) -> str:

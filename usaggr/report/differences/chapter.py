@@ -81,5 +81,5 @@ def _describe_task(cells: list[CellScore]) -> list[str | Cell]:
         Cell(first.clinical_group),
         Cell(f"{metric_label(first.metric, True)} {arrow}"),
         table_cells.count(n_train),
-        table_cells.number(text.score(trivial, first.metric), trivial),
+        table_cells.number(score_texts.score(trivial, first.metric), trivial),
     ]

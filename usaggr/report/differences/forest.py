@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
-from usaggr.document.numbers import difference
+from usaggr.metrics.score_texts import difference
 from usaggr.report.figure_style import GRAY, VERDICT_COLORS, draw_intervals
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
-from usaggr.document.numbers import signed
+from usaggr.metrics.score_texts import signed
 from usaggr.report.figure_style import choose_ink, format_scale
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts

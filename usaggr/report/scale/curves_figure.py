@@ -12,6 +12,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as get_metric
 from usaggr.metrics.names import metric_label
+from usaggr.metrics.score_texts import score
 from usaggr.report.figure_style import (
     GRAY,
     count_legend_columns,

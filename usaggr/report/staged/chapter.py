@@ -7,6 +7,7 @@ from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
@@ -98,7 +99,7 @@ def _make_table(material: Material, comparisons: Sequence[StagedRow]) -> Block |
             _describe_kin(row),
             *((str(row.variant),) if has_variants else ()),
             Cell(f"{row.scale:g}", float(row.scale)),
-            table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
+            table_cells.number(score_texts.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
             table_cells.p_value(row.p_adjusted),
             table_cells.count(row.tasks),
             table_cells.count(row.seeds),

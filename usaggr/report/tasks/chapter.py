@@ -5,7 +5,6 @@ from typing import assert_never
 
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
 from usaggr.metrics.names import METRICS, metric_label

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from usaggr.document import numbers
 from usaggr.document.display_names import scale_label
 from usaggr.document.elements import literal
 from usaggr.report.tasks.example_choice import ChosenSample, TaskComparison

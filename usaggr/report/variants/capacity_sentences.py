@@ -11,6 +11,7 @@ from usaggr.analysis.capacity import SIZE_TOLERANCE, Capacity
 from usaggr.document import numbers as text
 from usaggr.document.display_names import listed
 from usaggr.document.elements import literal
+from usaggr.metrics import score_texts
 from usaggr.report.variants.tables import VariantRow
 
 
@@ -57,7 +58,7 @@ def interpret_sizes(
         largest = max(max(abs(row.low), abs(row.high)) for row in tested)
         return (
             "No variant detectably changes the effect of sharing, but the intervals allow changes in skill of up to "
-            f"{text.score(largest, 'skill')}."
+            f"{score_texts.score(largest, 'skill')}."
         )
     sentences = []
     if worse:

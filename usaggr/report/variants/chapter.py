@@ -8,6 +8,7 @@ from math import isnan
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural, scale_label
 from usaggr.document.elements import Block, Items, Paragraph, Section, literal
+from usaggr.metrics import score_texts
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
@@ -83,10 +84,8 @@ def _describe_sharing(material: Material, effects: list[VariantRow]) -> str:
         return f"**{label}**: nothing to compare with {first} ({literal(reasons)})."
     # The effect under the first variant is the same for all rows, apart from missing tasks and seeds.
     fullest = max(estimated, key=lambda row: (row.tasks, row.seeds))
-    sentences = [
-        f"**{label}** instead of {reference} changes mean skill by {text.signed(fullest.sharing_against, 'skill')} "
-        f"under {first}."
-    ]
+    change = score_texts.signed(fullest.sharing_against, "skill")
+    sentences = [f"**{label}** instead of {reference} changes mean skill by {change} under {first}."]
     for direction, sign in (("worse", -1), ("better", 1)):
         detectable = [row for row in estimated if is_detectable(row) and sign * row.delta_skill > 0]
         if detectable:
@@ -115,14 +114,14 @@ def _warn_of_invalid(variants: list[str]) -> str:
 def _format_change(row: VariantRow) -> str:
     """Return the size of a detectable change without its sign, with its interval reversed to match."""
     sign = -1.0 if row.delta_skill < 0 else 1.0
-    bounds = [text.score(end, "skill") for end in sorted((sign * row.low, sign * row.high))]
-    size = text.score(sign * row.delta_skill, "skill")
+    bounds = [score_texts.score(end, "skill") for end in sorted((sign * row.low, sign * row.high))]
+    size = score_texts.score(sign * row.delta_skill, "skill")
     return f"{size} [{', '.join(bounds)}] (adjusted p {text.p_value(row.p_adjusted)})"
 
 
 def _format_unclear_change(row: VariantRow) -> str:
     """Return a change that is not detectable, with the reason if it is not tested."""
-    difference = text.difference(row.delta_skill, row.low, row.high, "skill")
+    difference = score_texts.difference(row.delta_skill, row.low, row.high, "skill")
     if not isnan(row.p):
         return difference
     return f"{difference}, {literal(str(row.note).split('; ')[0] or 'without an interval')}"

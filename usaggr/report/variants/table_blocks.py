@@ -7,6 +7,7 @@ from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, plural, scale_label
 from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_section
 from usaggr.report.variants.tables import Level, VariantRow, make_variants
@@ -164,7 +165,7 @@ def _fill_remarks(table: TextTable) -> TextTable:
 def _format_difference(row: VariantRow | None) -> Cell:
     if row is None or isnan(row.delta_skill):
         return Cell(text.MISSING)
-    difference = text.difference(row.delta_skill, row.low, row.high, "skill")
+    difference = score_texts.difference(row.delta_skill, row.low, row.high, "skill")
     return table_cells.number(f"{difference} {DETECTABLE}" if is_detectable(row) else difference, row.delta_skill)
 
 
