@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from usaggr.tasks import TASK_TYPES
+
 GROUPING_LABELS = {"task_specific": "TS", "clinical": "CG", "unified": "AU"}
 """Labels of three groupings as in the paper; other groupings are labeled by their names."""
 
@@ -20,7 +22,7 @@ _GROUPINGS = {
     "unified": "all-task unified: one model for all tasks",
     "organ": "one model per organ",
     "image_source": "one model per image source: tasks that share image files, directly or through other tasks",
-    "task_type": "one model per task type (segmentation, classification, detection, regression)",
+    "task_type": f"one model per task type ({', '.join(TASK_TYPES)})",
     "staged_task": "first one model for all tasks, then one per task that starts from its weights; "
     "the same number of training examples in total",
     "staged_type": "first one model for all tasks, then one per task type that starts from its weights; "

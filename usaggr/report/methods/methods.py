@@ -6,7 +6,7 @@ from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import listed
 from usaggr.document.elements import Paragraph, Section
-from usaggr.metrics.names import main_metric, metric_label
+from usaggr.metrics.names import METRICS, main_metric, metric_label
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
@@ -49,8 +49,12 @@ def _describe_scores(material: Material) -> str:
 def _describe_intervals(material: Material) -> str:
     confidence = text.share(material.study.confidence)
     types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
-    set_metrics = "metrics of the whole test set (AUC, F1, MCC)"
-    metrics = f"both metrics of single samples and {set_metrics}" if "classification" in types else "all metrics"
+    set_metrics = [metric.label for kind in sorted(types) for metric in METRICS[kind] if not metric.of_samples]
+    metrics = (
+        f"both metrics of single samples and metrics of the whole test set ({', '.join(set_metrics)})"
+        if set_metrics
+        else "all metrics"
+    )
     base = (
         "Each grouping is compared with the reference, paired by seed and test sample. The score of each run is "
         "expressed as jackknife pseudo-values, one per test component; for a mean over samples, these are the "
