@@ -49,7 +49,7 @@ def _describe_scores(material: Material) -> str:
 def _describe_intervals(material: Material) -> str:
     confidence = text.share(material.study.confidence)
     types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
-    set_metrics = [metric.label for kind in sorted(types) for metric in METRICS[kind] if not metric.of_samples]
+    set_metrics = [metric.label for kind in sorted(types) for metric in METRICS[kind] if not metric.is_per_sample]
     metrics = (
         f"both metrics of single samples and metrics of the whole test set ({', '.join(set_metrics)})"
         if set_metrics
