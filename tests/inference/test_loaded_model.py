@@ -155,6 +155,7 @@ def test_pretrained_weights_are_not_needed_any_more(folder: Path, tmp_path: Path
 
 
 def _boxes_agree(model: Model, table: pd.DataFrame, root: Path) -> None:
+    assert len(table)
     for row in table.to_dict("records"):
         result = model.predict(root / "csv_files" / row["sample_id"])
         assert isinstance(result, BoxResult)

@@ -66,6 +66,7 @@ def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Pa
     evaluation = scored(folder, tmp_path / "out")
     assert evaluation.complete
     assert not evaluation.findings
+    assert {task.task.id for task in evaluation.tasks} == set(result.scores)
     for task in evaluation.tasks:
         assert get_scores(task, "strict") == pytest.approx(result.scores[task.task.id], abs=1e-6)
 

@@ -159,7 +159,9 @@ def test_a_router_blind_to_tasks_sends_one_image_the_same_way_for_all_of_them() 
     image = images(1).expand(8, -1, -1, -1)
     for router, is_blind in (("token", True), ("task", False)):
         built = awaken(network(experts={"router": router}))
-        for routed in built.forward_with_routing(image, make_batch_indices()).routing.values():
+        routing = built.forward_with_routing(image, make_batch_indices()).routing
+        assert routing
+        for routed in routing.values():
             assert torch.allclose(routed.probabilities[0], routed.probabilities[1], atol=1e-6) == is_blind
 
 
@@ -234,6 +236,7 @@ def test_the_router_computes_in_single_precision_under_half() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = built.forward_with_routing(images(), make_batch_indices())
     assert result.outputs[CLS.id].dtype == torch.bfloat16
+    assert result.routing
     for routed in result.routing.values():
         assert routed.probabilities.dtype == torch.float32
         assert torch.allclose(routed.probabilities.sum(dim=-1), torch.ones(()), atol=1e-6)

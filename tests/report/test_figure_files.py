@@ -71,6 +71,7 @@ def test_each_chapter_has_its_figures(drawn: tuple[FakeSweep, Path, tuple[Figure
 def test_each_figure_has_a_title_and_a_description_for_those_who_cannot_see_it(
     drawn: tuple[FakeSweep, Path, tuple[FigureFile, ...]],
 ) -> None:
+    assert drawn[2]
     for file in drawn[2]:
         assert file.title
         assert len(file.description) > 60

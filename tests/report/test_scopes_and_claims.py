@@ -53,6 +53,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
 def test_between_tasks_is_labeled_confounded(made: tuple[Tables, Document]) -> None:
     between = next(t for t in tables(find(made[1], "With more training data")) if t.name == "between")
     assert "**confounded**" in between.caption
+    assert between.rows
     assert all(row[-1].startswith("confounded") for row in read_cells(between))
 
 

@@ -67,6 +67,7 @@ def test_attacks_are_plain_text_in_the_page(report: Path) -> None:
     page = Reader((report / "index.html").read_text())
     assert not page.errors
     assert len(page.all("script")) == 1
+    assert page.all("img")
     assert all(image["src"] and image["src"].startswith("data:image/") for image in page.all("img"))
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
     assert not [link for link in page.all("a") if not str(link["href"]).startswith(("#", "https://"))]

@@ -140,6 +140,7 @@ def test_text_is_legible_on_its_cell(figure: Figure) -> None:
 
     for axes in panels(figure):
         faces = cells(axes)
+        assert len(axes.texts) == 2 * len(faces)  # the mark and the number
         for text in axes.texts:
             place = (round(text.get_position()[1]), round(text.get_position()[0]))
             ink, face = luminance(to_rgba(text.get_color())), luminance(faces[place].get_facecolor())

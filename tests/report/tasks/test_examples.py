@@ -139,7 +139,9 @@ def test_a_description_gives_each_panels_score(study: Study, tmp_path: Path) -> 
 def test_the_same_results_make_the_same_bytes(study: Study, tmp_path: Path) -> None:
     first, second = study.draw(tmp_path / "a" / "examples"), study.draw(tmp_path / "b" / "examples")
     assert first == second
-    for path in (tmp_path / "a" / "examples").iterdir():
+    paths = sorted((tmp_path / "a" / "examples").iterdir())
+    assert len(paths) == 2 * len(TASKS)
+    for path in paths:
         assert path.read_bytes() == (tmp_path / "b" / "examples" / path.name).read_bytes()
 
 
@@ -162,6 +164,7 @@ def test_a_reference_without_other_groupings_shows_its_best_and_its_worst_sample
         return 0.9 - 0.2 * number
 
     drawn = make_study(tmp_path, by_number, groupings=("task_specific",)).draw(tmp_path / "examples")
+    assert set(drawn.tasks) == set(TASKS)
     for shown in drawn.tasks.values():
         assert [p.title for p in shown.pictures] == ["Best prediction of TS", "Worst prediction of TS"]
 
@@ -293,6 +296,7 @@ def test_file_names_are_safe_and_distinct() -> None:
 def test_a_sweep_without_finished_runs_has_only_reasons(tmp_path: Path) -> None:
     drawn = make_study(tmp_path, skip=lambda run: True).draw(tmp_path / "examples")
     assert drawn.reason is None
+    assert set(drawn.tasks) == set(TASKS)
     assert all(shown.reason and not shown.pictures for shown in drawn.tasks.values())
 
 

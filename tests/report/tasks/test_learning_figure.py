@@ -53,7 +53,9 @@ def test_a_run_shared_by_groupings_has_a_line_in_each_of_them(tmp_path: Path) ->
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_a_missing_or_damaged_curve_is_left_out(tmp_path: Path, damage: str) -> None:
-    for curves in read_curves(swept(tmp_path, damage), "base", 1.0):
+    curves_by_task = list(read_curves(swept(tmp_path, damage), "base", 1.0))
+    assert curves_by_task
+    for curves in curves_by_task:
         assert set(curves.lines) == {"task_specific", "clinical"}
 
 

@@ -92,6 +92,7 @@ def test_the_others_are_compared_with_the_first_variant(planted: pd.DataFrame) -
 
 
 def test_p_values_are_adjusted_by_holm_within_their_family(planted: pd.DataFrame) -> None:
+    assert set(planted["level"]) == {"all", "interaction", "task"}
     for level, family in (("all", ["grouping"]), ("interaction", ["grouping"]), ("task", ["grouping", "variant"])):
         for _, selected in planted[planted["level"] == level].groupby(family):
             assert selected["p_adjusted"].tolist() == pytest.approx(closed_holm(selected["p"].tolist()))
