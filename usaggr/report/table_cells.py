@@ -38,7 +38,7 @@ def mean(row: CellScore | None) -> Cell:
         return Cell("missing")
     mark = NOT_BETTER if row.beats_trivial is False else ""
     missing_seeds = f" ({row.seeds} of {row.planned} seeds)" if row.seeds < row.planned else ""
-    return number(text.spread(row.mean, row.low, row.high, row.metric) + mark + missing_seeds, row.mean)
+    return number(score_texts.spread(row.mean, row.low, row.high, row.metric) + mark + missing_seeds, row.mean)
 
 
 def delta(row: CellVerdict | None) -> Cell:

@@ -45,7 +45,7 @@ def describe_pictures() -> dict[str, Any]:
         [(shot.name, [str(use) for use in uses]) for shot, uses in plan_images(config(**planted)).items()]
         for planted in PLANTED
     ]
-    shares = {task_id: divide_by_shares(source, MANY) for task_id, source in SOURCES.items()}
+    shares = {task_id: divide_by_shares(source, SAMPLES) for task_id, source in SOURCES.items()}
     plan = json.dumps([plans, shares])
     described: dict[str, Any] = {"plan": hashlib.sha256(plan.encode()).hexdigest()}
     pictures = {shot: take_picture(shot, SEED) for shot in _chosen_shots()}

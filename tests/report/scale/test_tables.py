@@ -184,7 +184,9 @@ def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     collection = collect([fake.finish(lambda t, b, s, k: level(CATALOGUE[t], 0.5 + 0.01 * k)).directory])
     tables = make_tables(collection)
     analysis = analyze_effects(tables.comparison)
-    assert all(c.why.startswith("not tested by this sweep: its reference is unified") for c in claims_of(analysis))
+    claims = list(claims_of(analysis))
+    assert claims
+    assert all(claim.why.startswith("not tested by this sweep: its reference is unified") for claim in claims)
 
 
 def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:

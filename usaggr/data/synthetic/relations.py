@@ -33,7 +33,7 @@ class Relation:
     @property
     def first_subject(self) -> int:
         """Number of the first patient."""
-        return self.number * APART
+        return self.number * FIRST_PATIENTS_DISTANCE
 
 
 def find_relations(synthetic: SyntheticConfig) -> dict[str, Relation]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from usaggr.document import numbers as text
 from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
@@ -46,7 +47,7 @@ def _tabulate_claims(claims: Sequence[Claim], name: str) -> TextTable:
     """Return a table of the verdicts on claims, with the estimates that decide them."""
     table = []
     for claim in claims:
-        value = text.difference(claim.estimate, claim.low, claim.high, "skill")
+        value = score_texts.difference(claim.estimate, claim.low, claim.high, "skill")
         verdict = Cell(_MARKED_VERDICTS[claim.verdict], kind=claim.verdict)
         number = table_cells.number(f"{value} {claim.unit}" if value != text.MISSING else value, claim.estimate)
         table.append((f"({claim.letter}) {claim.about}", verdict, number, claim.why))

@@ -8,6 +8,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed, plural
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.controls.tables import Control, make_controls
 from usaggr.report.grouping_names import explain_label
@@ -81,15 +82,17 @@ def _make_table(material: Material, controls: list[Control]) -> Block:
     for row in controls:
         skills = np.array([draw.delta_skill for draw in draws[row.like, row.scale, row.variant]])
         skills = skills[np.isfinite(skills)]
-        extremes = f"{text.signed(skills.min(), 'skill')} to {text.signed(skills.max(), 'skill')}"
+        extremes = f"{score_texts.signed(skills.min(), 'skill')} to {score_texts.signed(skills.max(), 'skill')}"
         table.append(
             (
                 grouping_label(row.like),
                 *((row.variant,) if has_variants else ()),
                 Cell(f"{row.scale:g}", float(row.scale)),
                 table_cells.count(row.draws),
-                table_cells.number(text.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
-                table_cells.number(text.signed(skills.mean(), "skill"), skills.mean()),
+                table_cells.number(
+                    score_texts.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill
+                ),
+                table_cells.number(score_texts.signed(skills.mean(), "skill"), skills.mean()),
                 extremes,
                 table_cells.count(row.beaten),
                 table_cells.p_value(row.p),

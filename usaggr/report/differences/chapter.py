@@ -10,6 +10,7 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.metrics.names import metric as get_metric
 from usaggr.metrics.names import metric_label
 from usaggr.report import table_cells

@@ -6,6 +6,7 @@ from typing import Protocol
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, listed
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
@@ -111,7 +112,7 @@ def _tabulate_between(material: Material) -> tuple[Block, ...]:
     table_rows: TableRows = tuple(
         (
             *_make_setting_cells(material, row), row.over, table_cells.count(trend.points),
-            table_cells.number(text.signed(trend.rho, "skill"), trend.rho), table_cells.p_value(trend.p),
+            table_cells.number(score_texts.signed(trend.rho, "skill"), trend.rho), table_cells.p_value(trend.p),
             _format_interval(Quantity(trend.slope, trend.low, trend.high)), row.note,
         )
         for row, trend in ((row, row.association) for row in trends)
@@ -203,7 +204,7 @@ def _name_scope(row: Slope | ScaleCrossing) -> str:
 
 
 def _format_interval(effect: Quantity | Spread) -> Cell:
-    return table_cells.number(text.difference(effect.value, effect.low, effect.high, "skill"), effect.value)
+    return table_cells.number(score_texts.difference(effect.value, effect.low, effect.high, "skill"), effect.value)
 
 
 def _format_percent(effect: Quantity | Spread) -> Cell:

@@ -9,7 +9,6 @@ import numpy as np
 
 from usaggr.analysis.cell_rows import CellScore
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.numbers import score
 from usaggr.metrics.names import metric as get_metric
 from usaggr.metrics.names import metric_label
 from usaggr.metrics.score_texts import score

@@ -69,7 +69,7 @@ def _describe_result(material: Material, row: StagedRow) -> str:
     """Return a sentence on the difference of a staged grouping from one of its counterparts."""
     setting = capitalize(literal(material.describe_setting(row.variant, row.scale)))
     against = f"{_label(row.against)} ({_describe_kin(row)})"
-    size = text.difference(row.delta_skill, row.low, row.high, "skill")
+    size = score_texts.difference(row.delta_skill, row.low, row.high, "skill")
     if not table_cells.is_missing(row.p_adjusted) and row.p_adjusted < ALPHA:
         result = f"is {'better' if row.delta_skill > 0 else 'worse'} than {against}, by {size} in skill"
     else:

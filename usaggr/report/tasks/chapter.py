@@ -7,6 +7,7 @@ from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, plural
 from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.metrics import score_texts
 from usaggr.metrics.names import METRICS, metric_label
 from usaggr.metrics.names import metric as get_metric
 from usaggr.report import table_cells
@@ -115,7 +116,7 @@ def _average_trivial(cells: list[CellScore]) -> Cell:
     """Return the trivial score, averaged over groupings, because their runs may have different seeds."""
     scores = [row.trivial for row in cells if not table_cells.is_missing(row.trivial)]
     mean = sum(scores) / len(scores) if scores else None
-    return table_cells.number(text.score(mean, cells[0].metric), mean)
+    return table_cells.number(score_texts.score(mean, cells[0].metric), mean)
 
 
 def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from usaggr.document.display_names import scale_label
 from usaggr.document.elements import literal
+from usaggr.metrics import score_texts
 from usaggr.report.tasks.example_choice import ChosenSample, TaskComparison
 from usaggr.report.tasks.sample_scores import make_sample_score
 from usaggr.tasks import TaskType
@@ -43,7 +44,7 @@ def _describe_single(comparison: TaskComparison, chosen: ChosenSample) -> str:
     extreme = "best" if chosen.kind == "best" else "worst"
     return (
         f"{score.format(chosen.base_score, score.label)} ({_describe_seeds(comparison.seeds)}), the {extreme} of "
-        f"{chosen.n_samples} test samples (median {numbers.score(chosen.median, score.name)}{score.unit})."
+        f"{chosen.n_samples} test samples (median {score_texts.score(chosen.median, score.name)}{score.unit})."
     )
 
 
@@ -58,7 +59,7 @@ def _compare(comparison: TaskComparison, chosen: ChosenSample, other_label: str)
     score = make_sample_score(comparison.task.type)
     base, other = literal(comparison.base.label), literal(other_label)
     change, median = (
-        f"{numbers.signed(value, score.name)}{score.unit}" for value in (chosen.difference, chosen.median)
+        f"{score_texts.signed(value, score.name)}{score.unit}" for value in (chosen.difference, chosen.median)
     )
     extreme = "highest" if chosen.kind == "gain" else "lowest"
     # `rank` counts from the worst sample; the caption counts from the closer end. Equal scores have the lower rank.

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ from usaggr.report.tasks.overlays import Marks
 from usaggr.report.tasks.sample_scores import SampleScoreReader, make_sample_score
 from usaggr.report.tasks.saved_predictions import PredictionReader, SavedPrediction
 from usaggr.results.predictions import decode_mask
-from usaggr.tasks import Task
+from usaggr.tasks import Task, TaskType
 
 MAX_NEW_FILES = 4_000
 """Largest number of files of a data set that are read again for pictures; it takes about ten seconds."""
@@ -261,12 +262,27 @@ def _decode_prediction(task: Task, label: str, saved: SavedPrediction) -> DrawnP
         raise ValueError("the prediction has no label")
     else:
         value = float(probabilities[saved.label])
-    marks = Marks(
-        mask=None if saved.mask is None else decode_mask(saved.mask),
-        box=None if saved.box is None else np.array(saved.box, dtype=float),
-        points=None if saved.points is None else np.array(saved.points, dtype=float).reshape(-1, 2),
-    )
+    marks = _read_marks(task.type, saved)
     return DrawnPrediction(label, score.format(value, score.short_label), marks, probabilities)
+
+
+def _read_marks(task_type: TaskType, saved: SavedPrediction) -> Marks:
+    """Return what a prediction draws onto the image; nothing for a class, whose probabilities are drawn beside it.
+
+    Raises:
+        ValueError: The mask is damaged.
+    """
+    match task_type:
+        case "segmentation":
+            return Marks(mask=None if saved.mask is None else decode_mask(saved.mask))
+        case "detection":
+            return Marks(box=None if saved.box is None else np.array(saved.box, dtype=float))
+        case "regression":
+            return Marks(points=None if saved.points is None else np.array(saved.points, dtype=float).reshape(-1, 2))
+        case "classification":
+            return Marks()
+        case _:
+            assert_never(task_type)
 
 
 def _describe_error(error: Exception) -> str:

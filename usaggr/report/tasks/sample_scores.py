@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.document import numbers
 from usaggr.errors import RunError
+from usaggr.metrics import score_texts
 from usaggr.metrics.names import main_metric, metric_label
 from usaggr.results import contract
 from usaggr.results.predictions import read_predictions
@@ -31,7 +31,7 @@ class SampleScore:
 
     def format(self, value: float | None, label: str) -> str:
         """Return a label, a value and its unit; a missing value is a dash."""
-        return f"{label} {numbers.score(value, self.name)}{self.unit}"
+        return f"{label} {score_texts.score(value, self.name)}{self.unit}"
 
 
 class SampleScoreReader:

@@ -1,7 +1,7 @@
 """Saved predictions of single samples, read from the predictions.parquet of each run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,12 +9,12 @@ from pyarrow import compute, parquet
 
 from usaggr.analysis.collect import CollectedRun
 from usaggr.errors import RunError, get_first_line
+from usaggr.metrics.names import main_metric
 from usaggr.results import contract
+from usaggr.tasks import TASK_TYPES, has_class_label
 
-_SCORES = ("dsc", "iou", "mre")
+_SCORES = tuple(main_metric(task_type).name for task_type in TASK_TYPES if not has_class_label(task_type))
 """Metrics of single samples that predictions.parquet has as columns."""
-_COLUMNS = ("task_id", "sample_id", "label", "probs", "box", "points", "mask")
-"""Columns of predictions.parquet with the name of their field."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class SavedPrediction:
     """PNG of the predicted mask; None for other task types."""
     scores: Mapping[str, float | None]
     """Score of the sample by metric; None for the metrics of other task types."""
+
+
+_COLUMNS = tuple(column.name for column in fields(SavedPrediction) if column.name != "scores")
+"""Columns of predictions.parquet with the name of their field."""
 
 
 class PredictionReader:
