@@ -4,11 +4,14 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from usaggr.tasks import Task
 
 Box = tuple[float, float, float, float]
 Points = tuple[tuple[float, float], ...]
+LabelKind = Literal["mask", "class", "box", "points"]
+"""Every `match` over it ends in `assert_never`, so mypy reports each place that a new kind of label must handle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,21 @@ class Sample:
     """Official subset (train, val or test) from the index's column `split`; None without one."""
     subject_written: str = ""
     """Subject as written in the index or in the file's name; empty if it is unknown."""
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """Kind of the label, which all samples of a task share.
+
+        Raises:
+            ValueError: The sample has no label.
+        """
+        labels: dict[LabelKind, object] = {
+            "mask": self.mask_path, "class": self.label, "box": self.box, "points": self.points,
+        }  # fmt: skip
+        for kind, label in labels.items():
+            if label is not None:
+                return kind
+        raise ValueError(f"{self.csv_file}, line {self.row}: {self.sample_id} has no label")
 
     @property
     def stratum(self) -> int:

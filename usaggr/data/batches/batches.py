@@ -8,7 +8,7 @@ are drawn on the CPU, so that they do not depend on the device.
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import numpy as np
 import torch
@@ -126,20 +126,23 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
     targets: dict[str, Tensor] = {}
     for task_id, indices in _group_by_task(samples).items():
         task_indices[task_id] = copy_to_device(torch.tensor(indices), pixels.device)
-        first = samples[indices[0]]  # all samples of a task have the same kind of label
-        if first.mask_path is not None:
-            masks = pixels.load_masks([samples[i] for i in indices])
-            if grid is not None:
-                masks = augment_masks(masks, grid[task_indices[task_id]])
-            target = masks.long()
-        elif first.label is not None:
-            target = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
-        elif first.box is not None:
-            mapped = [np.clip(fitted[i].map_box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
-            target = torch.from_numpy(np.stack(mapped).astype(np.float32))
-        else:
-            mapped = [fitted[i].map_points(p) for i in indices if (p := points[i]) is not None]
-            target = torch.from_numpy(np.stack(mapped).astype(np.float32))
+        kind = samples[indices[0]].label_kind  # all samples of a task have the same kind of label
+        match kind:
+            case "mask":
+                masks = pixels.load_masks([samples[i] for i in indices])
+                if grid is not None:
+                    masks = augment_masks(masks, grid[task_indices[task_id]])
+                target = masks.long()
+            case "class":
+                target = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
+            case "box":
+                mapped = [np.clip(fitted[i].map_box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
+                target = torch.from_numpy(np.stack(mapped).astype(np.float32))
+            case "points":
+                mapped = [fitted[i].map_points(p) for i in indices if (p := points[i]) is not None]
+                target = torch.from_numpy(np.stack(mapped).astype(np.float32))
+            case _:
+                assert_never(kind)
         targets[task_id] = copy_to_device(target, pixels.device)
     return Batch(normalize_images(images), tuple(samples), task_indices, targets)
 
