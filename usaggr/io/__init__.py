@@ -1,1 +1,1 @@
-"""Files on shared disks: atomic writes, bounded readers, checksums, locks, SQLite stores, and heartbeats of processes."""
+"""Files on shared disks: atomic writes, bounded readers, checksums, locks, SQLite stores, heartbeats of processes."""
