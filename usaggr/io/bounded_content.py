@@ -185,7 +185,7 @@ def _check_values(content: object) -> None:
         depth += 1
         if depth > MAX_DEPTH:
             raise UnusableContentError(_too_deep())
-        below: list[object] = []
+        next_level: list[object] = []
         for value in level:
             if isinstance(value, str):
                 _check_text(value)
@@ -193,11 +193,11 @@ def _check_values(content: object) -> None:
                 if not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
                     raise UnusableContentError("holds a whole number of more than 64 bits")
             elif isinstance(value, dict):
-                below.extend(value)
-                below.extend(value.values())
+                next_level.extend(value)
+                next_level.extend(value.values())
             elif isinstance(value, list | tuple | set):
-                below.extend(value)
-        level = below
+                next_level.extend(value)
+        level = next_level
 
 
 def _check_text(text: str) -> None:
