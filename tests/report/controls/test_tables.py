@@ -1,5 +1,6 @@
 """Tests of random groupings: planted effects are detected, and random groupings appear in no other chapter."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.controls.tables import CONTROL_COLUMNS, Control, make_controls
+from usaggr.report.controls.tables import CONTROL_COLUMNS, Control, _average, make_controls
 from usaggr.report.tables import Tables, make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.sweep.planning.controls import draw_groupings
@@ -88,6 +89,30 @@ def test_a_task_alone_in_a_random_grouping_counts_as_no_difference(tmp_path: Pat
     assert drawn["lung"] == 0.0
     assert drawn["FUGC"] == pytest.approx(0.07, abs=0.02)
     assert drawn[""] == pytest.approx((drawn["FUGC"] + drawn["fetal_head"]) / 7)
+
+
+def test_an_interval_around_exactly_zero_is_scaled_to_all_tasks(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", draws=1, gain=0.0)
+    sweep.partitions["random_1"] = {
+        "a": ("breast_2cls", "fetal_head"),
+        **{t: (t,) for t in TASKS if t not in ("breast_2cls", "fetal_head")},
+    }
+    # A gain of one task and an equal loss of the other in each seed: a mean of 0, up to rounding.
+    change = {"breast_2cls": 0.1, "fetal_head": -0.1}
+
+    def score(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        more = change.get(task, 0.0) + (0.05, 0.0, -0.05)[seed] if block == ("breast_2cls", "fetal_head") else 0.0
+        return level(CATALOGUE[task], 0.5 + more)
+
+    sweep.finish(score)
+    controls = tables_of(sweep).comparison.controls
+    assert controls is not None
+    (line,) = (line for line in controls.summary if line.grouping == "random_1" and line.scale == 1.0)
+    cells = [cell for cell in controls.main_verdicts("base", 1.0) if cell.grouping == "random_1"]
+    # Sums of floats rarely cancel exactly; where they do, the ratio of the two means is 0 / 0.
+    mean = _average(cells, controls.collection.tasks, replace(line, delta_skill=0.0))
+    assert mean.high == pytest.approx(line.skill_high * 2 / 7)
+    assert mean.high > 1e-3
 
 
 def test_a_random_grouping_without_its_runs_is_missing_and_not_counted(tmp_path: Path) -> None:

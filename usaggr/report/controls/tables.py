@@ -106,6 +106,10 @@ def _compare(like: str, controls: StudyComparison) -> Iterator[Control]:
                 yield from _rank(_Setting(like, scale, variant, task), by_name)
 
 
+_ROUNDING = 1e-12
+"""Mean differences in skill below this are rounding errors of 0."""
+
+
 def _get_difference(cell: CellVerdict) -> float:
     """Return a cell's difference in skill; 0 if it uses the reference's own run."""
     return 0.0 if cell.same else cell.delta_skill
@@ -127,8 +131,8 @@ def _average(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine
     value = float(np.mean([_get_difference(cell) for cell in cells]))
     if line is None or math.isnan(line.skill_low) or math.isnan(value):
         return _Mean(value)
-    # A mean of exactly 0 does not tell the share of tasks that differ; the interval then stays as wide as it is.
-    share = 1.0 if line.delta_skill == 0 else value / line.delta_skill
+    # The ratio of the two means is the share of tasks that differ, unless both are 0 up to rounding.
+    share = line.tasks / len(cells) if abs(line.delta_skill) < _ROUNDING else value / line.delta_skill
     return _Mean(value, share * line.skill_low, share * line.skill_high)
 
 
