@@ -97,7 +97,7 @@ def test_the_command_of_the_docs_that_fixes_an_index_works(
             "--kind: unknown 'box', did you mean 'boxes'",
         ),
         ("coco --annotations a.json --images . --task t --out . --several all", "--several: unknown 'all'"),
-        ("folder --images nowhere --masks . --task t --out .", "no image file matches"),
+        ("folder --images nowhere --masks . --task t --out .", "nowhere: this folder does not exist"),
     ],
 )
 def test_wrong_requests_end_with_one_line(

@@ -12,8 +12,10 @@ from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Sample
 from usaggr.data.sources.classes import read_classes
 from usaggr.data.sources.coco import read_coco
+from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.masks import read_masks
-from usaggr.data.sources.table import SourceTable, add_subjects, write_index
+from usaggr.data.sources.path_columns import add_subjects
+from usaggr.data.sources.table import SourceTable, write_index
 from usaggr.errors import ConfigError, DataError, UsaggrError
 
 
@@ -41,9 +43,9 @@ def test_images_and_masks_of_one_name_are_pairs(tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "nobody.png"):
         write_image(tmp_path / "masks" / name, disc())
     table = read_masks(images, tmp_path / "masks", "nodules")
-    assert [line.partition(": ")[2] for line in table.left_out] == [
-        f"no mask {tmp_path / 'masks' / 'alone'}.*",
-        "no image",
+    assert [(Path(entry.file).name, entry.reason) for entry in table.left_out] == [
+        ("alone.png", f"has no mask in {tmp_path / 'masks'}"),
+        ("nobody.png", f"has no image in {tmp_path / 'images'}"),
     ]
     assert [(s.image_path.name, s.mask_path and s.mask_path.name) for s in samples(table, tmp_path)] == [
         ("a.jpg", "a.png"),
@@ -62,19 +64,19 @@ def test_masks_may_be_in_the_folder_of_their_images_under_another_name(tmp_path:
 
 def test_subjects_are_found_in_names(tmp_path: Path) -> None:
     table = read_classes(draw(tmp_path, "a/P1_1.png", "b/P2_1.png"), "t").rows
-    assert [row.columns["subject_id"] for row in add_subjects(table, r"(P\d)_")] == ["P1", "P2"]
-    with pytest.raises(ConfigError, match=r"finds no subject in the name of .*P1_1.png"):
-        add_subjects(table, "patient")
+    assert [row.columns["subject_id"] for row in add_subjects(table, r"(P\d)_", tmp_path)] == ["P1", "P2"]
+    with pytest.raises(ConfigError, match=r"finds no subject in 'a/P1_1\.png', the path of"):
+        add_subjects(table, "patient", tmp_path)
     with pytest.raises(ConfigError, match="is not a regular expression"):
-        add_subjects(table, "(")
+        add_subjects(table, "(", tmp_path)
 
 
 def test_a_missing_value_as_the_subject_in_a_name_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, "a/17.0_1.png", "b/nan_2.png")
     table = read_classes(tmp_path, "t").rows
-    assert add_subjects(table[:1], "^([^_]+)_")[0].columns["subject_id"] == "17.0"
-    with pytest.raises(ConfigError, match=r"finds 'nan' in the name of .*nan_2\.png, which is read as a missing value"):
-        add_subjects(table, "^([^_]+)_")
+    assert add_subjects(table[:1], "^([^_]+)_", tmp_path)[0].columns["subject_id"] == "17.0"
+    with pytest.raises(ConfigError, match=r"finds 'nan' in 'b/nan_2\.png', which is read as a missing value"):
+        add_subjects(table, "^([^_]+)_", tmp_path)
 
 
 # Folders by class
@@ -105,7 +107,7 @@ def test_coco_boxes_become_corners(tmp_path: Path) -> None:
     path = coco(tmp_path, {"a.png": [{"bbox": [2, 3.5, 10, 8]}], "none.png": []})
     table = read_coco(path, tmp_path / "images", "nodules", "boxes")
     assert table.class_names == ("nodule",)
-    assert [line.partition(": ")[2] for line in table.left_out] == ["no object"]
+    assert [entry.reason for entry in table.left_out] == ["no object"]
     assert [s.box for s in samples(table, tmp_path)] == [(2, 3.5, 12, 11.5)]
 
 
@@ -126,7 +128,7 @@ def test_coco_keypoints_become_landmarks(tmp_path: Path) -> None:
     path = coco(tmp_path, objects, keypoints=["left", "right"])
     table = read_coco(path, tmp_path / "images", "femur", "keypoints")
     assert table.class_names == ("left", "right")
-    assert [line.partition(".png: ")[2] for line in table.left_out] == [
+    assert [entry.reason for entry in table.left_out] == [
         "a keypoint is not labeled (v=0)", "keypoints are not 2 times x, y, v",
     ]  # fmt: skip
     assert [s.points for s in samples(table, tmp_path)] == [((1, 2), (30.5, 4))]
@@ -151,7 +153,7 @@ def test_an_object_without_its_image_is_named(tmp_path: Path) -> None:
     path = coco(tmp_path, {"a.png": [{"bbox": [2, 3, 4, 4]}, {"bbox": [2, 3, 4, 4], "image_id": 99}]})
     table = read_coco(path, tmp_path / "images", "t", "boxes")
     assert len(table.rows) == 1
-    assert table.left_out == (f"{path}: object of image 99, which is not in the list of images",)
+    assert table.left_out == (LeftOut(str(path), "an object of image 99, which is not in the list of images"),)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_a_layout_that_cannot_be_read_is_refused_with_the_expected_one(tmp_path:
         (lambda: read_classes(single, "t", ("a", "c")), "must be the folders of .*: a"),
         (lambda: read_classes(tmp_path / "nowhere", "t"), "folder does not exist"),
         (lambda: read_classes(tmp_path / "empty", "t"), "no image file matches"),
-        (lambda: read_masks(single, twice, "t"), "has the same name as .*; an image has one mask"),
+        (lambda: read_masks(single, twice, "t"), "has the same name as .*; an image has one mask of a name"),
         (lambda: read_masks(single, single, "t", mask_name="mask"), r"must contain \{name\} once"),
         (lambda: read_masks(single, loose, "t", num_classes=1), "at least 2"),
         (lambda: read_masks(single, single, "a/b"), "is not a valid name"),
@@ -211,6 +213,6 @@ def test_an_index_is_never_overwritten_nor_written_for_images_elsewhere(tmp_path
 
 
 def test_a_source_without_samples_is_refused_with_the_reasons(tmp_path: Path) -> None:
-    path = coco(tmp_path, {"a.png": []})
-    with pytest.raises(DataError, match=r"task t: no sample was found\n .*a\.png: no object"):
+    path = coco(tmp_path, {"a.png": [{"bbox": [1, 2]}]})
+    with pytest.raises(DataError, match=r"task t: no sample was found\n .*a\.png: bbox is not four numbers"):
         write_index(read_coco(path, tmp_path / "images", "t", "boxes"), tmp_path)

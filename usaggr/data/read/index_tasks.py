@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read import class_names
 from usaggr.data.read.index import IndexRow
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError
@@ -101,12 +102,13 @@ def collect_tasks(
         The tasks by id, in the order of ids, and warnings for the user.
 
     Raises:
-        DataError: Rows of one task contradict each other in its type, number of classes or clinical group.
+        DataError: Rows of one task contradict each other in its type, number of classes, names or clinical group.
         ConfigError: The number of names in `data.class_names` differs from a task's number of classes.
     """
     first: dict[str, tuple[IndexRow, Declaration]] = {}
     groups: dict[str, tuple[IndexRow, str]] = {}
     organs: dict[str, set[str]] = defaultdict(set)
+    names: dict[str, tuple[IndexRow, str]] = {}
     conflicts = _Conflicts()
     for row, declared in declarations:
         task_id = declared.task_id
@@ -117,13 +119,17 @@ def collect_tasks(
             conflicts.compare(task_id, "clinical_group", groups.setdefault(task_id, (row, group)), (row, group))
         if organ := row.text("organ"):
             organs[task_id].add(organ)
+        if text := row.text(class_names.COLUMN):
+            conflicts.compare(task_id, class_names.COLUMN, names.setdefault(task_id, (row, text)), (row, text))
     conflicts.check()
     # A task whose images show several organs, such as one that classifies organs, has no organ from the index.
     indexed = {
         "organ": {task_id: next(iter(names)) for task_id, names in organs.items() if len(names) == 1},
         "clinical_group": {task_id: group for task_id, (_, group) in groups.items()},
     }
-    return _complete_tasks({task_id: first[task_id][1] for task_id in sorted(first)}, indexed, data)
+    declared_tasks = {task_id: first[task_id][1] for task_id in sorted(first)}
+    counts = {task_id: task.num_classes for task_id, task in declared_tasks.items()}
+    return _complete_tasks(declared_tasks, indexed, class_names.read_class_names(names, counts), data)
 
 
 @dataclass
@@ -158,13 +164,17 @@ class _Conflicts:
 
 
 def _complete_tasks(
-    declared: Mapping[str, Declaration], indexed: Mapping[str, Mapping[str, str]], data: DataConfig
+    declared: Mapping[str, Declaration],
+    indexed: Mapping[str, Mapping[str, str]],
+    indexed_names: Mapping[str, tuple[str, ...]],
+    data: DataConfig,
 ) -> tuple[dict[str, Task], list[str]]:
     """Return complete tasks, with organ, clinical group and class names, and warnings for the user.
 
     Args:
         declared: Declaration of each task, by id.
         indexed: Values of the index by column ("organ", "clinical_group") and task id.
+        indexed_names: Class names of the index by task id.
         data: Configuration with further values.
     """
     tasks: dict[str, Task] = {}
@@ -178,17 +188,20 @@ def _complete_tasks(
             if not value:
                 without_value[column].append(task_id)
             values[column] = value or task_id
-        names = _choose_class_names(task, in_catalog, data)
+        names = _choose_class_names(task, in_catalog, indexed_names.get(task_id), data)
         tasks[task_id] = Task(task_id, task.type, task.num_classes, values["organ"], values["clinical_group"], names)
     return tasks, [*_warn_without_value(without_value), *_warn_unused_names(tasks, data)]
 
 
-def _choose_class_names(task: Declaration, in_catalog: Task | None, data: DataConfig) -> tuple[str, ...]:
-    """Return the class names of a task, from the configuration, the catalog or numbers.
+def _choose_class_names(
+    task: Declaration, in_catalog: Task | None, indexed: tuple[str, ...] | None, data: DataConfig
+) -> tuple[str, ...]:
+    """Return the class names of a task, from the configuration, the index, the catalog or numbers.
 
     Args:
         task: Declaration of the index.
         in_catalog: Task of the same id in the catalog; None if there is none.
+        indexed: Names in the index; None if it has none.
         data: Configuration.
     """
     configured = data.class_names.get(task.task_id)
@@ -199,6 +212,8 @@ def _choose_class_names(task: Declaration, in_catalog: Task | None, data: DataCo
                 f"{task.num_classes}; give one name per class"
             )
         return tuple(configured)
+    if indexed is not None:
+        return indexed
     # A task of the user may have the id of a benchmark task, but another type or number of classes.
     fits_catalog = in_catalog and (in_catalog.type, in_catalog.num_classes) == (task.type, task.num_classes)
     if data.catalogue_names and in_catalog and fits_catalog:

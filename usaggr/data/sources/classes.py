@@ -1,13 +1,20 @@
 """Reader of classification data with one folder per class: `images/benign/x.png`, `images/malignant/y.png`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name, find_images
+from usaggr.data.sources.image_folder import ImageFolder, list_images, may_be_picture, subset_of, suffix_of
+from usaggr.data.sources.left_out import LeftOut
+from usaggr.data.sources.mask_names import find_usual_masks
+from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
 from usaggr.errors import ConfigError
 
 
 def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> SourceTable:
     """Label each image by the folder of its class; an image may be in a subfolder of it.
+
+    Folders named train, val and test (above or below those of the classes) are subsets, not classes, unless they are
+    in `names`. Masks beside the images are left out.
 
     Args:
         images: Folder that contains one folder per class.
@@ -15,17 +22,22 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
         names: Names of the classes, in the order of their numbers. Default: all folders, sorted by name.
 
     Raises:
-        ConfigError: The folder does not exist, has fewer than two classes, or has images outside class folders; or
-            `names` are not the names of its folders.
+        ConfigError: The folder does not exist, has fewer than two classes, has images outside class folders, or has a
+            folder whose images cannot be read; or `names` are not the names of its folders.
     """
     check_task_name(task)
-    files = find_images(images)
-    unlabeled = [path for path in files if path.parent == images]
+    files = list_images(images)
+    masks = find_usual_masks(files.images)
+    labeled = [path for path in files.images if path not in masks]
+    _refuse_mixed_subsets(images, labeled, names)
+    classes = {path: _class_of(path.relative_to(images), names) for path in labeled}
+    folders = sorted({name for name in classes.values() if name is not None})
+    unlabeled = [path for path, name in classes.items() if name is None]
     if unlabeled:
         raise ConfigError(
             f"{unlabeled[0]}: is not in the folder of a class; {images} must contain one folder per class"
         )
-    folders = sorted({path.relative_to(images).parts[0] for path in files})
+    _refuse_unread_classes(files, folders, names)
     names = names or tuple(folders)
     if set(names) != set(folders) or len(set(names)) != len(names):
         raise ConfigError(
@@ -33,5 +45,42 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
         )
     if len(names) < 2:
         raise ConfigError(f"{images}: has one class ({names[0]}); a classification needs at least 2, each in a folder")
-    labeled = tuple(SourceRow(path, label=names.index(path.relative_to(images).parts[0])) for path in files)
-    return SourceTable(task, "classification", len(names), labeled, names)
+    numbers = {name: number for number, name in enumerate(names)}
+    source_rows = tuple(SourceRow(path, label=numbers[name]) for path, name in classes.items() if name is not None)
+    left_out = [LeftOut(str(mask), "is a mask, by its name beside an image") for mask in masks]
+    return SourceTable(task, "classification", len(names), source_rows, names, (*left_out, *files.left_out()))
+
+
+def _class_of(path: Path, names: Sequence[str]) -> str | None:
+    """Return the first folder of a path that is not the folder of a subset; None if there is none."""
+    for folder in path.parts[:-1]:
+        if folder in names or subset_of(folder) is None:
+            return folder
+    return None
+
+
+def _refuse_mixed_subsets(images: Path, labeled: Sequence[Path], names: Sequence[str]) -> None:
+    """Refuse folders of subsets beside folders of classes: an image of `test/` could have the class test, or none."""
+    tops = sorted({path.relative_to(images).parts[0] for path in labeled if path.parent != images})
+    subsets = [name for name in tops if subset_of(name) is not None and name not in names]
+    classes = [name for name in tops if name not in subsets]
+    if subsets and classes:
+        raise ConfigError(
+            f"{images}: {', '.join(subsets)} are folders of a split, but stand beside {', '.join(classes)}; move the "
+            f"classes into them, or list all classes as --names {','.join(tops)}"
+        )
+
+
+def _refuse_unread_classes(files: ImageFolder, classes: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a folder with only images that cannot be read: without it, the numbers of the classes would change."""
+    unread: dict[str, list[Path]] = {}
+    for path in files.unread:
+        name = _class_of(path.relative_to(files.folder), names)
+        if name is not None and name not in classes and (name in names or not names) and may_be_picture(path):
+            unread.setdefault(name, []).append(path)
+    for name, paths in unread.items():
+        suffixes = ", ".join(sorted({suffix_of(path) or "no suffix" for path in paths}))
+        raise ConfigError(
+            f"{files.folder}: the class {name} has {len(paths)} files that are not read ({suffixes}) and no image; "
+            "save them as PNG, add --convert DIR if they are DICOM or NIfTI, or list the other classes as --names"
+        )

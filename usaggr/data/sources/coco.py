@@ -1,25 +1,44 @@
-"""Reader of boxes or keypoints in COCO's JSON format (https://cocodataset.org/#format-data).
+"""Reader of one task from COCO's JSON (https://cocodataset.org/#format-data): boxes, keypoints or masks."""
 
-One category is read, with one object per image, because a sample has one box or one set of landmarks.
-"""
-
-import json
-import math
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, TypeVar, get_args
 
+from usaggr.data.sources.coco_file import CocoFile, Entry, parse_numbers, read_coco_file
+from usaggr.data.sources.coco_masks import draw_objects
+from usaggr.data.sources.coco_sizes import BoxFormat, ImageSize, Sizes, check_boxes, compare_sizes
+from usaggr.data.sources.image_folder import list_images
+from usaggr.data.sources.left_out import LeftOut
+from usaggr.data.sources.masks import Several
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.tasks import TaskType
 
-Kind = Literal["boxes", "keypoints"]
+Kind = Literal["boxes", "keypoints", "masks"]
 """Labels to read."""
-SeveralObjects = Literal["refuse", "largest"]
-"""Treatment of images with several objects."""
+Crowd = Literal["leave_out", "object", "ignore"]
+"""Treatment of images with objects that have iscrowd=1: a crowd of objects, or in CVAT one drawn with a brush."""
 
-_Entry = Mapping[str, Any]
-"""Entry of a list in COCO's JSON: an image, an annotation or a category."""
+_Name = TypeVar("_Name", bound=str)
+
+
+@dataclass(frozen=True)
+class CocoOptions:
+    """What to read from a COCO file, and how to treat what one sample cannot have."""
+
+    kind: Kind
+    category: str | None = None
+    """Name of the category; None if only one has objects. Masks can have all categories."""
+    several: Several = "refuse"
+    """Treatment of several objects in one image: "largest" selects the one with the largest box, "union" takes the box
+    around all; "refuse" raises an error. Masks have all objects."""
+    crowd: Crowd = "leave_out"
+    """Treatment of images with crowds; masks have them."""
+    sizes: Sizes = "refuse"
+    """Treatment of images with another size than in the JSON."""
+    box_format: BoxFormat = "xywh"
 
 
 def read_coco(
@@ -28,9 +47,12 @@ def read_coco(
     task: str,
     kind: Kind,
     category: str | None = None,
-    several: SeveralObjects = "refuse",
+    several: Several = "refuse",
+    crowd: Crowd = "leave_out",
+    sizes: Sizes = "refuse",
+    box_format: BoxFormat = "xywh",
 ) -> SourceTable:
-    """Read one task from a COCO file: one box per image (detection), or the keypoints of one object (landmarks).
+    """Read one task from a COCO file: one box per image, the keypoints of one object, or the masks of all objects.
 
     Images without an object, and objects with an unlabeled keypoint, are left out and listed.
 
@@ -39,181 +61,220 @@ def read_coco(
         images: Folder that the file names are relative to.
         task: Id of the task.
         kind: Labels to read.
-        category: Name of the category; required if the file has several.
-        several: Treatment of several objects in one image: "largest" selects the one with the largest box; "refuse"
-            raises an error, because a sample has one box.
+        category: Name of the category; required if several have objects, except for masks of all categories.
+        several: See `CocoOptions`.
+        crowd: See `CocoOptions`.
+        sizes: See `CocoOptions`.
+        box_format: "xywh" as COCO defines it, or "xyxy" for corners.
 
     Raises:
         ConfigError: The file does not exist, or the category is missing or unknown.
-        DataError: The file is not a COCO file, an image does not exist, or an image has several objects.
+        DataError: The file is not a COCO file, an image does not exist or has several objects or another size, or the
+            boxes are corners.
     """
     check_task_name(task)
-    content = _read_content(annotations)
-    selected = _select_category(annotations, content["categories"], category)
-    objects = _group_objects(content["annotations"], selected)
-    keypoints = tuple(str(name) for name in selected.get("keypoints", ()))
-    if kind == "keypoints" and not keypoints:
-        raise DataError(f"{annotations}: the category {selected.get('name')} has no list of keypoints")
-    image_ids = {entry["id"] for entry in content["images"]}
+    options = CocoOptions(kind, category, several, crowd, sizes, box_format)
+    coco = read_coco_file(annotations)
+    classes = _select_classes(coco, options)
+    keypoints = _find_keypoints(coco, classes) if kind == "keypoints" else ()
+    folder = list_images(images)
+    files = coco.find_images(folder)
+    objects = coco.group_objects([entry for entries in classes.values() for entry in entries])
+    scales, notes = compare_sizes(coco, files, sizes)
+    if kind == "boxes" and box_format == "xywh":
+        check_boxes(coco, objects)
+    reader = _RowReader(coco, options, classes, len(keypoints))
     left_out = [
-        f"{annotations}: object of image {key}, which is not in the list of images"
-        for key in sorted(objects.keys() - image_ids, key=str)  # a set has no fixed order, and ids may be of two types
+        LeftOut(str(annotations), f"an object of image {key}, which is not in the list of images")
+        for key in sorted(
+            objects.keys() - files.keys(), key=str
+        )  # a set has no fixed order, and ids can be of two types
     ]
     source_rows: list[SourceRow] = []
-    for entry in sorted(content["images"], key=lambda image: str(image["file_name"])):
-        image = images / str(entry["file_name"])
-        if not image.is_file():
-            raise DataError(
-                f"{annotations}: image {entry['file_name']} is not in {images}; give its folder as --images"
-            )
-        annotated = _select_object(annotations, image, objects.get(entry["id"], []), several)
-        row = _make_row(image, annotated, kind, len(keypoints)) if annotated is not None else "no object"
+    for key, image in files.items():
+        row = reader.read(image, objects.get(key, []), scales.get(key))
         if isinstance(row, str):
-            left_out.append(f"{image}: {row}")
+            left_out.append(LeftOut(str(image), row))
         else:
             source_rows.append(row)
-    names = keypoints if kind == "keypoints" else (str(selected.get("name", "box")),)
-    task_type: Literal["detection", "regression"] = "detection" if kind == "boxes" else "regression"
-    return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out))
+    listed = set(files.values())
+    left_out += [LeftOut(str(path), f"is not in {annotations}") for path in folder.images if path not in listed]
+    task_type, names = _describe_task(kind, tuple(classes), keypoints)
+    return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out), notes)
 
 
 def parse_kind(text: str) -> Kind:
     """Return the kind of labels for a name on the command line.
 
     Raises:
-        ConfigError: The name is neither boxes nor keypoints.
+        ConfigError: The name is unknown.
     """
-    match text:
-        case "boxes" | "keypoints":
-            return text
-        case _:
-            raise ConfigError(one_of("--kind", text, get_args(Kind)))
+    return _parse("--kind", text, get_args(Kind))
 
 
-def parse_several(text: str) -> SeveralObjects:
-    """Return the treatment of several objects for a name on the command line.
+def parse_crowd(text: str) -> Crowd:
+    """Return the treatment of crowds for a name on the command line.
 
     Raises:
-        ConfigError: The name is neither refuse nor largest.
+        ConfigError: The name is unknown.
     """
-    match text:
-        case "refuse" | "largest":
-            return text
-        case _:
-            raise ConfigError(one_of("--several", text, get_args(SeveralObjects)))
+    return _parse("--crowd", text.replace("-", "_"), get_args(Crowd))
 
 
-def _read_content(path: Path) -> dict[str, list[_Entry]]:
-    """Read a COCO file, and check that its lists and entries have the required values."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: this file does not exist; give COCO's JSON file of annotations")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested lists
-        raise DataError(f"{path}: is not valid JSON ({error})") from error
-    required: dict[str, Callable[[Any], bool]] = {
-        "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
-        "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
-        "categories": lambda e: _is_id(e.get("id")) and isinstance(e.get("keypoints", []), list),
-    }
-    for name, is_valid in required.items():
-        entries = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(entries, list):
-            raise DataError(f"{path}: has no list '{name}'; COCO's annotation files have {', '.join(required)}")
-        for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not is_valid(entry):
-                raise DataError(f"{path}: entry {number} (from 0) of '{name}' is not valid in COCO's format")
-    return dict(content)
+def parse_sizes(text: str) -> Sizes:
+    """Return the treatment of other sizes for a name on the command line.
 
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int | str)
-
-
-def _select_category(path: Path, categories: Sequence[_Entry], name: str | None) -> _Entry:
-    """Return the category to read.
-
-    Args:
-        path: The file, for messages.
-        categories: Categories of the file.
-        name: Requested category; None if the file has only one.
+    Raises:
+        ConfigError: The name is unknown.
     """
-    names = [str(entry.get("name", entry["id"])) for entry in categories]
-    if name is None:
-        if len(categories) != 1:
-            raise ConfigError(
-                f"--category: {path} has {len(names)} categories; choose one of {', '.join(sorted(names))}"
+    return _parse("--sizes", text, get_args(Sizes))
+
+
+def parse_box_format(text: str) -> BoxFormat:
+    """Return the format of boxes for a name on the command line.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    return _parse("--box-format", text, get_args(BoxFormat))
+
+
+def _parse(option: str, text: str, allowed: tuple[_Name, ...]) -> _Name:
+    """Return the allowed name that equals a text."""
+    for name in allowed:
+        if name == text:
+            return name
+    raise ConfigError(one_of(option, text, allowed))
+
+
+def _select_classes(coco: CocoFile, options: CocoOptions) -> dict[str, list[Entry]]:
+    """Return the categories to read by name: one, or all that have objects for masks."""
+    if options.kind == "masks" and options.category is None and coco.name_categories():
+        return coco.name_categories()
+    name, entries = coco.select_category(options.category)
+    return {name: entries}
+
+
+def _describe_task(
+    kind: Kind, classes: tuple[str, ...], keypoints: tuple[str, ...]
+) -> tuple[TaskType, tuple[str, ...]]:
+    """Return the type of a task and the names of its classes or landmarks."""
+    match kind:
+        case "boxes":
+            return "detection", classes
+        case "keypoints":
+            return "regression", keypoints
+        case "masks":
+            return "segmentation", ("background", *classes)
+
+
+def _find_keypoints(coco: CocoFile, classes: dict[str, list[Entry]]) -> tuple[str, ...]:
+    """Return the names of the keypoints of a category."""
+    lists = {tuple(str(name) for name in entry.get("keypoints", ())) for (name, es) in classes.items() for entry in es}
+    lists.discard(())
+    if len(lists) != 1:
+        problem = "has no list of keypoints" if not lists else "has several lists of keypoints"
+        raise DataError(f"{coco.path}: the category {', '.join(classes)} {problem}")
+    return lists.pop()
+
+
+class _RowReader:
+    """Reader of the row of one image from its objects.
+
+    Attributes:
+        coco: The file, for messages.
+        options: What to read.
+        numbers: Class index of each category id, from 1, for masks.
+        points: Number of keypoints of an object.
+    """
+
+    def __init__(self, coco: CocoFile, options: CocoOptions, classes: dict[str, list[Entry]], points: int) -> None:
+        self.coco, self.options, self.points = coco, options, points
+        self.numbers = {
+            entry["id"]: number for number, entries in enumerate(classes.values(), start=1) for entry in entries
+        }
+
+    def read(self, image: Path, objects: Sequence[Entry], scale: ImageSize | None) -> SourceRow | str:
+        """Return the row of an image, or the reason why it is left out.
+
+        Args:
+            image: The file.
+            objects: Its objects.
+            scale: Factors of x and y from the JSON to the file; None for 1.
+        """
+        if not objects:
+            return "no object"
+        if self.options.kind == "masks":
+            return self._read_mask(image, objects)
+        crowds = [annotation for annotation in objects if annotation.get("iscrowd")]
+        if crowds and self.options.crowd == "leave_out":
+            return (
+                f"{len(crowds)} of its {len(objects)} objects have iscrowd=1 (a crowd, or drawn with CVAT's brush); "
+                "add --crowd object to use them, or --crowd ignore to use the others"
             )
-        return categories[0]
-    if name not in names:
-        raise ConfigError(one_of("--category", name, names))
-    return categories[names.index(name)]
+        if self.options.crowd == "ignore":
+            objects = [annotation for annotation in objects if not annotation.get("iscrowd")]
+            if not objects:
+                return "no object without iscrowd=1"
+        if len(objects) > 1 and (self.options.several == "refuse" or self._is_union_of_points()):
+            remedy = "add --several largest to select the largest, or --several union for the box around all"
+            raise DataError(
+                f"{self.coco.path}: image {image.name} has {len(objects)} objects, but a sample has one; "
+                f"{remedy if self.options.kind == 'boxes' else 'add --several largest to select the largest'}"
+            )
+        factors = scale or ImageSize(1, 1)
+        if self.options.kind == "keypoints":
+            return self._read_keypoints(image, max(objects, key=self._area), factors)
+        return self._read_box(image, objects, factors)
 
+    def _is_union_of_points(self) -> bool:
+        return self.options.several == "union" and self.options.kind == "keypoints"
 
-def _group_objects(annotations: Sequence[_Entry], category: _Entry) -> dict[int, list[_Entry]]:
-    """Return the objects of a category by the id of their image."""
-    objects: dict[int, list[_Entry]] = defaultdict(list)
-    for annotation in annotations:
-        # A crowd annotation is a region with many objects.
-        if annotation["category_id"] == category["id"] and not annotation.get("iscrowd"):
-            objects[annotation["image_id"]].append(annotation)
-    return objects
+    def _read_mask(self, image: Path, objects: Sequence[Entry]) -> SourceRow | str:
+        shapes = [(self.numbers[entry["category_id"]], entry.get("segmentation")) for entry in objects]
+        if any(not shape for _, shape in shapes):
+            return "an object has no segmentation"
+        drawing = partial(draw_objects, image, shapes, self._size_in_json(objects[0]["image_id"]), str(self.coco.path))
+        return SourceRow(image, drawing=drawing)
 
+    def _size_in_json(self, key: int | str) -> tuple[int, int] | None:
+        entry = next(entry for entry in self.coco.images if entry["id"] == key)
+        width, height = entry.get("width"), entry.get("height")
+        return (width, height) if isinstance(width, int) and isinstance(height, int) and width and height else None
 
-def _select_object(path: Path, image: Path, objects: Sequence[_Entry], several: SeveralObjects) -> _Entry | None:
-    """Return the object of an image, or None if it has none.
-
-    Args:
-        path: The COCO file, for messages.
-        image: The image, for messages.
-        objects: Annotations of the image.
-        several: Treatment of several objects.
-    """
-    if not objects:
-        return None
-    if len(objects) > 1 and several == "refuse":
-        raise DataError(
-            f"{path}: image {image.name} has {len(objects)} objects, but a sample has one; add --several largest to "
-            "select the largest"
-        )
-    return max(objects, key=_compute_box_area)
-
-
-def _compute_box_area(annotation: _Entry) -> float:
-    """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
-    box = _parse_numbers(annotation.get("bbox"), 4)
-    return box[2] * box[3] if box else -1.0
-
-
-def _make_row(image: Path, annotation: _Entry, kind: Kind, points: int) -> SourceRow | str:
-    """Return the row of an annotation, or the reason why it is left out.
-
-    Args:
-        image: The image file.
-        annotation: Annotation of the object.
-        kind: Labels to read.
-        points: Number of keypoints of the category.
-    """
-    if kind == "boxes":
-        box = _parse_numbers(annotation.get("bbox"), 4)
-        if box is None:
+    def _read_box(self, image: Path, objects: Sequence[Entry], factors: ImageSize) -> SourceRow | str:
+        corners = [box for entry in objects if (box := self._corners(entry)) is not None]
+        if not corners or (len(corners) < len(objects) and self.options.several == "union"):
             return "bbox is not four numbers"
-        x, y, width, height = box
-        return SourceRow(image, box=(x, y, x + width, y + height))
-    values = _parse_numbers(annotation.get("keypoints"), 3 * points)
-    if values is None:
-        return f"keypoints are not {points} times x, y, v"
-    triples = [values[i : i + 3] for i in range(0, len(values), 3)]
-    # v is 0 (not labeled; x and y are 0, too), 1 (labeled but not visible) or 2 (labeled and visible).
-    if any(visibility == 0 for _, _, visibility in triples):
-        return "a keypoint is not labeled (v=0)"
-    # COCO's coordinates start at the corner of the first pixel, as in usaggr, so they need no shift.
-    return SourceRow(image, points=tuple((x, y) for x, y, _ in triples))
+        x_min, y_min, x_max, y_max = (
+            max(corners, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+            if self.options.several != "union"
+            else tuple(
+                choose(values) for choose, values in zip((min, min, max, max), zip(*corners, strict=True), strict=True)
+            )
+        )
+        width, height = factors
+        return SourceRow(image, box=(x_min * width, y_min * height, x_max * width, y_max * height))
 
+    def _corners(self, annotation: Entry) -> tuple[float, float, float, float] | None:
+        box = parse_numbers(annotation.get("bbox"), 4)
+        if box is None:
+            return None
+        x, y, third, fourth = box
+        return (x, y, third, fourth) if self.options.box_format == "xyxy" else (x, y, x + third, y + fourth)
 
-def _parse_numbers(value: object, count: int) -> list[float] | None:
-    """Return a list of a given number of finite numbers; None for any other value."""
-    if not isinstance(value, list) or len(value) != count:
-        return None
-    numbers = [float(v) for v in value if isinstance(v, int | float)]
-    return numbers if len(numbers) == count and all(math.isfinite(v) for v in numbers) else None
+    def _area(self, annotation: Entry) -> float:
+        """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
+        box = self._corners(annotation)
+        return (box[2] - box[0]) * (box[3] - box[1]) if box else -1.0
+
+    def _read_keypoints(self, image: Path, annotation: Entry, factors: ImageSize) -> SourceRow | str:
+        values = parse_numbers(annotation.get("keypoints"), 3 * self.points)
+        if values is None:
+            return f"keypoints are not {self.points} times x, y, v"
+        triples = [values[i : i + 3] for i in range(0, len(values), 3)]
+        # v is 0 (not labeled; x and y are 0, too), 1 (labeled but not visible) or 2 (labeled and visible).
+        if any(visibility == 0 for _, _, visibility in triples):
+            return "a keypoint is not labeled (v=0)"
+        # COCO's coordinates start at the corner of the first pixel, as in usaggr, so they need no shift.
+        return SourceRow(image, points=tuple((x * factors.width, y * factors.height) for x, y, _ in triples))

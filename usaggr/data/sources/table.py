@@ -4,16 +4,21 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from usaggr.data.read import class_names
 from usaggr.data.read.index import format_task_type, list_label_columns
-from usaggr.data.read.readers_version import SUFFIXES
-from usaggr.data.read.subject_names import normalize_subject
+from usaggr.data.sources.left_out import LeftOut, list_left_out
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.tasks import TaskType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,10 @@ class SourceRow:
 
     image: Path
     mask: Path | None = None
+    further_masks: tuple[Path, ...] = ()
+    """Further masks of the image; `change_masks` makes one mask of all."""
+    drawing: "Callable[[], NDArray[np.uint8]] | None" = None
+    """Function that draws the mask, (H, W) uint8; `change_masks` writes it."""
     label: int | None = None
     """Class index, from 0."""
     box: tuple[float, float, float, float] | None = None
@@ -42,26 +51,12 @@ class SourceTable:
     rows: tuple[SourceRow, ...]
     class_names: tuple[str, ...] = ()
     """Names of the classes or landmarks; empty if the source has none."""
-    left_out: tuple[str, ...] = ()
-    """Descriptions of the files that are not samples, with the reason; one line per file."""
-
-
-def find_images(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """Return the image files of a folder that match a pattern, sorted.
-
-    Raises:
-        ConfigError: The folder does not exist, or has no image file.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: this folder does not exist; give the folder that contains the images")
-    files = sorted(
-        path
-        for path in folder.glob(pattern)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-    if not files:
-        raise ConfigError(f"{folder}: no image file matches '{pattern}'; allowed suffixes: {', '.join(SUFFIXES)}")
-    return files
+    left_out: tuple[LeftOut, ...] = ()
+    """Files that are not samples, with the reasons."""
+    notes: tuple[str, ...] = ()
+    """What a user should know about how the source was read."""
+    several: Literal["refuse", "largest", "union"] = "refuse"
+    """How one mask is made of an image's masks."""
 
 
 def format_index(table: SourceTable, root: Path) -> str:
@@ -71,6 +66,7 @@ def format_index(table: SourceTable, root: Path) -> str:
         DataError: A file is outside the root.
     """
     columns = ["image_path", *list_label_columns(table.type, table.num_classes), "task_name", "task_id", "num_classes"]
+    columns += [class_names.COLUMN] if table.class_names else []
     columns += sorted({name for row in table.rows for name in row.columns} - set(columns))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -81,6 +77,8 @@ def format_index(table: SourceTable, root: Path) -> str:
             "task_id": table.task,
             "num_classes": str(table.num_classes),
         }
+        if table.class_names:
+            fixed[class_names.COLUMN] = class_names.format_class_names(table.class_names)
         writer.writerow(
             {"image_path": _format_path(row.image, root), **_format_label(row, root), **fixed, **row.columns}
         )
@@ -93,12 +91,23 @@ def write_index(table: SourceTable, root: Path) -> Path:
     Raises:
         DataError: There is no sample, a file is outside the root, or the index file exists.
     """
+    path = check_writable(table, root)
+    write_atomic(path, format_index(table, root))
+    return path
+
+
+def check_writable(table: SourceTable, root: Path) -> Path:
+    """Return the path of the index file of a task.
+
+    Raises:
+        DataError: There is no sample, or the index file exists.
+    """
     if not table.rows:
-        raise DataError(f"task {table.task}: no sample was found" + "".join(f"\n  {line}" for line in table.left_out))
+        lines = [*list_left_out(table.left_out), *table.notes]
+        raise DataError(f"task {table.task}: no sample was found" + "".join(f"\n  {line}" for line in lines))
     path = root / "csv_files" / f"{table.task}.csv"
     if path.exists():
         raise DataError(f"{path}: exists; remove it, or give another --task")
-    write_atomic(path, format_index(table, root))
     return path
 
 
@@ -114,38 +123,6 @@ def check_task_name(task: str) -> None:
             f"--task: '{task}' is not a valid name: it can have letters, digits, '_', '-' and '.', and must begin with "
             "a letter or digit"
         )
-
-
-def add_subjects(source_rows: Iterable[SourceRow], pattern: str | None) -> list[SourceRow]:
-    """Return the rows with the subject that a regular expression finds in the names of their images.
-
-    The subject is the first group of the expression, or the complete match if it has no group. With None, the rows are
-    returned unchanged.
-
-    Raises:
-        ConfigError: The pattern is not a regular expression, or it finds nothing or a missing value in a name.
-    """
-    if pattern is None:
-        return list(source_rows)
-    import re
-
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--subject: '{pattern}' is not a regular expression: {error}") from error
-    completed: list[SourceRow] = []
-    for row in source_rows:
-        match = compiled.search(row.image.name)
-        subject = match and (match[1] if compiled.groups else match[0])
-        if not subject:
-            raise ConfigError(f"--subject: '{pattern}' finds no subject in the name of {row.image}")
-        if not normalize_subject(subject):
-            raise ConfigError(
-                f"--subject: '{pattern}' finds '{subject}' in the name of {row.image}, which is read as a missing value"
-            )
-        columns = {**row.columns, "subject_id": subject}
-        completed.append(replace(row, columns=columns))
-    return completed
 
 
 def _format_label(row: SourceRow, root: Path) -> dict[str, str]:

@@ -1,0 +1,194 @@
+"""COCO files as exports write them: repeated ids, empty categories, crowds, other sizes, corners and masks."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.data.factories import noise, write_image
+from usaggr.data.read.images import read_mask
+from usaggr.data.sources.coco import read_coco
+from usaggr.data.sources.made_masks import change_masks
+from usaggr.errors import ConfigError, DataError
+
+NODULE = {"id": 1, "name": "nodule"}
+RECTANGLE = [2, 3, 12, 3, 12, 11, 2, 11]
+"""Polygon of x from 2 to 12 and y from 3 to 11."""
+
+
+def write_coco(
+    root: Path,
+    annotations: Sequence[dict[str, Any]],
+    categories: Sequence[dict[str, Any]] = (NODULE,),
+    images: Sequence[dict[str, Any]] = ({"id": 0, "file_name": "0.png", "width": 32, "height": 24},),
+) -> Path:
+    for entry in images:
+        path = root / "images" / str(entry["file_name"]).rsplit("/")[-1]
+        if not path.exists():
+            write_image(path, noise(len(str(path))))
+    objects = [{"id": i, "image_id": 0, "category_id": 1, **entry} for i, entry in enumerate(annotations)]
+    content = {"images": list(images), "annotations": objects, "categories": list(categories)}
+    (root / "coco.json").write_text(json.dumps(content))
+    return root / "coco.json"
+
+
+def read_one_box(root: Path, path: Path, **options: Any) -> tuple[float, ...] | None:
+    (row,) = read_coco(path, root / "images", "t", "boxes", **options).rows
+    return row.box
+
+
+def test_empty_categories_are_no_choice(tmp_path: Path) -> None:
+    path = write_coco(
+        tmp_path, [{"bbox": [2, 3, 10, 8]}], [{"id": 0, "name": "nodule"}, NODULE, {"id": 2, "name": "cyst"}]
+    )
+    assert read_one_box(tmp_path, path) == (2, 3, 12, 11)
+    assert read_one_box(tmp_path, path, category="nodule") == (2, 3, 12, 11)
+    with pytest.raises(ConfigError, match="has no object of cyst; categories with objects: nodule"):
+        read_one_box(tmp_path, path, category="cyst")
+
+
+def test_categories_of_one_name_are_one(tmp_path: Path) -> None:
+    objects = [{"bbox": [2, 3, 10, 8]}, {"bbox": [1, 1, 4, 4], "category_id": 5}]
+    path = write_coco(tmp_path, objects, [NODULE, {"id": 5, "name": "nodule"}])
+    assert read_one_box(tmp_path, path, several="union") == (1, 1, 12, 11)
+
+
+@pytest.mark.parametrize(
+    ("images", "categories", "message"),
+    [
+        (
+            [{"id": 0, "file_name": "0.png"}, {"id": 0, "file_name": "1.png"}],
+            [NODULE],
+            r"id 0 of 'images' is used twice, for 0\.png and 1\.png",
+        ),
+        (
+            [{"id": 0, "file_name": "0.png"}],
+            [NODULE, {"id": 1, "name": "cyst"}],
+            "id 1 of 'categories' is used twice, for nodule and cyst",
+        ),
+        (
+            [{"id": 0, "file_name": "0.png"}, {"id": 1, "file_name": "images/0.png"}],
+            [NODULE],
+            r"0\.png \(id 0\) and images/0\.png \(id 1\) are one file",
+        ),
+    ],
+)
+def test_ids_and_files_that_occur_twice_are_refused(
+    tmp_path: Path, images: list[dict[str, Any]], categories: list[dict[str, Any]], message: str
+) -> None:
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}], categories, images)
+    with pytest.raises(DataError, match=message):
+        read_coco(path, tmp_path / "images", "t", "boxes")
+
+
+def test_repeated_objects_are_one(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}] * 2)
+    assert read_one_box(tmp_path, path) == (2, 3, 12, 11)
+
+
+@pytest.mark.parametrize("file_name", ["images/0.png", "train2017/0.png", "images\\0.png", "./0.png"])
+def test_file_names_may_have_other_folders(tmp_path: Path, file_name: str) -> None:
+    write_image(tmp_path / "images" / "0.png", noise(0))
+    image = {"id": 0, "file_name": file_name}
+    (tmp_path / "coco.json").write_text(
+        json.dumps({"images": [image], "annotations": [{"image_id": 0, "category_id": 1, "bbox": [2, 3, 10, 8]}],
+                    "categories": [NODULE]})
+    )  # fmt: skip
+    assert read_one_box(tmp_path, tmp_path / "coco.json") == (2, 3, 12, 11)
+
+
+def test_crowds_are_left_out_used_or_ignored(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}, {"bbox": [1, 1, 20, 20], "iscrowd": 1}])
+    table = read_coco(path, tmp_path / "images", "t", "boxes")
+    assert table.rows == ()
+    assert table.left_out[0].reason.startswith(
+        "1 of its 2 objects have iscrowd=1 (a crowd, or drawn with CVAT's brush)"
+    )
+    assert read_one_box(tmp_path, path, crowd="ignore") == (2, 3, 12, 11)
+    assert read_one_box(tmp_path, path, crowd="object", several="largest") == (1, 1, 21, 21)
+    with pytest.raises(DataError, match="has 2 objects"):
+        read_one_box(tmp_path, path, crowd="object")
+
+
+def test_labels_of_images_with_another_size_are_refused_or_scaled(tmp_path: Path) -> None:
+    image = {"id": 0, "file_name": "0.png", "width": 16, "height": 8}
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 4]}], images=[image])
+    message = r"1 of 1 images .* 0\.png: 32 x 24 pixels \(width x height\), the JSON says 16 x 8; add --sizes scale"
+    with pytest.raises(DataError, match=message):
+        read_one_box(tmp_path, path)
+    assert read_one_box(tmp_path, path, sizes="scale") == (4, 9, 24, 21)
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 4]}], images=[{**image, "width": 24, "height": 32}])
+    with pytest.raises(DataError, match="the JSON says 24 x 32: the image is turned"):
+        read_one_box(tmp_path, path, sizes="scale")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"bbox": [20, 13, 30, 22]}, {"bbox": [2, 3, 10, 9], "area": 48}],
+    ids=["outside as x, y, width, height", "area of corners"],
+)
+def test_corners_instead_of_width_and_height_are_refused(tmp_path: Path, entry: dict[str, Any]) -> None:
+    path = write_coco(tmp_path, [entry])
+    with pytest.raises(DataError, match=r"look like corners .* add --box-format xyxy"):
+        read_one_box(tmp_path, path)
+    assert read_one_box(tmp_path, path, box_format="xyxy") == tuple(entry["bbox"])
+
+
+def test_polygons_and_runs_become_masks(tmp_path: Path) -> None:
+    drawn = np.zeros((24, 32), np.uint8)
+    drawn[3:11, 2:12] = 1
+    column_order = drawn.T.ravel()
+    edges = np.flatnonzero(np.diff(column_order)) + 1
+    counts = np.diff([0, *edges, column_order.size]).tolist()
+    encodings: list[Any] = [
+        [RECTANGLE], {"size": [24, 32], "counts": counts}, {"size": [24, 32], "counts": compress(counts)}
+    ]  # fmt: skip
+    for number, encoding in enumerate(encodings):
+        path = write_coco(tmp_path, [{"segmentation": encoding, "iscrowd": number}])
+        table = read_coco(path, tmp_path / "images", f"t{number}", "masks")
+        assert table.class_names == ("background", "nodule")
+        (row,) = change_masks(table, tmp_path).rows
+        assert row.mask is not None
+        assert (read_mask(row.mask, False, 10**6) == drawn).all()
+
+
+def compress(counts: Sequence[int]) -> str:
+    """Return counts as COCO's compressed text, written from the description of its format."""
+    text = ""
+    for number, count in enumerate(counts):
+        value = count - counts[number - 2] if number > 2 else count
+        while True:
+            bits = value & 31
+            value >>= 5
+            more = value != -1 if bits & 16 else value != 0
+            text += chr((bits | 32 if more else bits) + 48)
+            if not more:
+                break
+    return text
+
+
+def test_masks_have_a_class_for_each_category_and_small_objects_on_top(tmp_path: Path) -> None:
+    small = [4, 4, 6, 4, 6, 6, 4, 6]
+    objects = [{"segmentation": [small], "category_id": 2}, {"segmentation": [RECTANGLE]}]
+    path = write_coco(tmp_path, objects, [NODULE, {"id": 2, "name": "cyst"}])
+    table = read_coco(path, tmp_path / "images", "t", "masks")
+    assert table.class_names == ("background", "nodule", "cyst")
+    (row,) = change_masks(table, tmp_path).rows
+    assert row.mask is not None
+    values, counts = np.unique(read_mask(row.mask, False, 10**6), return_counts=True)
+    assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {0: 24 * 32 - 80, 1: 76, 2: 4}
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [{"size": [24, 31], "counts": [744]}, {"size": [24, 32], "counts": [5]}, {"size": [24, 32], "counts": "~~"},
+     {"size": [24, 32], "counts": [-1, 769]}, [[1, 2, 3]], "text"],
+)  # fmt: skip
+def test_segmentations_that_cannot_be_drawn_are_refused_in_one_line(tmp_path: Path, segmentation: object) -> None:
+    path = write_coco(tmp_path, [{"segmentation": segmentation}])
+    with pytest.raises(DataError, match=r"image 0\.png: segmentation ") as error:
+        change_masks(read_coco(path, tmp_path / "images", "t", "masks"), tmp_path)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,167 @@
+"""Content of COCO's JSON: valid entries, categories that have objects, and the image file of each entry."""
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from usaggr.data.sources.image_folder import ImageFolder
+from usaggr.errors import ConfigError, DataError, one_of
+
+Entry = Mapping[str, Any]
+"""Entry of a list in COCO's JSON: an image, an annotation or a category."""
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """The lists of a COCO file."""
+
+    path: Path
+    images: tuple[Entry, ...]
+    """Entries of images, sorted by file name; ids and file names occur once."""
+    annotations: tuple[Entry, ...]
+    """Objects, each once."""
+    categories: tuple[Entry, ...]
+
+    def name_categories(self) -> dict[str, list[Entry]]:
+        """Return the categories that have objects, by name and in the order of the file.
+
+        Exports put an empty category before the others, which may have the name of one of them.
+        """
+        counts = Counter(annotation["category_id"] for annotation in self.annotations)
+        named: dict[str, list[Entry]] = {}
+        for category in self.categories:
+            if counts[category["id"]]:
+                named.setdefault(_name_of(category), []).append(category)
+        return named
+
+    def select_category(self, name: str | None) -> tuple[str, list[Entry]]:
+        """Return the name and the entries of the category to read.
+
+        Args:
+            name: Requested category; None if only one has objects.
+
+        Raises:
+            ConfigError: The category is missing, unknown, or has no object.
+        """
+        named = self.name_categories()
+        if not named:
+            raise ConfigError(f"--category: {self.path} has no object of any category")
+        if name is None:
+            if len(named) > 1:
+                raise ConfigError(
+                    f"--category: {self.path} has {len(named)} categories; choose one of {', '.join(sorted(named))}"
+                )
+            return next(iter(named.items()))
+        if name not in named and name in map(_name_of, self.categories):
+            raise ConfigError(
+                f"--category: {self.path} has no object of {name}; categories with objects: {', '.join(sorted(named))}"
+            )
+        if name not in named:
+            raise ConfigError(one_of("--category", name, named))
+        return name, named[name]
+
+    def group_objects(self, categories: Sequence[Entry]) -> dict[int | str, list[Entry]]:
+        """Return the objects of categories by the id of their image."""
+        ids = {category["id"] for category in categories}
+        objects: dict[int | str, list[Entry]] = defaultdict(list)
+        for annotation in self.annotations:
+            if annotation["category_id"] in ids:
+                objects[annotation["image_id"]].append(annotation)
+        return objects
+
+    def find_images(self, folder: ImageFolder) -> dict[int | str, Path]:
+        """Return the file of each image by its id.
+
+        Raises:
+            DataError: A file does not exist, or two entries have the same file.
+        """
+        files: dict[int | str, Path] = {}
+        entries: dict[Path, Entry] = {}
+        for entry in self.images:
+            path = folder.find(entry["file_name"])
+            if path is None:
+                raise DataError(
+                    f"{self.path}: image {entry['file_name']} is not in {folder.folder}; give its folder as --images"
+                )
+            if path in entries:
+                raise DataError(
+                    f"{self.path}: the images {entries[path]['file_name']} (id {entries[path]['id']}) and "
+                    f"{entry['file_name']} (id {entry['id']}) are one file, {path}; keep one of them"
+                )
+            entries[path] = entry
+            files[entry["id"]] = path
+        return files
+
+
+def read_coco_file(path: Path) -> CocoFile:
+    """Read a COCO file, and check that its lists and entries have the required values.
+
+    Raises:
+        ConfigError: The file does not exist.
+        DataError: The file is not a COCO file, or an id is used twice.
+    """
+    content = _read_lists(path)
+    for name in ("images", "categories"):
+        _refuse_repeated_ids(path, name, content[name])
+    images = sorted(content["images"], key=lambda image: str(image["file_name"]))
+    annotations: dict[str, Entry] = {}
+    for annotation in content["annotations"]:
+        # Exports of several projects repeat objects under other ids.
+        annotations.setdefault(repr(sorted((k, v) for k, v in annotation.items() if k != "id")), annotation)
+    return CocoFile(path, tuple(images), tuple(annotations.values()), tuple(content["categories"]))
+
+
+def parse_numbers(value: object, count: int | None = None) -> list[float] | None:
+    """Return a list of finite numbers; None for any other value, or another number of them than `count`."""
+    if not isinstance(value, list) or (count is not None and len(value) != count):
+        return None
+    numbers = [float(v) for v in value if isinstance(v, int | float) and abs(v) < 1e9 and math.isfinite(v)]
+    return numbers if len(numbers) == len(value) else None
+
+
+def _name_of(category: Entry) -> str:
+    return str(category.get("name", category["id"]))
+
+
+def _read_lists(path: Path) -> dict[str, list[Entry]]:
+    """Return the lists of a file, whose entries have the required values."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: this file does not exist; give COCO's JSON file of annotations")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested lists
+        raise DataError(f"{path}: is not valid JSON ({error})") from error
+    required: dict[str, Callable[[Any], bool]] = {
+        "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
+        "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
+        "categories": lambda e: _is_id(e.get("id")) and isinstance(e.get("keypoints", []), list),
+    }
+    for name, is_valid in required.items():
+        entries = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise DataError(f"{path}: has no list '{name}'; COCO's annotation files have {', '.join(required)}")
+        for number, entry in enumerate(entries):
+            if not isinstance(entry, dict) or not is_valid(entry):
+                raise DataError(f"{path}: entry {number} (from 0) of '{name}' is not valid in COCO's format")
+    return dict(content)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str)
+
+
+def _refuse_repeated_ids(path: Path, name: str, entries: Sequence[Entry]) -> None:
+    """Refuse two images or categories with one id: an object would belong to both."""
+    by_id: dict[int | str, Entry] = {}
+    for entry in entries:
+        first = by_id.setdefault(entry["id"], entry)
+        if first is not entry and first != entry:
+            first_name, second_name = (str(e.get("file_name", e.get("name", "?"))) for e in (first, entry))
+            raise DataError(
+                f"{path}: id {entry['id']} of '{name}' is used twice, for {first_name} and {second_name}; each needs "
+                "its own id"
+            )

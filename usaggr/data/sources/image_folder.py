@@ -1,0 +1,198 @@
+"""Image files of a folder, and the files and folders below it that are not images."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from usaggr.data.read.readers_version import SUFFIXES
+from usaggr.data.sources.left_out import LeftOut
+from usaggr.errors import ConfigError, DataError
+from usaggr.results.split import Subset
+
+_SYSTEM_NAMES = frozenset({
+    "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "__macosx", "__pycache__", "$recycle.bin",
+    "recycler", "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r",
+})  # fmt: skip
+"""Names, in lower case, of files and folders that systems put beside data: Synology, QNAP, macOS, Windows, Python."""
+_SUBSET_FOLDER = re.compile(
+    r"(?:(?P<train>train(?:ing)?)|(?P<val>val|valid|validation)|(?P<test>test|testing))(?:[ _-]?(?:set|data|images))?",
+    re.IGNORECASE,
+)
+MEDICAL_SUFFIXES = (".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".mhd", ".mha")
+"""Suffixes of files that `--convert` converts to PNG."""
+_PICTURES = (
+    *MEDICAL_SUFFIXES, ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl", ".raw", ".zraw", ".nrrd", ".npy",
+    ".npz", ".mat", ".h5", ".mp4", ".avi", ".mov", ".wmv", ".pgm", ".ppm", ".svg", ".psd", ".xcf", ".eps", ".pdf",
+)  # fmt: skip
+"""Suffixes of files that may be images, but are not read."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The files of a folder and its subfolders, without those of hidden and system folders."""
+
+    folder: Path
+    images: tuple[Path, ...]
+    """Files with a suffix of `SUFFIXES`, sorted."""
+    unread: tuple[Path, ...]
+    """Files with other suffixes, sorted."""
+    skipped: tuple[LeftOut, ...]
+    """Hidden and system files and folders, linked folders, and files whose names are not Unicode."""
+    _names: dict[str, list[Path]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return the files that are not images, one entry per suffix with the number of files."""
+        by_reason: dict[str, list[Path]] = defaultdict(list)
+        for path in self.unread:
+            by_reason[_reason(path)].append(path)
+        return (*self.skipped, *(LeftOut(str(paths[0]), reason, len(paths)) for reason, paths in by_reason.items()))
+
+    def find(self, name: str) -> Path | None:
+        """Return the image that a table names: by its path, or by its file name if only one image has that name.
+
+        The suffix may be missing; backslashes separate folders too, and composed and decomposed letters are the same.
+        """
+        text = name.strip().replace("\\", "/").removeprefix("./")
+        if not text:
+            return None
+        for key in (text, text.rsplit("/", 1)[-1]):
+            paths = self._by_name.get(unicodedata.normalize("NFC", key), [])
+            if len(paths) == 1:
+                return paths[0]
+        return None
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        """Images by relative path and by file name, each with and without suffix."""
+        names: dict[str, list[Path]] = defaultdict(list)
+        for path in self.images:
+            relative = path.relative_to(self.folder)
+            for key in {relative.as_posix(), relative.with_suffix("").as_posix(), path.name, path.stem}:
+                names[unicodedata.normalize("NFC", key)].append(path)
+        return names
+
+
+def list_images(folder: Path) -> ImageFolder:
+    """Return the files of a folder and its subfolders.
+
+    Raises:
+        ConfigError: The folder does not exist, or has no image file.
+        DataError: A subfolder cannot be read.
+    """
+    listed = list_files(folder)
+    if not listed.images:
+        unread = "".join(f"; {entry.count} x {entry.file} {entry.reason}" for entry in listed.left_out()[:3])
+        raise ConfigError(f"{folder}: no image file matches '**/*'; allowed suffixes: {', '.join(SUFFIXES)}{unread}")
+    return listed
+
+
+def list_files(folder: Path) -> ImageFolder:
+    """Return the files of a folder as `list_images`, which may have no image.
+
+    Raises:
+        ConfigError: The folder does not exist.
+        DataError: A subfolder cannot be read.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: this folder does not exist; give the folder that contains the images")
+    images: list[Path] = []
+    unread: list[Path] = []
+    skipped: list[LeftOut] = []
+    for path_text, folders, files in os.walk(folder, onerror=_refuse_unreadable):
+        path = Path(path_text)
+        skipped += _remove_skipped(path, folders)
+        for name in files:
+            file = path / name
+            if _is_system_name(name):
+                skipped.append(LeftOut(str(file), "is a hidden or system file"))
+            elif not _is_unicode(name):
+                printable = str(file).encode("utf-8", "backslashreplace").decode()
+                skipped.append(LeftOut(printable, "has a name that is not UTF-8; rename it"))
+            elif file.suffix.lower() in SUFFIXES:
+                if file.is_file():
+                    images.append(file)
+                else:
+                    skipped.append(LeftOut(str(file), "is a link to a file that does not exist, or not a file"))
+            else:
+                unread.append(file)
+    return ImageFolder(folder, tuple(sorted(images)), tuple(sorted(unread)), tuple(skipped))
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix of a file in lower case; `.nii.gz` is one suffix."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def may_be_picture(path: Path) -> bool:
+    """Return whether a file that is not read may be an image, by its suffix or as DICOM."""
+    return suffix_of(path) in _PICTURES or is_dicom(path)
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file has the mark of a DICOM file, which often has no suffix."""
+    if suffix_of(path) in (".dcm", ".dicom", ".ima"):
+        return True
+    if path.suffix and not path.suffix[1:].isdigit():  # names that are UIDs end with digits
+        return False
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def subset_of(folder: str) -> Subset | None:
+    """Return the subset that the name of a folder stands for, such as train, Validation or test_set; else None."""
+    match = _SUBSET_FOLDER.fullmatch(folder.strip())
+    if not match:
+        return None
+    return "train" if match["train"] else "val" if match["val"] else "test"
+
+
+def _remove_skipped(path: Path, folders: list[str]) -> list[LeftOut]:
+    """Remove the folders that are not searched from the list, in place, and return them."""
+    skipped: list[LeftOut] = []
+    for name in list(folders):
+        folder = path / name
+        if _is_system_name(name):
+            count = sum(len(files) for _, _, files in os.walk(folder))
+            skipped.append(LeftOut(str(folder), "in a hidden or system folder", count))
+        elif folder.is_symlink():
+            skipped.append(LeftOut(str(folder), "is a link to a folder, which is not searched; give that folder"))
+        else:
+            continue
+        folders.remove(name)
+    return skipped
+
+
+def _is_system_name(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.casefold() in _SYSTEM_NAMES
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reason(path: Path) -> str:
+    suffix = suffix_of(path)
+    if is_dicom(path):
+        return "is DICOM; add --convert DIR to convert it to PNG"
+    if suffix in MEDICAL_SUFFIXES:
+        return f"has the suffix {suffix}; add --convert DIR to convert it to PNG"
+    if suffix in _PICTURES:
+        return f"has the suffix {suffix}, which is not read; save it as PNG"
+    if not suffix or suffix[1:].isdigit():
+        return "has no suffix of an image"
+    return f"has the suffix {suffix}, which is not an image"
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,74 @@
+"""Index of a task that was read from another layout: its columns, its masks, its file, and the next command."""
+
+import csv
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+from usaggr.config.overrides import quote
+from usaggr.data.read.subject_names import normalize_subject
+from usaggr.data.sources.left_out import count_files, list_left_out
+from usaggr.data.sources.made_masks import NO_CHANGES, MaskChanges, change_masks
+from usaggr.data.sources.path_columns import add_subjects, add_subsets
+from usaggr.data.sources.table import SourceTable, check_writable, write_index
+
+_MASKS_READ = 3
+"""Number of masks of each task that are read to find masks of 0 and 255."""
+
+
+def write_task(
+    table: SourceTable, images: Path, root: Path, subject: str | None = None, changes: MaskChanges = NO_CHANGES
+) -> list[str]:
+    """Write the index of a task, and return lines about it for the user.
+
+    Args:
+        table: The samples.
+        images: Folder of the images, below which subjects and subsets are searched in paths.
+        root: Folder in which csv_files/ is written.
+        subject: Regular expression that finds the subject in the name or path of an image.
+        changes: Changes of the masks.
+
+    Raises:
+        ConfigError: The subject is not found.
+        DataError: There is no sample, a file is outside the root, the index exists, or a mask cannot be made.
+    """
+    table = replace(table, rows=tuple(add_subjects(table.rows, subject, images)))
+    table = add_subsets(table, images)
+    check_writable(table, root)
+    table = change_masks(table, root, changes)
+    path = write_index(table, root)
+    subjects = {normalize_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
+    return [
+        *(f"left out: {line}" for line in list_left_out(table.left_out)),
+        *(f"note: {line}" for line in table.notes),
+        f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count_files(table.left_out)} files left out",
+    ]
+
+
+def suggest_check(root: Path) -> str:
+    """Return the command that checks all tasks in the index of a folder."""
+    text = str(root)
+    is_plain = re.fullmatch(r"[\w./ -]+", text)
+    words = ["data=fmuia", f"data.root={text if is_plain else quote(text)}"]
+    if any(_has_masks_of_255(path) for path in sorted((root / "csv_files").glob("*.csv"))):
+        words.append("data.foreground_255=true")
+    return shlex.join(["usaggr", "data", "check", *words])
+
+
+def _has_masks_of_255(index: Path) -> bool:
+    """Return whether the first masks of a task of two classes have no other values than 0 and 255."""
+    from usaggr.data.read.images import read_mask
+    from usaggr.errors import DataError
+
+    try:
+        with index.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            texts = [
+                row["mask_path"]
+                for row, _ in zip(csv.DictReader(file), range(_MASKS_READ), strict=False)
+                if row.get("mask_path") and row.get("num_classes") == "2"
+            ]
+        values = {int(v) for text in texts for v in set(read_mask(index.parent / text, False, 10**8).flat)}
+    except (OSError, csv.Error, ValueError, DataError):  # `data check` reports what is wrong with the index
+        return False
+    return 255 in values and values <= {0, 255}
