@@ -55,6 +55,7 @@ def test_only_these_keys_cannot_change_a_result() -> None:
     """Read this before adding a key: a finished run counts as the same run with any value of these keys."""
     assert {key for key, decided in keys_of_results() if decided is False} == {
         "data.root",  # the content of images and labels is in the fingerprint instead
+        "data.follow_links",  # the content of linked files is in the fingerprint, too
         "data.max_pixels",  # refuses images and changes none
         "data.cache_dir",
         "data.workers",

@@ -94,7 +94,7 @@ def evaluate(
     """
     submission = read_submission(folder, data.max_pixels)
     # A sample knows the file and line of its row, and only the row has the path as users wrote it.
-    index_rows = {(row.csv_file, row.line): row for row in read_index(dataset.root)[0]}
+    index_rows = {(row.csv_file, row.line): row for row in read_index(dataset.root, follow_links=data.follow_links)[0]}
     requested = [
         _find_in_index(dataset.tasks[sample.task_id], sample, component, index_rows)
         for sample, component in zip(selection.samples, selection.components, strict=True)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from usaggr.challenge.findings import Finding
 from usaggr.challenge.layout import JSON_FILES
+from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.images import decode_mask_values, open_image, read_bytes
-from usaggr.data.read.labels import TOLERANCE
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
 from usaggr.results.predictions import Prediction

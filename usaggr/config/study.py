@@ -73,6 +73,8 @@ class DataConfig(Section):
     channels: Literal[1, 3] = key(affects_results=True, doc="1: read images as gray; 3: keep their colors")
     on_bad_sample: Literal["error", "skip"] = key(affects_results=True, doc="action for a sample that cannot be used")
     allow_empty_masks: bool = key(affects_results=True, doc="accept masks without foreground")
+    # The content of linked files is in the fingerprint, so this key need not be.
+    follow_links: bool = key(affects_results=False, doc="read files that are linked from outside the data's folder")
     foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
     subject_patterns: dict[str, str] = key(affects_results=True, doc="task: regex for the subject in the file name")
     catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalogue")

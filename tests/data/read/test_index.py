@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -97,4 +98,25 @@ def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path, "notes.txt", "x")
     write_text(tmp_path, "._a.csv", "left by another system")
     with pytest.raises(DataError, match=r"no \.csv file"):
+        read_index(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_an_index_that_is_no_regular_file_is_refused_without_reading_it(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "csv_files").mkdir()
+    path = tmp_path / "csv_files" / "a.csv"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=rf"a\.csv: is {kind}, not a regular file"):
+        read_index(tmp_path, follow_links=True)
+
+
+def test_an_index_beyond_the_largest_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path, "a.csv", f"{HEADER}{'x' * 100}\n")
+    monkeypatch.setattr("usaggr.data.read.index.MAX_BYTES", 100)
+    with pytest.raises(DataError, match=r"a\.csv: is larger than 100 bytes, the most that is read"):
         read_index(tmp_path)

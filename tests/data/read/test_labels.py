@@ -4,9 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration, parse_declaration
-from usaggr.data.read.labels import BOX_COLUMNS, TOLERANCE, LabelResult, read_box, read_class, read_points
+from usaggr.data.read.labels import BOX_COLUMNS, LabelResult, read_box, read_class, read_points
 
 SIZE = (24, 32)  # height, width
 numbers = st.floats(-5, 40).map(lambda value: round(value, 2))

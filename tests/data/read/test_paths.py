@@ -47,8 +47,8 @@ def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:
         assert isinstance(file, ListedFile)
         assert (file.path, file.size) == (str(inside), inside.stat().st_size)
     for text, kind in {
-        "../away.png": "path_outside",
-        "../folder/a.png": "path_outside",
+        "../away.png": "link_outside",
+        "../folder/a.png": "link_outside",
         "../../outside/a.png": "path_outside",
         "../../root2/a.png": "path_outside",
         "..": "path_outside",

@@ -99,7 +99,7 @@ FAULTS: list[tuple[str, Plant, str, int, str, str]] = [
     ("no_mask", cell("seg.csv", 4, "mask_path", ""), "seg.csv", 4, "mask_path", "is empty"),
     ("path_outside", cell("cls.csv", 2, "image_path", "../../a.png"), "cls.csv", 2, "image_path", "outside the root"),
     ("path_outside", cell("seg.csv", 2, "mask_path", "/etc/hostname"), "seg.csv", 2, "mask_path", "absolute"),
-    ("path_outside", link("reg/s0_1.png", "a.png"), "reg.csv", 3, "image_path", "is a symbolic link to "),
+    ("link_outside", link("reg/s0_1.png", "a.png"), "reg.csv", 3, "image_path", "is a symbolic link to "),
     ("label", cell("cls.csv", 3, "mask", "benign"), "cls.csv", 3, "mask", "'benign' is not a whole number"),
     ("label", cell("cls.csv", 3, "mask", "1.5"), "cls.csv", 3, "mask", "'1.5' is not a whole number"),
     ("label", cell("cls.csv", 3, "mask", ""), "cls.csv", 3, "mask", "is empty"),

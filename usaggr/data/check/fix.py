@@ -112,7 +112,7 @@ def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> 
     _, faults = check_dataset(data, progress)
     log: list[Change] = []
     corrected_rows = _repair_rows(root, data, faults, log)
-    writer = _FileWriter(FileFinder(str(root)), target, copy, data.max_pixels)
+    writer = _FileWriter(FileFinder(str(root), data.follow_links), target, copy, data.max_pixels)
     corrected = data.model_copy(update={"root": str(target), "on_bad_sample": "skip"})
     # Repeated until the data are valid: a repaired row may repeat another row, which only this check finds.
     while True:
@@ -148,9 +148,9 @@ def _repair_rows(root: Path, data: DataConfig, faults: Sequence[Fault], log: lis
     by_row: dict[tuple[str, int], list[Fault]] = defaultdict(list)
     for fault in faults:
         by_row[fault.csv_file, fault.row].append(fault)
-    index_rows, _ = read_index(root)
+    index_rows, _ = read_index(root, follow_links=data.follow_links)
     corrected_rows: list[_CorrectedRow] = []
-    finder = FileFinder(str(root))
+    finder = FileFinder(str(root), data.follow_links)
     for row in index_rows:
         row_faults = by_row.pop((row.csv_file, row.line), [])
         repaired = repair_row(row, row_faults, finder, data.max_pixels) if row_faults else RepairedRow(row.cells, ())

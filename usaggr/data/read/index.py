@@ -5,7 +5,6 @@ here; `validation` checks the values.
 """
 
 import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import assert_never
 
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
+from usaggr.io.bounded_content import parse_csv
+from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
 from usaggr.tasks import TASK_TYPES, TaskType, least_classes
 
 REQUIRED = ("image_path", "task_name", "task_id", "num_classes")
@@ -53,6 +54,12 @@ _MISSING = frozenset({"", "nan", "none", "null"})
 """Texts that table programs write into empty cells, in lower case."""
 
 
+MAX_BYTES = 256 * MEBIBYTE
+"""Largest size of an index file: about a million rows."""
+MAX_QUOTED = 100
+"""Largest number of characters of a cell that a message quotes."""
+
+
 @dataclass(frozen=True, slots=True)
 class IndexRow:
     """One row of an index file."""
@@ -80,12 +87,13 @@ class IndexRow:
         return Fault(self.csv_file, self.line, column, file, kind, message)
 
 
-def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fault]]:
+def read_index(root: Path, labels: bool = True, follow_links: bool = False) -> tuple[list[IndexRow], list[Fault]]:
     """Read all rows of `<root>/csv_files/*.csv`, sorted by file name and line.
 
     Args:
         root: Folder that contains `csv_files/`.
         labels: True if the columns with labels are required, False to read images alone (prediction).
+        follow_links: True to read index files that are links out of the root (`data.follow_links`).
 
     Returns:
         The rows, and the errors of rows that do not fit their header.
@@ -101,7 +109,8 @@ def read_index(root: Path, labels: bool = True) -> tuple[list[IndexRow], list[Fa
     index_rows: list[IndexRow] = []
     faults: list[Fault] = []
     for path in files:
-        _check_inside(root, path)
+        if not follow_links:
+            _check_inside(root, path)
         file_rows, file_faults = read_index_file(path, labels)
         index_rows += file_rows
         faults += file_faults
@@ -126,15 +135,29 @@ def read_index_file(path: Path, labels: bool = True) -> tuple[list[IndexRow], li
     return index_rows, faults
 
 
+def quote_cell(text: str, mark: str = "'") -> str:
+    """Return the text of a cell for a message: in quotation marks, shortened, without characters that are invisible.
+
+    Args:
+        text: Text of the cell, of any length.
+        mark: Quotation mark; empty for none.
+    """
+    short = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}... ({len(text)} characters)"
+    return f"{mark}{short}{mark}" if short.isprintable() else ascii(short)
+
+
 def _check_inside(root: Path, path: Path) -> None:
     real = path.resolve()
     if not real.is_relative_to(root.resolve()):
-        raise DataError(f"{path}: is a link to {real}, outside the root {root}; replace the link with the file")
+        raise DataError(
+            f"{path}: is a link to {real}, outside the root {root}; if it is your own, add data.follow_links=true; "
+            "otherwise replace the link with the file"
+        )
 
 
 def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
     """Yield each row of an index file that is not empty, or its error if it does not fit the header."""
-    reader = csv.reader(io.StringIO(_decode_text(path), newline=""), strict=True)
+    reader = parse_csv(_decode_text(path), strict=True)
     try:
         header = _parse_header(path, next(reader, []))
         types_seen: set[str] = set()
@@ -201,9 +224,11 @@ def _clean_text(cell: str) -> str:
 
 def _decode_text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnusableContentError as error:
+        raise DataError(f"{path}: {error}") from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # byte order marks of UTF-16
         return content.decode("utf-16", errors="replace")
     try:

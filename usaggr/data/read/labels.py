@@ -11,17 +11,17 @@ import re
 from dataclasses import dataclass, field
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.file_facts import FileFacts
-from usaggr.data.read.index import IndexRow
+from usaggr.data.read.index import IndexRow, quote_cell
 from usaggr.data.read.index_tasks import Declaration, parse_integer
 from usaggr.data.samples import Box, Fault, Points
 
-TOLERANCE = 0.5
-"""Largest distance that a coordinate may be outside the image, in pixels."""
-
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 """Columns of a box, in the order of `Box`."""
-_POINT_COLUMN = re.compile(r"point_(\d+)_xy")
+_POINT_COLUMN = re.compile(r"point_(\d{1,9})_xy")
+MAX_ROW_FAULTS = 10
+"""Largest number of errors of landmarks that are listed of one row; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class LabelResult:
     label: Label | None = None
     """Label; None if it has errors."""
     faults: list[Fault] = field(default_factory=list)
+    coordinates: tuple[float, ...] = ()
+    """x, y, x, y, ... of a box or landmarks, also of invalid ones; empty if one is not a number."""
 
 
 def read_class(row: IndexRow, task: Declaration) -> LabelResult:
@@ -48,7 +50,9 @@ def read_class(row: IndexRow, task: Declaration) -> LabelResult:
     index = parse_integer(text)
     if index is None:
         return LabelResult(
-            faults=[row.make_fault("mask", "label", f"'{text}' is not a whole number" if text else "is empty")]
+            faults=[
+                row.make_fault("mask", "label", f"{quote_cell(text)} is not a whole number" if text else "is empty")
+            ]
         )
     if not 0 <= index < task.num_classes:
         allowed = f"0 to {task.num_classes - 1} (num_classes={task.num_classes})"
@@ -60,7 +64,7 @@ def read_box(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
     """Read the box of a row; `size` is the image's height and width, or None if it could not be read."""
     sides = [_parse_number(row.text(side)) for side in BOX_COLUMNS]
     faults = [
-        row.make_fault(side, "box", f"'{row.text(side)}' is not a number" if row.text(side) else "is empty")
+        row.make_fault(side, "box", f"{quote_cell(row.text(side))} is not a number" if row.text(side) else "is empty")
         for side, value in zip(BOX_COLUMNS, sides, strict=True)
         if value is None
     ]
@@ -78,7 +82,8 @@ def read_box(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
             if not _is_inside(value, limit):
                 message = _describe_outside(f"{side}={value:g}", width, height)
                 faults.append(row.make_fault(side, "box_outside", message))
-    return LabelResult(Label(box=(x_min, y_min, x_max, y_max)) if not faults else None, faults)
+    box = (x_min, y_min, x_max, y_max)
+    return LabelResult(Label(box=box) if not faults else None, faults, box)
 
 
 def read_points(row: IndexRow, task: Declaration, size: tuple[int, int] | None) -> LabelResult:
@@ -98,17 +103,23 @@ def read_points(row: IndexRow, task: Declaration, size: tuple[int, int] | None) 
         if not text:
             faults.append(row.make_fault(column, "points", f"is empty; the task has {task.num_classes} points"))
         elif point is None:
-            faults.append(row.make_fault(column, "points", f"'{text}' is not a point; write [x, y]"))
-        elif size is not None and not (_is_inside(point[0], size[1]) and _is_inside(point[1], size[0])):
-            faults.append(row.make_fault(column, "points_outside", _describe_outside(text, size[1], size[0])))
+            faults.append(row.make_fault(column, "points", f"{quote_cell(text)} is not a point; write [x, y]"))
         else:
             points.append(point)
+            if size is not None and not (_is_inside(point[0], size[1]) and _is_inside(point[1], size[0])):
+                message = _describe_outside(quote_cell(text, mark=""), size[1], size[0])
+                faults.append(row.make_fault(column, "points_outside", message))
     for column in row.cells:
         match = _POINT_COLUMN.fullmatch(column)
         if match and int(match[1]) > task.num_classes:
             message = f"is not empty; the task has {task.num_classes} points"
             faults.append(row.make_fault(column, "points_count", message))
-    return LabelResult(Label(points=tuple(points)) if not faults else None, faults)
+    if len(faults) > MAX_ROW_FAULTS:
+        last = faults[MAX_ROW_FAULTS - 1]
+        more = f"{last.message} (and {len(faults) - MAX_ROW_FAULTS} more errors of landmarks in this row)"
+        faults[MAX_ROW_FAULTS - 1 :] = [row.make_fault(last.column, last.kind, more)]
+    coordinates = tuple(value for point in points for value in point) if len(points) == task.num_classes else ()
+    return LabelResult(Label(points=tuple(points)) if not faults else None, faults, coordinates)
 
 
 def check_mask(
@@ -127,6 +138,8 @@ def check_mask(
     faults: list[Fault] = []
     if size is not None and size != (mask.height, mask.width):
         message = f"mask has {mask.width} x {mask.height} pixels, but its image has {size[1]} x {size[0]}"
+        if size == (mask.width, mask.height):
+            message += "; one of both is turned by 90 degrees"
         faults.append(row.make_fault("mask_path", "mask_size", message, file))
     is_0_or_255 = task.num_classes == 2 and set(mask.values) <= {0, 255}
     invalid = [value for value in mask.values if value >= task.num_classes]

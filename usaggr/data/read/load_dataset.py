@@ -57,7 +57,7 @@ def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[D
 def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
     """Return the data set of all valid rows, the errors of the other rows, and the tasks without a valid row."""
     root = _prepare_root(data, progress)
-    index_rows, faults = read_index(root)
+    index_rows, faults = read_index(root, follow_links=data.follow_links)
     declared: list[tuple[IndexRow, Declaration | None]] = []
     for row in index_rows:
         declaration, row_faults = parse_declaration(row)

@@ -1,5 +1,6 @@
 """Paths of the cache folder, of the root of a data set, and of the files that its index lists."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read.similar_names import SimilarNames
 from usaggr.errors import DataError
 
 
@@ -52,7 +54,7 @@ class UnusablePath:
     """Reason why a path in the index cannot be used."""
 
     kind: str
-    """Kind of error, as in `Fault.kind`: path_outside or missing_file."""
+    """Kind of error, as in `Fault.kind`: path_outside, link_outside or missing_file."""
     message: str
     """End of a sentence that begins with the path, such as `is not a file`."""
 
@@ -63,31 +65,65 @@ class FileFinder:
 
     root: str
     """Absolute path with symbolic links resolved."""
+    follow_links: bool = False
+    """True to accept symbolic links out of the root (`data.follow_links`)."""
     _resolved_folders: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Cache of `_resolve_folder`: real paths by path of the folder."""
+    _names: SimilarNames = field(default_factory=SimilarNames, init=False, repr=False, compare=False)
 
     def find(self, text: str) -> ListedFile | UnusablePath:
         """Find the file that the index lists as `text`, or return the reason why the path cannot be used."""
         if text.startswith(("/", "\\")) or text[1:3] in (":\\", ":/"):  # also Windows paths such as C:\images
             return UnusablePath("path_outside", "is an absolute path; paths must be relative to csv_files/")
         try:
-            path = self._resolve_folder(os.path.normpath(f"{self.root}/csv_files/{text}"))
-            # Checked before the file is looked up: messages must not reveal which files exist outside the root.
-            if not self._is_inside(path):
+            written = os.path.normpath(f"{self.root}/csv_files/{text}")
+            file = self._find_path(written)
+            if file is None and (same := self._names.find_same(written)) is not None:
+                file = self._find_path(same)
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            return UnusablePath("missing_file", f"cannot be found ({reason})")
+        if file is None:
+            hint = "; use / as the separator" if "\\" in text else ""
+            similar = self._names.describe_similar(written)
+            return UnusablePath(
+                "missing_file", f"cannot be found ({os.strerror(errno.ENOENT)}{hint})" + (similar and f", {similar}")
+            )
+        return file
+
+    def _find_path(self, written: str) -> ListedFile | UnusablePath | None:
+        """Return the file with a path, or the reason why it cannot be used; None if it does not exist.
+
+        Raises:
+            OSError: The path cannot be used, for example because it is too long.
+            ValueError: The path has a null character.
+        """
+        path = self._resolve_folder(written)
+        # Checked before the file is looked up: messages must not reveal which files exist outside the root.
+        if not self._is_inside(path):
+            if not self._is_inside(written):
                 return UnusablePath("path_outside", f"is outside the root {self.root}, at {path}")
+            if not self.follow_links:
+                return self._refuse_link(path)
+        try:
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 path = os.path.realpath(path)
-                if not self._is_inside(path):
-                    return UnusablePath("path_outside", f"is a symbolic link to {path}, outside the root {self.root}")
+                if not self._is_inside(path) and not self.follow_links:
+                    return self._refuse_link(path)
                 status = os.lstat(path)
-        except (OSError, ValueError) as error:  # ValueError: a null character in the path
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            hint = "; use / as the separator" if "\\" in text else ""
-            return UnusablePath("missing_file", f"cannot be found ({reason}{hint})")
+        except FileNotFoundError:
+            return None
         if not stat.S_ISREG(status.st_mode):
             return UnusablePath("missing_file", "is not a file")
         return ListedFile(path, status.st_size, status.st_mtime_ns)
+
+    def _refuse_link(self, path: str) -> UnusablePath:
+        return UnusablePath(
+            "link_outside",
+            f"is a symbolic link to {path}, outside the root {self.root}; if the links are your own, add "
+            "data.follow_links=true",
+        )
 
     def _resolve_folder(self, path: str) -> str:
         """Resolve the symbolic links in the folder of a path, once per folder, because many files share one."""

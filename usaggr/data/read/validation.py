@@ -7,11 +7,12 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read.coordinate_checks import REPLACED, CoordinateChecks
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration
@@ -51,17 +52,21 @@ def validate_rows(
     Returns:
         The valid samples, the errors of the other rows, and warnings about subjects.
     """
-    finder = FileFinder(str(root))
+    finder = FileFinder(str(root), data.follow_links)
     faults: list[Fault] = []
     candidates = [_make_candidate(row, task, number, finder, faults) for row, task, number in _number_rows(declared)]
     # All files are probed together, so that threads can share the work.
     facts = probe(key for candidate in candidates for key in _list_probe_keys(candidate))
     validator = _RowValidator(data, facts, SubjectFinder(data.subject_patterns), faults)
     samples = [sample for candidate in candidates if (sample := validator.make_sample(candidate)) is not None]
-    repeated = _find_repeated(samples)
-    invalid = {(fault.csv_file, fault.row) for fault in repeated}
+    suspect = validator.coordinates.find_faults()
+    suspect_rows = {(fault.csv_file, fault.row) for fault in suspect}
+    faults = [f for f in faults if f.kind not in REPLACED or (f.csv_file, f.row) not in suspect_rows] + suspect
+    repeated = _find_repeated([sample for sample in samples if (sample.csv_file, sample.row) not in suspect_rows])
+    invalid = suspect_rows | {(fault.csv_file, fault.row) for fault in repeated}
     valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
-    return valid, [*faults, *repeated], validator.subjects.list_warnings(valid)
+    warnings = [*validator.coordinates.warnings, *validator.subjects.list_warnings(valid)]
+    return valid, [*faults, *repeated], warnings
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
@@ -150,6 +155,7 @@ class _RowValidator:
     facts: dict[ProbeKey, FileFacts]
     subjects: SubjectFinder
     faults: list[Fault]
+    coordinates: CoordinateChecks = field(default_factory=CoordinateChecks)
 
     def make_sample(self, candidate: _Candidate) -> Sample | None:
         """Return the sample of a row; None if the row has errors, which are added to `faults`."""
@@ -215,10 +221,10 @@ class _RowValidator:
         match task.type:
             case "classification":
                 return read_class(row, task)
-            case "detection":
-                return read_box(row, size)
-            case "regression":
-                return read_points(row, task, size)
+            case "detection" | "regression":
+                result = read_box(row, size) if task.type == "detection" else read_points(row, task, size)
+                self.coordinates.add(row, task.type, result.coordinates, size)
+                return result
             case "segmentation":
                 if mask is None:
                     return LabelResult()

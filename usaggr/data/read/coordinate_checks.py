@@ -1,0 +1,185 @@
+"""Checks of all boxes or landmarks of an index file together, which show that they have another unit or order.
+
+Such coordinates may be valid one by one: a box in fractions of the image is a box in its first pixel. They are compared
+per task and index file, because two files of a task may come from two programs.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from usaggr.data.read.index import IndexRow
+from usaggr.data.samples import Fault
+from usaggr.tasks import TaskType
+
+LARGEST_FRACTION = 1.5
+"""Largest absolute coordinate that looks like a fraction: fractions can be a bit above 1, or go from -1 to 1."""
+SMALLEST_IMAGE = 8
+"""Height or width, in pixels, below which coordinates near 0 are not examined."""
+FITTING = 0.95
+"""Share of rows that must fit into their images with another order of the coordinates."""
+TURNED = 0.4
+"""Share of rows outside their images from which on exchanged axes are reported."""
+LEAST_ROWS = 3
+"""Number of rows from which on another order of the coordinates is reported."""
+CORNER_ROWS = 20
+"""Number of boxes from which on boxes are noted that are all in the upper left of their images."""
+TOLERANCE = 0.5
+"""Largest distance that a coordinate may be outside the image, in pixels."""
+
+REPLACED = frozenset({"box_empty", "box_outside", "points_outside"})
+"""Kinds of faults of single rows that these checks replace."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Coordinates:
+    """Coordinates of one row: x, y, x, y, ..."""
+
+    row: IndexRow
+    values: tuple[float, ...]
+    size: tuple[int, int]
+    """Height and width of the image, in pixels."""
+
+    @property
+    def look_like_fractions(self) -> bool:
+        """True if all coordinates are within the first pixels of an image that is larger."""
+        in_first_pixels = max(abs(value) for value in self.values) <= LARGEST_FRACTION
+        return in_first_pixels and min(self.size) >= SMALLEST_IMAGE
+
+    @property
+    def is_in_parts_of_pixels(self) -> bool:
+        """True if several points are parts of the first pixels, so that they do not mark missing values."""
+        return len(self.values) > 2 and self.look_like_fractions and any(value % 1 for value in self.values)
+
+    @property
+    def are_inside(self) -> bool:
+        """True if all coordinates are inside the image."""
+        return _are_inside(self.values, self.size)
+
+    @property
+    def are_inside_turned(self) -> bool:
+        """True if all coordinates are inside the image if its axes are exchanged."""
+        return _are_inside(self.values, (self.size[1], self.size[0]))
+
+
+@dataclass
+class CoordinateChecks:
+    """Collects the coordinates of all rows, and finds those that look like another unit or order."""
+
+    _groups: dict[tuple[str, str, TaskType], list[_Coordinates]] = field(default_factory=lambda: defaultdict(list))
+    """Coordinates by task, index file and type."""
+    warnings: list[str] = field(default_factory=list)
+    """Notes about boxes that may have another order; filled by `find_faults`."""
+
+    def add(self, row: IndexRow, task_type: TaskType, values: Sequence[float], size: tuple[int, int] | None) -> None:
+        """Add the coordinates of a row.
+
+        Args:
+            row: The row.
+            task_type: Type of its task.
+            values: Its coordinates (x, y, x, y, ...), which need not be valid; without values, nothing is added.
+            size: Height and width of the image; without a size, nothing is added.
+        """
+        if values and size is not None:
+            self._groups[row.text("task_id"), row.csv_file, task_type].append(_Coordinates(row, tuple(values), size))
+
+    def find_faults(self) -> list[Fault]:
+        """Return a fault for each row whose coordinates look like another unit or order."""
+        faults: list[Fault] = []
+        for (task_id, csv_file, task_type), group in self._groups.items():
+            is_box = task_type == "detection"
+            name = f"{len(group)} {'boxes' if is_box else 'rows of landmarks'} of {task_id}"
+            order = _find_box_order(group) if is_box else ""
+            if fractions := _find_fractions(group, name):
+                kind, texts = "fractions", fractions
+            elif order:
+                kind, texts = "box_order", [(item, _describe_order(group, name, order)) for item in group]
+            elif _are_turned(group):
+                text = (
+                    f"the {name} in this file fit into their images only with x and y exchanged; exchange them, or "
+                    "turn the images as they were when they were labeled"
+                )
+                kind, texts = "turned", [(item, text) for item in group]
+            else:
+                if is_box and len(group) >= CORNER_ROWS and _share(group, _fits_as_x_y_width_height) == 1:
+                    self.warnings.append(
+                        f"all {name} in {csv_file} are in the upper left of their images, as boxes of x, y, width, "
+                        "height would be; look at them with `usaggr data show`"
+                    )
+                continue
+            column = "x_min" if is_box else "point_1_xy"
+            faults += [item.row.make_fault(column, kind, text) for item, text in texts]
+        return faults
+
+
+def _find_fractions(group: Sequence[_Coordinates], name: str) -> list[tuple[_Coordinates, str]]:
+    """Return the rows whose coordinates look like fractions of the image, each with a message.
+
+    Args:
+        group: Rows of one task and file.
+        name: Number and kind of the rows, for messages.
+    """
+    remedy = "they look like fractions of the image, but pixels are needed: multiply x by its width and y by its height"
+    values = [value for item in group for value in item.values]
+    if len(values) > 2 and any(values) and all(item.look_like_fractions for item in group):
+        text = f"all {name} in this file are between {min(values):.3g} and {max(values):.3g}; {remedy}"
+        return [(item, text) for item in group]
+    return [
+        (item, f"is between {min(item.values):.3g} and {max(item.values):.3g}, within the first pixel; {remedy}")
+        for item in group
+        if item.is_in_parts_of_pixels
+    ]
+
+
+def _find_box_order(group: Sequence[_Coordinates]) -> str:
+    """Return the order of the numbers that all boxes have instead of corners; empty if they are corners."""
+    invalid = _count_invalid_corners(group)
+    if len(group) < LEAST_ROWS or invalid < 2 or invalid < 0.1 * len(group):
+        return ""
+    if _share(group, _fits_as_x_y_width_height) >= FITTING:
+        return "x, y, width, height"
+    return "x and y of the center, width, height" if _share(group, _fits_as_center_and_size) >= FITTING else ""
+
+
+def _describe_order(group: Sequence[_Coordinates], name: str, order: str) -> str:
+    """Describe boxes with another order of their numbers.
+
+    Args:
+        group: Rows of one task and file.
+        name: Number and kind of the rows.
+        order: The order that they have.
+    """
+    return (
+        f"the {name} in this file look like {order}: as x_min, y_min, x_max, y_max, which are "
+        f"needed, {_count_invalid_corners(group)} of them are no boxes"
+    )
+
+
+def _count_invalid_corners(group: Iterable[_Coordinates]) -> int:
+    return sum(item.values[2] <= item.values[0] or item.values[3] <= item.values[1] for item in group)
+
+
+def _fits_as_x_y_width_height(item: _Coordinates) -> bool:
+    x, y, width, height = item.values
+    return width > 0 and height > 0 and _are_inside((x, y, x + width, y + height), item.size)
+
+
+def _fits_as_center_and_size(item: _Coordinates) -> bool:
+    x, y, width, height = item.values
+    corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return width > 0 and height > 0 and _are_inside(corners, item.size)
+
+
+def _are_turned(group: Sequence[_Coordinates]) -> bool:
+    outside = 1 - _share(group, lambda item: item.are_inside)
+    return len(group) >= LEAST_ROWS and outside >= TURNED and _share(group, lambda item: item.are_inside_turned) == 1
+
+
+def _share(group: Sequence[_Coordinates], holds: Callable[[_Coordinates], bool]) -> float:
+    return sum(map(holds, group)) / len(group)
+
+
+def _are_inside(values: Sequence[float], size: tuple[int, int]) -> bool:
+    """Return whether points (x, y, x, y, ...) are inside an image of a size (height, width)."""
+    limits = (size[1], size[0])
+    return all(-TOLERANCE <= value <= limits[i % 2] + TOLERANCE for i, value in enumerate(values))
