@@ -37,6 +37,25 @@ def test_the_notebook_on_your_own_data_goes_from_images_to_a_report(
 
 
 @pytest.mark.slow
+def test_the_notebook_on_formats_goes_from_exports_to_a_sweep_of_five_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("USAGGR_OUTPUT", str(tmp_path))
+    notebook = nbformat.read(NOTEBOOKS[2], as_version=4)
+    assert "pandas" not in str([cell.source for cell in notebook.cells])
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(NOTEBOOKS[2].parent))
+    outputs = str([output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs])
+    assert "150 valid samples of 5 tasks, 0 errors" in outputs
+    results = tmp_path / "outputs" / "hospital"
+    assert len(list(results.glob("runs/*/result.json"))) == 6
+    report = (results / "report" / "report.md").read_text()
+    assert all(name in report for name in ("left ventricle", "bright", "left", "fibroid", "lesion"))
+
+
+@pytest.mark.slow
 def test_the_notebook_on_reports_runs_on_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import nbformat
     from nbclient import NotebookClient

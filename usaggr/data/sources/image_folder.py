@@ -59,7 +59,8 @@ class ImageFolder:
         text = name.strip().replace("\\", "/").removeprefix("./")
         if not text:
             return None
-        for key in (text, text.rsplit("/", 1)[-1]):
+        stem = text[: -len(suffix)] if (suffix := suffix_of(Path(text))) in MEDICAL_SUFFIXES else text  # if converted
+        for key in (text, text.rsplit("/", 1)[-1], stem, stem.rsplit("/", 1)[-1]):
             paths = self._by_name.get(unicodedata.normalize("NFC", key), [])
             if len(paths) == 1:
                 return paths[0]

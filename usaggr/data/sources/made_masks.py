@@ -88,13 +88,15 @@ def fill_outlines(values: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
     from scipy.ndimage import binary_fill_holes
 
     outline = values > 0
+    if not outline.any():
+        return outline.astype(np.uint8), False
     filled = np.asarray(binary_fill_holes(outline))
-    # An outline that ends at the border of the image has no area that is enclosed.
-    is_open = bool(outline.any()) and filled.sum() < 2 * outline.sum()
+    points = np.argwhere(outline)[:, ::-1].astype(np.int32)
+    hull = np.zeros(outline.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    # An outline that ends at the border of the image is thin and encloses nothing.
+    is_open = bool(outline.sum() < 0.5 * hull.sum() and (filled & ~outline).sum() < 0.1 * hull.sum())
     if is_open:
-        points = np.argwhere(outline)[:, ::-1].astype(np.int32)
-        hull = np.zeros(outline.shape, np.uint8)
-        cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
         filled = hull > 0
     return filled.astype(np.uint8), is_open
 
@@ -150,11 +152,20 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     Raises:
         WriteError: The file cannot be written.
     """
-    from PIL import Image
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            Image.fromarray(values).save(file, "PNG")
+        with replacing(path) as temporary:
+            temporary.write_bytes(encode_png(values))
     except OSError as error:
         raise make_write_error(path, error) from error
+
+
+def encode_png(values: NDArray[Any]) -> bytes:
+    """Return the content of a PNG file of 8 or 16 bits."""
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,338 @@
+"""Reader of a table of landmarks, boxes or labels, with the column names of the program or clinic that wrote it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from usaggr.data.sources.image_folder import ImageFolder, list_images, subset_of
+from usaggr.data.sources.left_out import LeftOut
+from usaggr.data.sources.masks import Several
+from usaggr.data.sources.point_columns import PointColumns, parse_point_columns
+from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
+from usaggr.data.sources.table_file import Record, TableFile, read_table_file
+from usaggr.errors import ConfigError, DataError, one_of
+
+TableBoxes = Literal["xyxy", "xywh", "center"]
+"""Boxes as corners; as x_min, y_min, width, height; or as the center's x, y, width, height."""
+_SUSPECT = 0.1
+"""Share of boxes with x_max <= x_min or y_max <= y_min from which on they are not corners."""
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Names of a table's columns. Exactly one of `points`, `box` and `label` is given."""
+
+    image: str
+    """Path or name of the image; the suffix may be missing."""
+    points: str | None = None
+    """`x{i},y{i}` with the number of the landmark, one column `p{i}` with both coordinates, or pairs of columns with
+    names, `apex=ax,ay;base=bx,by`."""
+    landmark: str | None = None
+    """Name of the landmark, if each row has one landmark; `points` is then one pair of columns."""
+    box: str | None = None
+    """Four columns, separated by commas."""
+    label: str | None = None
+    subject: str | None = None
+    split: str | None = None
+
+
+def read_table(
+    path: Path,
+    images: Path,
+    task: str,
+    columns: TableColumns,
+    names: Sequence[str] = (),
+    separator: str | None = None,
+    decimal: str = ".",
+    box_format: TableBoxes = "xyxy",
+    several: Several = "refuse",
+) -> SourceTable:
+    """Read one task from a table.
+
+    Rows without an image or a value are left out and listed.
+
+    Args:
+        path: The table, a text file with one row per image, box or landmark.
+        images: Folder of the images.
+        task: Id of the task.
+        columns: Names of the columns.
+        names: Names of the classes in the order of their numbers, of the landmarks, or of the box.
+        separator: Separator of columns; None to find it.
+        decimal: Decimal point or comma.
+        box_format: Meaning of the four columns of a box.
+        several: Treatment of several boxes in one image: "largest", "union" (the box around all) or an error.
+
+    Raises:
+        ConfigError: The table or a column does not exist, or the columns do not say which labels are read.
+        DataError: A value is not a number, an image has several labels, or no image is in the folder.
+    """
+    check_task_name(task)
+    if sum(value is not None for value in (columns.points, columns.box, columns.label)) != 1:
+        raise ConfigError("--points, --box, --label: give one of them, the columns of the labels to read")
+    table = read_table_file(path, columns.image, separator, decimal)
+    for option, name in (("--subject-column", columns.subject), ("--split-column", columns.split),
+                         ("--landmark", columns.landmark), ("--label", columns.label)):  # fmt: skip
+        if name is not None:
+            table.check_column(option, name)
+    folder = list_images(images)
+    records, left_out = _group_by_image(table, columns.image, folder)
+    reader = _RowReader(table, columns, box_format, several)
+    if columns.points is not None:
+        source = _read_points(reader, task, records, names)
+    elif columns.box is not None:
+        source = _read_boxes(reader, task, records, names)
+    else:
+        source = _read_labels(reader, task, records, names)
+    listed = set(records)
+    without_row = [LeftOut(str(image), f"is not in {path}") for image in folder.images if image not in listed]
+    return SourceTable(
+        source.task,
+        source.type,
+        source.num_classes,
+        source.rows,
+        source.class_names,
+        (*left_out, *source.left_out, *without_row, *folder.left_out()),
+        source.notes,
+    )
+
+
+def parse_table_boxes(text: str) -> TableBoxes:
+    """Return the format of boxes for a name on the command line.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    for name in get_args(TableBoxes):
+        if name == text:
+            return name  # type: ignore[no-any-return]
+    raise ConfigError(one_of("--box-format", text, get_args(TableBoxes)))
+
+
+def _group_by_image(
+    table: TableFile, column: str, folder: ImageFolder
+) -> tuple[dict[Path, list[Record]], list[LeftOut]]:
+    """Return the rows of each image, and the rows whose image is not in the folder."""
+    records: dict[Path, list[Record]] = defaultdict(list)
+    left_out: list[LeftOut] = []
+    for record in table.records:
+        text = record.text(column)
+        image = folder.find(text) if text else None
+        if image is not None:
+            records[image].append(record)
+        else:
+            reason = f"is not one image in {folder.folder}" if text else f"has no {column}"
+            left_out.append(LeftOut(text or f"{table.path}, line {record.line}", reason))
+    if not records:
+        example = f", such as '{left_out[0].file}'" if left_out else ""
+        raise DataError(f"{table.path}: no image of the column {column} is in {folder.folder}{example}")
+    return dict(sorted(records.items())), left_out
+
+
+class _RowReader:
+    """Reader of values of a table's rows.
+
+    Attributes:
+        table: The table.
+        columns: Names of its columns.
+        box_format: Meaning of the columns of a box.
+        several: Treatment of several boxes in one image.
+    """
+
+    def __init__(self, table: TableFile, columns: TableColumns, box_format: TableBoxes, several: Several) -> None:
+        self.table, self.columns, self.box_format, self.several = table, columns, box_format, several
+
+    def further(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
+        """Return the subject and the subset of an image."""
+        cells: dict[str, str] = {}
+        for target, column in (("subject_id", self.columns.subject), ("split", self.columns.split)):
+            texts = {record.text(column) for record in records if record.text(column)} if column else set()
+            if len(texts) > 1:
+                raise DataError(
+                    f"{self.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
+                )
+            if texts:
+                cells[target] = texts.pop()
+        if "split" in cells:
+            subset = subset_of(cells["split"])
+            if subset is None:
+                raise DataError(
+                    f"{self.table.path}, line {records[0].line}: {self.columns.split} is '{cells['split']}'; allowed: "
+                    "train, val, test"
+                )
+            cells["split"] = subset
+        return cells
+
+
+def _read_boxes(
+    reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
+) -> SourceTable:
+    columns = [name.strip() for name in (reader.columns.box or "").split(",")]
+    if len(columns) != 4:
+        raise ConfigError(
+            f"--box: '{reader.columns.box}' must be four columns separated by commas, such as x1,y1,x2,y2"
+        )
+    for column in columns:
+        reader.table.check_column("--box", column)
+    if len(names) > 1:
+        raise ConfigError(f"--names: has {len(names)} names, but a box has one")
+    source_rows: list[SourceRow] = []
+    left_out: list[LeftOut] = []
+    reversed_boxes = 0
+    for image, lines in records.items():
+        boxes = [box for record in lines if (box := _read_box(reader, record, columns)) is not None]
+        reversed_boxes += sum(box[2] <= box[0] or box[3] <= box[1] for box in boxes)
+        if not boxes:
+            left_out.append(LeftOut(str(image), "has no box"))
+            continue
+        if len(set(boxes)) > 1 and reader.several == "refuse":
+            raise DataError(
+                f"{reader.table.path}: {image.name} has {len(set(boxes))} boxes, but a sample has one; add --several "
+                "largest, or --several union for the box around all"
+            )
+        box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        if reader.several == "union":
+            x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
+            box = (min(x_min), min(y_min), max(x_max), max(y_max))
+        source_rows.append(SourceRow(image, box=box, columns=reader.further(image, lines)))
+    if reader.box_format == "xyxy" and reversed_boxes > _SUSPECT * len(records):
+        raise DataError(
+            f"{reader.table.path}: {reversed_boxes} of {len(records)} boxes end before they begin, so they are not "
+            "x_min, y_min, x_max, y_max; add --box-format xywh or center"
+        )
+    return SourceTable(task, "detection", 1, tuple(source_rows), tuple(names), tuple(left_out))
+
+
+def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tuple[float, float, float, float] | None:
+    numbers = [reader.table.number(record, column) for column in columns]
+    values = [number for number in numbers if number is not None]
+    if len(values) < 4:
+        return None
+    x, y, third, fourth = values
+    match reader.box_format:
+        case "xyxy":
+            return x, y, third, fourth
+        case "xywh":
+            return x, y, x + third, y + fourth
+        case "center":
+            return x - third / 2, y - fourth / 2, x + third / 2, y + fourth / 2
+
+
+def _read_points(
+    reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
+) -> SourceTable:
+    points = parse_point_columns(reader.columns.points or "", reader.table)
+    if reader.columns.landmark is not None:
+        return _read_long_points(reader, task, records, points, names)
+    if names and len(names) != len(points.pairs):
+        raise ConfigError(f"--names: has {len(names)} names for {len(points.pairs)} landmarks")
+    source_rows: list[SourceRow] = []
+    left_out: list[LeftOut] = []
+    for image, lines in records.items():
+        values = {points.read(reader.table, record) for record in lines}
+        if len(values) > 1:
+            raise DataError(
+                f"{reader.table.path}: {image.name} has {len(lines)} rows (lines "
+                f"{', '.join(str(record.line) for record in lines[:5])}) with other landmarks; keep one, or name the "
+                "column of landmarks with --landmark"
+            )
+        value = values.pop()
+        if value is None:
+            left_out.append(LeftOut(str(image), "a landmark is missing"))
+        else:
+            source_rows.append(SourceRow(image, points=value, columns=reader.further(image, lines)))
+    class_names = tuple(names) or points.names
+    return SourceTable(task, "regression", len(points.pairs), tuple(source_rows), class_names, tuple(left_out))
+
+
+def _read_long_points(
+    reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], points: PointColumns, names: Sequence[str]
+) -> SourceTable:
+    """Read a table with one row per landmark.
+
+    Args:
+        reader: The table.
+        task: Id of the task.
+        records: Rows by image.
+        points: The pair of columns.
+        names: Names of the landmarks in order; empty to sort those of the table.
+    """
+    column = reader.columns.landmark or ""
+    if len(points.pairs) != 1:
+        raise ConfigError(
+            f"--points: '{reader.columns.points}' must be one pair of columns with --landmark, such as x,y"
+        )
+    seen = {record.text(column) for lines in records.values() for record in lines} - {""}
+    order = tuple(names) or tuple(sorted(seen, key=_natural_key))
+    if set(order) != seen:
+        raise ConfigError(
+            f"--names: {', '.join(order)} must be the landmarks in {column}, each once: {', '.join(sorted(seen))}"
+        )
+    source_rows: list[SourceRow] = []
+    left_out: list[LeftOut] = []
+    for image, lines in records.items():
+        by_name: dict[str, tuple[float, float]] = {}
+        for record in lines:
+            value = points.read(reader.table, record)
+            name = record.text(column)
+            if value is None or not name:
+                continue
+            if by_name.setdefault(name, value[0]) != value[0]:
+                raise DataError(f"{reader.table.path}, line {record.line}: {image.name} has the landmark {name} twice")
+        if set(by_name) != set(order):
+            left_out.append(LeftOut(str(image), "a landmark is missing"))
+            continue
+        coordinates = tuple(by_name[name] for name in order)
+        source_rows.append(SourceRow(image, points=coordinates, columns=reader.further(image, lines)))
+    return SourceTable(task, "regression", len(order), tuple(source_rows), order, tuple(left_out))
+
+
+def _read_labels(
+    reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
+) -> SourceTable:
+    column = reader.columns.label or ""
+    labels: dict[Path, str] = {}
+    left_out: list[LeftOut] = []
+    for image, lines in records.items():
+        texts = {_without_fraction(record.text(column)) for record in lines} - {""}
+        if len(texts) > 1:
+            raise DataError(
+                f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
+            )
+        if texts:
+            labels[image] = texts.pop()
+        else:
+            left_out.append(LeftOut(str(image), f"has no {column}"))
+    seen = sorted(set(labels.values()), key=_natural_key)
+    folded = {text.casefold() for text in seen}
+    if len(folded) < len(seen):
+        raise DataError(
+            f"{reader.table.path}: labels in {column} differ only in letter case: {', '.join(seen)}; write them alike"
+        )
+    order = tuple(names) or tuple(seen)
+    if set(seen) - set(order) or len(set(order)) != len(order):
+        raise ConfigError(
+            f"--names: {', '.join(order)} must contain all labels in {column}, each once: {', '.join(seen)}"
+        )
+    if len(order) < 2:
+        raise ConfigError(
+            f"{reader.table.path}: {column} has one label ({', '.join(seen)}); a classification needs at least 2"
+        )
+    source_rows = tuple(
+        SourceRow(image, label=order.index(text), columns=reader.further(image, records[image]))
+        for image, text in labels.items()
+    )
+    note = f"classes: {', '.join(f'{number} = {name}' for number, name in enumerate(order))}"
+    return SourceTable(task, "classification", len(order), source_rows, order, tuple(left_out), (note,))
+
+
+def _without_fraction(text: str) -> str:
+    """Return a whole number without the fraction that table programs add: 1 for 1.0."""
+    return re.sub(r"(?<=^)(-?\d+)\.0+$", r"\1", text)
+
+
+def _natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a key that sorts numbers by value: 2 before 10."""
+    return tuple((0, int(run)) if run.isdigit() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))

@@ -1,0 +1,141 @@
+"""Reader of DICOM files: pixels as they are stored (no window is applied), spacing, and a hash of the patient."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.data.read.subject_names import normalize_subject
+from usaggr.data.sources.medical_file import MAX_PIXELS, MedicalFile, UnreadableFileError, format_spacing
+from usaggr.errors import ConfigError
+
+_CENTIMETERS = 3
+"""Unit of a region of an ultrasound image (PhysicalUnitsXDirection)."""
+_TWO_DIMENSIONAL = 1
+"""Format of a region that shows a tissue image (RegionSpatialFormat)."""
+
+
+def read_dicom(path: Path) -> MedicalFile:
+    """Open a DICOM file.
+
+    Raises:
+        ConfigError: pydicom is not installed.
+        UnreadableFileError: The file has no pixels that can be read.
+    """
+    try:
+        import pydicom
+    except ImportError as error:
+        raise ConfigError("--convert: DICOM files need pydicom; pip install 'usaggr[medical]'") from error
+    try:
+        data: Any = pydicom.dcmread(path, force=True)
+        has_pixels = "PixelData" in data and "Rows" in data
+    except Exception as error:  # pydicom raises many kinds of exception on broken files
+        raise UnreadableFileError(f"is not a DICOM file that can be read ({type(error).__name__})") from error
+    if not has_pixels:
+        raise UnreadableFileError("is a DICOM file without an image")
+    if "TransferSyntaxUID" not in getattr(data, "file_meta", {}):
+        data.file_meta = getattr(data, "file_meta", None) or pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    if int(data.Rows) * int(data.Columns) > MAX_PIXELS:
+        raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels")
+    frames = int(data.get("NumberOfFrames") or 1)
+    remarks: list[str] = []
+    columns = {**_find_spacing(data, remarks), **_hash_patient(data, remarks)}
+    burned_in = str(data.get("BurnedInAnnotation") or "").upper()
+    if burned_in != "NO":
+        remarks.append(
+            "say that text is burned into the pixels (BurnedInAnnotation=YES); pixels are not changed"
+            if burned_in == "YES"
+            else "do not say whether text is burned into the pixels (BurnedInAnnotation); look at them"
+        )
+    if "WindowCenter" in data or "VOILUTSequence" in data:
+        remarks.append("have a window for display, which is not applied")
+    return MedicalFile(frames, partial(_read_frame, data), _value_limits(data), columns, tuple(remarks))
+
+
+def _read_frame(data: Any, index: int) -> NDArray[Any]:
+    """Return the pixels of a frame, with colors as RGB, and gray values from dark to bright.
+
+    Raises:
+        UnreadableFileError: The pixels cannot be decoded.
+    """
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+    from pydicom.pixels.utils import pixel_array
+
+    try:
+        # Without `raw`, YBR becomes RGB.
+        pixels: Any = np.asarray(pixel_array(data, index=index, raw=False))
+    except Exception as error:  # decoders raise many kinds of exception
+        syntax = data.file_meta.TransferSyntaxUID
+        if syntax.is_compressed:
+            raise UnreadableFileError(
+                f"is compressed as {syntax.name}, which cannot be decoded here; pip install pylibjpeg "
+                "pylibjpeg-libjpeg pylibjpeg-openjpeg, or decompress it (gdcmconv --raw)"
+            ) from error
+        raise UnreadableFileError(f"has pixels that cannot be decoded ({error})"[:200]) from error
+    kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
+    if kind == "PALETTE COLOR":
+        colors = np.asarray(apply_color_lut(pixels, data))
+        return (colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors
+    if pixels.ndim == 3:
+        return np.asarray(pixels)
+    values = np.asarray(apply_modality_lut(pixels, data))
+    if kind == "MONOCHROME1":  # small values are bright
+        low, high = _value_limits(data)
+        values = (low + high) - values
+    limits = _value_limits(data)
+    return values.astype(np.uint8) if limits[0] >= 0 and limits[1] <= 255 and (values % 1 == 0).all() else values
+
+
+def _value_limits(data: Any) -> tuple[float, float]:
+    """Return the smallest and largest value that the header allows, after the rescale slope and intercept."""
+    bits = int(data.get("BitsStored") or 8)
+    is_signed = bool(data.get("PixelRepresentation"))
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    slope, intercept = float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
+    ends = (low * slope + intercept, high * slope + intercept)
+    return min(ends), max(ends)
+
+
+def _find_spacing(data: Any, remarks: list[str]) -> dict[str, str]:
+    """Return the column pixel_spacing, from the region of an ultrasound image or the spacing of its pixels.
+
+    Args:
+        data: The DICOM data set.
+        remarks: Remarks of the file; one is added if regions have several scales.
+    """
+    spacings = {
+        (abs(float(region.PhysicalDeltaX)) * 10, abs(float(region.PhysicalDeltaY)) * 10)
+        for region in data.get("SequenceOfUltrasoundRegions") or ()
+        if region.get("RegionSpatialFormat") == _TWO_DIMENSIONAL
+        and region.get("PhysicalUnitsXDirection") == region.get("PhysicalUnitsYDirection") == _CENTIMETERS
+        and "PhysicalDeltaX" in region
+        and "PhysicalDeltaY" in region
+    }
+    if len(spacings) > 1:
+        remarks.append("show regions of several scales; they get no pixel_spacing")
+        return {}
+    if spacings:
+        return format_spacing(*spacings.pop())
+    for name in ("PixelSpacing", "NominalScannedPixelSpacing", "ImagerPixelSpacing"):
+        values = data.get(name)
+        if values is not None and len(values) == 2:
+            return format_spacing(float(values[1]), float(values[0]))  # DICOM gives the distance of rows first
+    remarks.append("have no pixel spacing")
+    return {}
+
+
+def _hash_patient(data: Any, remarks: list[str]) -> dict[str, str]:
+    """Return the column subject_id: a hash of the patient's id, or of the study if there is none."""
+    patient = normalize_subject(str(data.get("PatientID") or ""))
+    study = str(data.get("StudyInstanceUID") or "")
+    if not patient and not study:
+        remarks.append("have neither PatientID nor StudyInstanceUID; each counts as its own subject")
+        return {}
+    if not patient:
+        remarks.append("have no PatientID; each study counts as a subject")
+    text = f"patient {data.get('IssuerOfPatientID') or ''} {patient}" if patient else f"study {study}"
+    return {"subject_id": f"p{hashlib.sha256(text.encode()).hexdigest()[:16]}"}

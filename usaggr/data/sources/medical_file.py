@@ -1,0 +1,57 @@
+"""Images of a DICOM, NIfTI or MetaImage file, as `convert_folder` writes them to PNG."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PIXELS = 100_000_000
+"""Largest number of pixels of one frame, the default of data.max_pixels."""
+
+
+class UnreadableFileError(Exception):
+    """A file that cannot be converted; its text is the reason, the same for all files of one kind."""
+
+
+@dataclass(frozen=True)
+class MedicalFile:
+    """The frames of a file, and what is known about them."""
+
+    frames: int
+    read: Callable[[int], NDArray[Any]]
+    """Function that returns the pixels of a frame, from 0: (H, W) or (H, W, 3)."""
+    limits: tuple[float, float] | None = None
+    """Smallest and largest value that pixels can have, from the header; None if the header does not say so."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Columns of the index: pixel_spacing, subject_id."""
+    remarks: tuple[str, ...] = ()
+    """Remarks that are counted over files."""
+
+
+def format_spacing(x: float, y: float) -> dict[str, str]:
+    """Return the column pixel_spacing, `[x, y]` in millimeters per pixel; nothing if the values are not valid."""
+    if not (np.isfinite([x, y]).all() and x > 0 and y > 0):
+        return {}
+    return {"pixel_spacing": f"[{x:.7g}, {y:.7g}]"}
+
+
+def to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -> tuple[NDArray[Any], bool]:
+    """Return pixels as 8 or 16 bits without a sign, and whether they were scaled.
+
+    Whole numbers from 0 to 65535 stay as they are. Other values are scaled from `limits`, so that all files with the
+    same header are scaled alike.
+
+    Raises:
+        UnreadableFileError: The values are not whole numbers from 0 to 65535, and no limits are known.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels, False
+    low, high = limits or (float(pixels.min()), float(pixels.max()))
+    if low >= 0 and high <= 65535 and (pixels == np.round(pixels)).all():
+        return pixels.astype(np.uint8 if high <= 255 else np.uint16), False
+    if limits is None:
+        raise UnreadableFileError("has values that are not whole numbers from 0 to 65535; save it with 8 or 16 bits")
+    scaled = np.round((np.clip(pixels, low, high) - low) / max(high - low, 1e-12) * 65535)
+    return scaled.astype(np.uint16), True

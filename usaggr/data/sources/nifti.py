@@ -1,0 +1,136 @@
+"""Reader of NIfTI and MetaImage files: frames as rows and columns, and their spacing."""
+
+import math
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.data.sources.medical_file import MAX_PIXELS, MedicalFile, UnreadableFileError, format_spacing
+from usaggr.errors import ConfigError
+
+_MILLIMETERS = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
+_META_TYPES = {
+    "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2", "MET_UINT": "u4", "MET_INT": "i4",
+    "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
+"""Types of MetaImage's pixels, as numpy names them without byte order."""
+_LARGEST_HEADER = 2**16
+
+
+def read_nifti(path: Path) -> MedicalFile:
+    """Open a NIfTI file, whose first two axes are x and y; the third axis counts frames.
+
+    Raises:
+        ConfigError: nibabel is not installed.
+        UnreadableFileError: The file cannot be read or is no image or sequence of images.
+    """
+    try:
+        import nibabel
+    except ImportError as error:
+        raise ConfigError("--convert: NIfTI files need nibabel; pip install 'usaggr[medical]'") from error
+    try:
+        image: Any = nibabel.load(path)
+        shape = tuple(image.shape)
+        zooms, unit = image.header.get_zooms(), image.header.get_xyzt_units()[0]
+    except Exception as error:  # nibabel raises many kinds of exception on broken files
+        raise UnreadableFileError(f"is not a NIfTI file that can be read ({type(error).__name__})") from error
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    _check_shape(shape)
+    frames = shape[2] if len(shape) == 3 else 1
+    spacing = format_spacing(*(float(zoom) * _MILLIMETERS.get(unit, 1.0) for zoom in zooms[:2]))
+    return MedicalFile(frames, partial(_read_nifti_frame, image, len(image.shape)), columns=spacing)
+
+
+def _read_nifti_frame(image: Any, axes: int, index: int) -> NDArray[Any]:
+    try:
+        position = (slice(None), slice(None), *([index] if axes > 2 else []), *[0] * (axes - 3))
+        values = np.asarray(image.dataobj[position])
+    except Exception as error:
+        raise UnreadableFileError(f"has pixels that cannot be read ({type(error).__name__})") from error
+    if values.dtype.names:  # colors
+        values = np.stack([values[name] for name in values.dtype.names[:3]], axis=-1)
+    return np.swapaxes(values, 0, 1)
+
+
+def read_meta_image(path: Path) -> MedicalFile:
+    """Open a MetaImage file (.mhd with .raw or .zraw, or .mha), as CAMUS and 3D Slicer write them.
+
+    Raises:
+        UnreadableFileError: The file cannot be read or is no image or sequence of images.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LARGEST_HEADER)
+    except OSError as error:
+        raise UnreadableFileError(f"cannot be read ({error.strerror})") from error
+    header: dict[str, str] = {}
+    position = 0
+    while "ElementDataFile" not in header:
+        line, newline, _ = start[position:].partition(b"\n")
+        position += len(line) + 1
+        name, equals, value = line.decode("latin-1").partition("=")
+        if not newline or not equals:
+            raise UnreadableFileError("is not a MetaImage file that can be read")
+        header[name.strip()] = value.strip()
+    try:
+        shape = tuple(int(text) for text in header["DimSize"].split())
+        spacing = [float(text) for text in header.get("ElementSpacing", "").split()]
+        order = (
+            ">"
+            if header.get("ElementByteOrderMSB", header.get("BinaryDataByteOrderMSB", "")).lower() == "true"
+            else "<"
+        )
+        dtype = np.dtype(order + _META_TYPES[header["ElementType"]])
+        channels = int(header.get("ElementNumberOfChannels", "1"))
+    except (KeyError, ValueError) as error:
+        raise UnreadableFileError("is a MetaImage file with a header that is not understood") from error
+    _check_shape(shape)
+    if channels not in (1, 3):
+        raise UnreadableFileError(f"has {channels} channels")
+    values = _read_meta_values(path, header, position, math.prod(shape) * channels * dtype.itemsize)
+    frames = shape[2] if len(shape) == 3 else 1
+    array = np.frombuffer(values, dtype).reshape(frames, shape[1], shape[0], *([channels] if channels > 1 else []))
+    columns = format_spacing(spacing[0], spacing[1]) if len(spacing) >= 2 else {}
+    return MedicalFile(frames, lambda index: array[index], columns=columns)
+
+
+def _read_meta_values(path: Path, header: dict[str, str], position: int, size: int) -> bytes:
+    """Return the bytes of all frames.
+
+    Args:
+        path: The file with the header.
+        header: Its values.
+        position: Number of bytes of the header.
+        size: Number of bytes of the values.
+    """
+    data = path
+    if header["ElementDataFile"] != "LOCAL":
+        # Only the name is used: a header of a stranger cannot name a file of another folder.
+        data = path.parent / Path(header["ElementDataFile"].replace("\\", "/")).name
+        position = 0
+    try:
+        with data.open("rb") as file:
+            file.seek(position)
+            content = file.read(size + 2**20)
+    except OSError as error:
+        raise UnreadableFileError("names a file of pixels that cannot be read") from error
+    if header.get("CompressedData", "").lower() == "true":
+        try:
+            content = zlib.decompressobj().decompress(content, size)
+        except zlib.error as error:
+            raise UnreadableFileError("has compressed pixels that cannot be read") from error
+    if len(content) < size:
+        raise UnreadableFileError("has fewer pixels than its header says")
+    return content[:size]
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise UnreadableFileError(f"has {len(shape)} axes; an image has 2, a sequence of images 3")
+    if math.prod(shape) > 20 * MAX_PIXELS or shape[0] * shape[1] > MAX_PIXELS:
+        raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels per frame, or too many frames")

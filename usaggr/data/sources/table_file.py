@@ -1,0 +1,150 @@
+"""Rows of a text table from any program: separator, decimal comma, encoding, and values that are missing."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from usaggr.data.read.subject_names import normalize_subject
+from usaggr.errors import ConfigError, DataError, one_of
+
+_SEPARATORS = (",", ";", "\t", "|")
+_LARGEST = 2**30
+"""Largest size of a table in bytes."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a table."""
+
+    line: int
+    """Line in the file, from 1."""
+    cells: dict[str, str]
+    """Text without surrounding white space by column; missing values are left out."""
+
+    def text(self, column: str) -> str:
+        """Return the text of a column; empty if the value is missing."""
+        return self.cells.get(column, "")
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """The rows of a table."""
+
+    path: Path
+    columns: tuple[str, ...]
+    records: tuple[Record, ...]
+    decimal: str
+
+    def check_column(self, option: str, name: str) -> None:
+        """Check that a column exists.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if name not in self.columns:
+            raise ConfigError(one_of(option, name, self.columns))
+
+    def number(self, record: Record, column: str) -> float | None:
+        """Return the number of a cell; None if it is missing.
+
+        Raises:
+            DataError: The cell is not a number.
+        """
+        text = record.text(column)
+        return None if not text else self.parse_number(text, record.line, column)
+
+    def parse_number(self, text: str, line: int, column: str) -> float:
+        """Return a number.
+
+        Args:
+            text: The text of a cell or of a part of it.
+            line: Line of the cell, for messages.
+            column: Column of the cell, for messages.
+
+        Raises:
+            DataError: The text is not a finite number.
+        """
+        try:
+            number = float(text.replace(",", ".") if self.decimal == "," else text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or abs(number) > 1e9:
+            hint = "; add --decimal ','" if "," in text and self.decimal == "." else ""
+            raise DataError(f"{self.path}, line {line}: {column} is '{text:.80}', which is not a number{hint}")
+        return number
+
+
+def read_table_file(path: Path, required: str, separator: str | None, decimal: str) -> TableFile:
+    """Read a table.
+
+    Args:
+        path: The file.
+        required: A column of the table, by which the separator is found.
+        separator: Separator of columns; None to find it.
+        decimal: "." or ",".
+
+    Raises:
+        ConfigError: The file or the required column does not exist, or an option is not valid.
+        DataError: The file is not a table.
+    """
+    if decimal not in (".", ","):
+        raise ConfigError(one_of("--decimal", decimal, (".", ",")))
+    if separator is not None and separator not in ("\\t", "tab") and len(separator) != 1:
+        raise ConfigError(f"--sep: '{separator}' must be one character, or tab")
+    if not path.is_file():
+        raise ConfigError(f"--table: {path}: this file does not exist; give a table saved as text (CSV)")
+    if path.stat().st_size > _LARGEST:
+        raise DataError(f"{path}: has more than 1 GB; a table of labels is smaller")
+    content = path.read_bytes()
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise DataError(f"{path}: is a workbook of a spreadsheet program; save it as CSV")
+    text = _decode(content)
+    first_line, _, following = text.partition("\n")
+    skipped = 0
+    if first_line.lower().startswith("sep="):  # written for a spreadsheet program
+        separator = separator or first_line[4:].strip("\r") or None
+        text, skipped = following, 1
+    candidates = _SEPARATORS if separator is None else ("\t" if separator in ("\\t", "tab") else separator,)
+    header: list[str] = []
+    for candidate in candidates:
+        names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=candidate), [])]
+        if required in names:
+            return _parse(path, text, candidate, decimal, skipped)
+        header = names if len(names) > len(header) else header
+    raise ConfigError(f"{path}: {one_of('--image', required, header)}")
+
+
+def _parse(path: Path, text: str, separator: str, decimal: str, skipped: int) -> TableFile:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    records: list[Record] = []
+    try:
+        header = [name.strip() for name in next(reader)]
+        repeated = sorted({name for name in header if name and header.count(name) > 1})
+        if repeated:
+            raise DataError(f"{path}: the column {', '.join(repeated)} exists more than once; rename or remove one")
+        end = reader.line_num
+        for cells in reader:
+            line, end = end + 1 + skipped, reader.line_num
+            if any(cell.strip() for cell in cells[len(header) :]):
+                raise DataError(f"{path}, line {line}: has {len(cells)} cells, the header {len(header)}")
+            values = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+            if any(values.values()):
+                records.append(
+                    Record(line, {name: value for name, value in values.items() if normalize_subject(value)})
+                )
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num + skipped}: not a table ({error})") from error
+    if not records:
+        raise DataError(f"{path}: has no rows")
+    return TableFile(path, tuple(header), tuple(records), decimal)
+
+
+def _decode(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")  # the encoding of Western spreadsheets
