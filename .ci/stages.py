@@ -208,7 +208,7 @@ def check_completeness(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the outcome of comparing the tests that were run with all that pytest collects."""
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", "tests"]
-    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     collected = collected_tests(completed.stdout)
     outcome = Outcome("no test left out", time.monotonic() - started)
     if completed.returncode or not collected:

@@ -19,12 +19,12 @@ def write_part(page: Path, name: str, text: str) -> None:
         ValueError: if the page does not contain each marker exactly once, in this order.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    content = page.read_text()
+    content = page.read_text(encoding="utf-8")
     before, opening, remainder = content.partition(begin)
     _, closing, after = remainder.partition(end)
     if not opening or not closing or begin in remainder or end in after:
         raise ValueError(f"{page}: needs the lines {begin} and {end}, once each and in this order")
-    page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}")
+    page.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 def prose(text: str) -> str:
@@ -65,5 +65,7 @@ def machine(threads: int) -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    match = re.search(r"^model name\s*: (.+)$", info.read_text(), re.MULTILINE) if info.is_file() else None
+    match = (
+        re.search(r"^model name\s*: (.+)$", info.read_text(encoding="utf-8"), re.MULTILINE) if info.is_file() else None
+    )
     return match[1] if match else platform.processor() or platform.machine()

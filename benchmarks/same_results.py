@@ -113,7 +113,7 @@ def read_without(path: Path, columns: Sequence[str]) -> str | None:
     """Return a file's text without some columns of its table."""
     if not path.is_file():
         return None
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if not columns:
         return text
     lines = [line.split(",") for line in text.splitlines()]

@@ -46,8 +46,8 @@ def make_sparse_cache(directory: Path, images: int, size: int) -> Path:
         with (directory / name).open("wb") as file:
             file.truncate(length)
     digests.tofile(directory / "images.sha256")
-    (directory / "meta.json").write_text(json.dumps(vars(meta)))
-    (directory / "table.json").write_text(json.dumps([digest.hex() for digest in digests.tolist()]))
+    (directory / "meta.json").write_text(json.dumps(vars(meta)), encoding="utf-8")
+    (directory / "table.json").write_text(json.dumps([digest.hex() for digest in digests.tolist()]), encoding="utf-8")
     return directory
 
 
@@ -79,7 +79,7 @@ def time_batches(directory: Path, images: int, size: int, batches: int) -> list[
 
 
 def _opening(directory: Path, plain: bool) -> Opened:
-    images = json.loads((directory / "meta.json").read_text())["images"]
+    images = json.loads((directory / "meta.json").read_text(encoding="utf-8"))["images"]
     rng = np.random.default_rng(1)
     samples = _samples(directory, rng.integers(images, size=BATCHES * BATCH).tolist())
     gc.collect()
@@ -98,7 +98,9 @@ def _opening(directory: Path, plain: bool) -> Opened:
 
 
 def _table(directory: Path) -> dict[str, int]:
-    return {digest: row for row, digest in enumerate(json.loads((directory / "table.json").read_text()))}
+    return {
+        digest: row for row, digest in enumerate(json.loads((directory / "table.json").read_text(encoding="utf-8")))
+    }
 
 
 def _samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
@@ -114,7 +116,7 @@ def _samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
 
 def read_anonymous_mib() -> float:
     """Return this process's memory that no file backs, which other processes cannot share."""
-    match = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    match = re.search(r"^RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         raise RuntimeError("/proc/self/status does not contain RssAnon; run this benchmark on Linux")
     return int(match[1]) / 1024

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\r{i} of {len(jobs)} cells", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     text, failures = report(worlds, measured, options.repetitions)
-    options.out.write_text(text)
+    options.out.write_text(text, encoding="utf-8")
     print(f"{options.out}: {len(failures)} cells fail" + "".join(f"\n- {failure}" for failure in failures))
     return 1 if failures else 0
 

@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(name, file=sys.stderr)
     lines += [_NULL, table(["world", "clinical grouping", "unified"], null), _PLANTED]
     lines += [table(["world", "planted", *VERDICTS], planted)]
-    options.out.write_text("\n\n".join(line.strip() for line in lines) + "\n")
+    options.out.write_text("\n\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
     print(f"{options.out}: {len(failed)} checks fail" + "".join(f"\n- {line}" for line in failed))
     return 1 if failed else 0
 

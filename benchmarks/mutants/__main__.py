@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         closing(Laboratory(options.tree, Path(folder))) as laboratory,
     ):
         outcomes = try_all(mutants, laboratory, options)
-    options.page.write_text(page(read_catalogue(), read_outcomes(BEFORE), outcomes))
+    options.page.write_text(page(read_catalogue(), read_outcomes(BEFORE), outcomes), encoding="utf-8")
     write_outcomes(options.published, outcomes, laboratory.content)
     tried = [outcomes.get(mutant.name) for mutant in mutants if not mutant.equivalent]
     fast, slow, survived, _ = shares(tried)
@@ -116,7 +116,7 @@ def read_outcomes(path: Path, content: str | None = None) -> dict[str, Outcome]:
     """
     if not path.exists():
         return {}
-    stored = json.loads(path.read_text())
+    stored = json.loads(path.read_text(encoding="utf-8"))
     if content not in (None, stored["content"]):
         return {}
     return {name: Outcome(**fields) for name, fields in stored["outcomes"].items()}
@@ -125,7 +125,7 @@ def read_outcomes(path: Path, content: str | None = None) -> dict[str, Outcome]:
 def write_outcomes(path: Path, outcomes: dict[str, Outcome], content: str) -> None:
     """Write outcomes, sorted by name, with the hash of the tree to which they belong."""
     fields = {name: asdict(outcomes[name]) for name in sorted(outcomes)}
-    path.write_text(json.dumps({"content": content, "outcomes": fields}, indent=1) + "\n")
+    path.write_text(json.dumps({"content": content, "outcomes": fields}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def read_catalogue(folder: Path = FOLDER) -> list[Mutant]:
     """
     mutants: list[Mutant] = []
     for path in sorted(folder.glob("*.yaml")):
-        for entry in yaml.safe_load(path.read_text()):
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
             try:
                 mutants.append(Mutant(**entry))
             except TypeError as error:

@@ -59,7 +59,9 @@ class Laboratory:
         self.folder = folder
         self._libraries = libraries
         content = hashlib.sha256()
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=tree, capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=tree, capture_output=True, text=True, check=True, encoding="utf-8"
+        )
         for name in filter(None, listed.stdout.split("\0")):
             source, target = tree / name, folder / name
             if source.is_file():
@@ -74,7 +76,7 @@ class Laboratory:
 
     def source(self, mutant: Mutant) -> str:
         """Return the text of a mutant's file, without the fault."""
-        return (self.folder / mutant.file).read_text()
+        return (self.folder / mutant.file).read_text(encoding="utf-8")
 
     def record(self, database: Path) -> None:
         """Run the fast tests once and write the coverage database of the lines that each test executes.
@@ -85,7 +87,9 @@ class Laboratory:
         flags = ["-n", "2", "--cov=usaggr", "--cov-context=test", "--cov-report=", "-m", _FAST]
         environment = {**self._environment(), "COVERAGE_FILE": str(database)}
         command = [sys.executable, "-m", "pytest", *_QUIET, *flags]
-        ended = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         if ended.returncode:
             raise RuntimeError(f"tests fail without a mutant:\n{ended.stdout[-4000:]}{ended.stderr[-2000:]}")
 
@@ -173,7 +177,7 @@ class Laboratory:
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         # Python reuses compiled code if a file's size and the second of its last change are the same.
         for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
@@ -181,13 +185,13 @@ class Laboratory:
     def _run(self, tests: Sequence[str], flags: Sequence[str]) -> tuple[int, str]:
         """Return pytest's exit status (-1 if it was killed at the limit) and its output."""
         listed, output = self.folder / "mutant-tests.txt", self.folder / "mutant-output.txt"
-        listed.write_text("\n".join(tests))
-        output.write_text("")
+        listed.write_text("\n".join(tests), encoding="utf-8")
+        output.write_text("", encoding="utf-8")
         arguments = [*_QUIET, *flags, f"@{listed}"]
         stdin, stdout = self._pipes()
         stdin.write(json.dumps({"arguments": arguments, "output": str(output), "limit": LIMIT}) + "\n")
         stdin.flush()
-        return int(stdout.readline()), output.read_text(errors="replace")
+        return int(stdout.readline()), output.read_text(errors="replace", encoding="utf-8")
 
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         """Return the pipes of the process that runs the tests, which is started once."""
@@ -195,7 +199,7 @@ class Laboratory:
             command = [sys.executable, Path(__file__).with_name("fork_server.py"), *self._libraries]
             self._server = subprocess.Popen(
                 command, cwd=self.folder, text=True,
-                env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
             )  # fmt: skip
         assert self._server.stdin is not None
         assert self._server.stdout is not None

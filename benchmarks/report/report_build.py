@@ -62,7 +62,7 @@ def make_sweep(folder: Path) -> int:
     sweep.seeds = tuple(range(round(RUNS / per_setting / 2)))
     sweep.finish(scorer)
     for run, _ in sweep.runs():
-        (folder / "runs" / run.run_id / "curve.csv").write_text(_curve(run.tasks))
+        (folder / "runs" / run.run_id / "curve.csv").write_text(_curve(run.tasks), encoding="utf-8")
     return len(sweep.runs())
 
 
@@ -90,7 +90,9 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp()) / "paper"
     runs = len(list(folder.glob("runs/*"))) or make_sweep(folder)
     print(f"{runs} runs in {folder}", file=sys.stderr)
-    build = subprocess.run([sys.executable, "-c", _BUILD, str(folder)], capture_output=True, text=True, check=True)
+    build = subprocess.run(
+        [sys.executable, "-c", _BUILD, str(folder)], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     print(json.dumps({"runs": runs, **json.loads(build.stdout)}))
     if not options.keep:
         shutil.rmtree(folder)

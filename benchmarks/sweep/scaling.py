@@ -197,7 +197,7 @@ def tiny_study(outputs: Path, cache: Path, runs: int, workers: int) -> tuple[str
 
 def _sweep(outputs: Path, cache: Path, runs: int, workers: int) -> OfSweep:
     took = run(_SWEEP, *tiny_study(outputs, cache, runs, workers))
-    results = [json.loads(path.read_text()) for path in outputs.glob("*/runs/*/result.json")]
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in outputs.glob("*/runs/*/result.json")]
     if len(results) != runs // BLOCKS * BLOCKS:
         raise RuntimeError(f"{outputs}: {len(results)} of {runs} runs are finished")
     return OfSweep(len(results), workers, took.seconds, sum(result["cost"]["seconds"] for result in results))
@@ -212,16 +212,20 @@ def run(code: str, *words: str) -> Took:
     with tempfile.TemporaryDirectory() as name:
         peak = Path(name) / "peak"
         program = Path(name) / "program.py"  # a file, because spawned processes import it
-        program.write_text(code)
+        program.write_text(code, encoding="utf-8")
         variables = {"OMP_NUM_THREADS": "1", "PEAK_FILE": str(peak)}
         start = time.perf_counter()
         completed = subprocess.run(
-            [sys.executable, program, *words], env=os.environ | variables, capture_output=True, text=True
+            [sys.executable, program, *words],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
         )
         seconds = time.perf_counter() - start
         if completed.returncode:
             raise RuntimeError(f"{' '.join(words)[:200]}: {completed.stderr[-2000:]}")
-        return Took(seconds, float(peak.read_text()))
+        return Took(seconds, float(peak.read_text(encoding="utf-8")))
 
 
 def run_often(times: int, code: str, *words: str) -> Took:

@@ -46,7 +46,7 @@ def write_data(root: Path, tasks: int, samples: int) -> int:
         folder = root / task_id
         folder.mkdir()
         samples_ = [_row(folder, task, i, rng) for i in range(per_task)]
-        with (root / "csv_files" / f"{task_id}.csv").open("w", newline="") as file:
+        with (root / "csv_files" / f"{task_id}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(samples_[0]))
             writer.writeheader()
             writer.writerows(samples_)

@@ -81,7 +81,7 @@ def soak(folder: Path, runs: int, seed: int, pace: Pace, progress: Progress | No
     progress.finish()
     check_no_process_is_left(undisturbed.sessions | sweeps.sessions)
     check_all_runs_finished(rough / _STUDY, runs)
-    logs = [path.read_text() for path in rough.glob(f"{_STUDY}/runs/*/log.txt")]
+    logs = [path.read_text(encoding="utf-8") for path in rough.glob(f"{_STUDY}/runs/*/log.txt")]
     equal_rows = check_same_scores(calm / _STUDY, rough / _STUDY)
     return Soaked(
         runs=runs,

@@ -54,7 +54,7 @@ class Sweeps:
 
     def _invoke(self, scratch: Path, progress: Progress) -> bool:
         """Run the command once, and return True if it was killed."""
-        with (scratch / "output.txt").open("w+") as output:
+        with (scratch / "output.txt").open("w+", encoding="utf-8") as output:
             environment = {**_environment(), "TMPDIR": str(scratch)}
             process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, env=environment, start_new_session=True, cwd=scratch
@@ -100,4 +100,4 @@ def _environment() -> dict[str, str]:
 
 
 def _tail(path: str) -> str:
-    return Path(path).read_text()[-3000:]
+    return Path(path).read_text(encoding="utf-8")[-3000:]

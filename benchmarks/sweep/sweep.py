@@ -172,7 +172,7 @@ def read_sweeps(path: Path) -> list[dict[str, float]]:
     """Return the numbers of each invocation in a sweeps.csv; empty if the file is missing."""
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(row[name]) for name in (*_NUMBERS, "workers", "threads")} for row in csv.DictReader(file)]
 
 

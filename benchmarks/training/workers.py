@@ -115,7 +115,7 @@ def _sweep(workload: Workload, setup: Setup, folder: Path, name: str) -> float:
     outcome = run_sweep(plan, console=Console(file=output, width=200), build_report=lambda directories: directories[0])
     if outcome.done != len(TASKS):
         raise RunError(f"only {outcome.done} of {len(TASKS)} runs are finished: {output.getvalue()}")
-    with (plan.directory / FILE).open(newline="") as file:
+    with (plan.directory / FILE).open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     return sum(run.examples for run in plan.runs) / float(row["runs"])
 

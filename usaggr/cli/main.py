@@ -33,8 +33,10 @@ from usaggr.cli.arguments import (
 from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
+from usaggr.cli.standard_streams import prepare_streams, use_utf8
 from usaggr.errors import ConfigError, UsaggrError, one_of
 from usaggr.io.atomic_files import is_unwritable, make_write_error
+from usaggr.io.system_limits import explain_system_limit, raise_file_limit
 from usaggr.results import contract
 from usaggr.stopping import RunInterrupted
 
@@ -69,7 +71,10 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    use_utf8()
+    prepare_streams()
     try:
+        _check_limits()
         app()
     except UsaggrError as error:
         print(error, file=sys.stderr)
@@ -77,12 +82,26 @@ def main() -> None:
     except RunInterrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)  # as a shell reports a command that Ctrl-C ended: 128 + SIGINT
-    except OSError as error:
-        # A full or read-only disk is no defect of usaggr; any other error of the system keeps its traceback.
-        if not is_unwritable(error):
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        # A full or read-only disk, or a limit of the system, is no defect of usaggr; other errors keep their traceback.
+        message = explain_system_limit(error)
+        if message is None and isinstance(error, OSError) and is_unwritable(error):
+            message = str(make_write_error(Path(error.filename or "."), error))
+        if message is None:
             raise
-        print(make_write_error(Path(error.filename or "."), error), file=sys.stderr)
+        print(message, file=sys.stderr)
         sys.exit(2)
+
+
+def _check_limits() -> None:
+    """Raise the limit of open files as far as possible.
+
+    Raises:
+        ConfigError: It stays too low for a sweep.
+    """
+    message = raise_file_limit()
+    if message is not None:
+        raise ConfigError(message)
 
 
 @app.command(cls=Command)

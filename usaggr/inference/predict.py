@@ -16,6 +16,7 @@ from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
 from usaggr.inference.prediction_requests import PredictionRequest, read_requests
 from usaggr.inference.preprocess import PreparedImage, prepare
+from usaggr.io.home import expand_home
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.stopping import RunInterrupted
@@ -108,7 +109,7 @@ def predict(
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1; got {options.batch_size}")
     get_device(options.device)  # checked before anything is read
-    root = index.root.expanduser().absolute()
+    root = expand_home(index.root, "--data").absolute()
     runs = {path: read_stored_run(path) for path in selection.runs}
     model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
     for task_id in index.tasks:

@@ -23,7 +23,7 @@ def write_checksum(path: Path) -> None:
     Raises:
         OSError: the file cannot be read, or the checksum file not written.
     """
-    path.with_suffix(SUFFIX).write_text(f"{hash_file(path)}  {path.name}\n")
+    path.with_suffix(SUFFIX).write_text(f"{hash_file(path)}  {path.name}\n", encoding="utf-8")
 
 
 def has_valid_checksum(path: Path, digest: str) -> bool:

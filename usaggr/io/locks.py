@@ -82,7 +82,7 @@ def _open_locked(path: Path, remedy: str) -> IO[str] | None:
     """Open a file and lock it; return None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+        file = path.open("a", encoding="utf-8")
     except FileNotFoundError:  # the folder was removed at this moment
         return None
     except OSError as error:

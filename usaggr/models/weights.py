@@ -9,6 +9,7 @@ from pathlib import Path
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, one_of
 from usaggr.io.checksums import hash_file
+from usaggr.io.home import expand_home
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 """Suffixes by which a value is taken for a file name, also if the file does not exist."""
@@ -24,7 +25,7 @@ def find_weights_file(model: ModelConfig) -> Path | None:
     """
     if model.weights is None:
         return None
-    path = Path(model.weights).expanduser()
+    path = expand_home(model.weights, "model.weights")
     if path.is_file():
         return path
     if path.exists():

@@ -29,4 +29,4 @@ def write_tables(tables: Tables, folder: Path) -> None:
 def _write(folder: Path, file: TableFile) -> None:
     # Ten digits are more than any score has, and avoid 0.30000000000000004 in a table that people open.
     text = file.table[list(file.columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
-    (folder / f"{file.name}.csv").write_text(text)
+    (folder / f"{file.name}.csv").write_text(text, encoding="utf-8")

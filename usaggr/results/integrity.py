@@ -166,7 +166,7 @@ def check_predictions(result: Path, predictions: Path, *, check_content: bool = 
         RunError: their content has changed, or cannot be read.
     """
     try:
-        recorded = json.loads(result.read_text()).get(_PREDICTIONS)
+        recorded = json.loads(result.read_text(encoding="utf-8")).get(_PREDICTIONS)
         if not isinstance(recorded, dict) or not predictions.is_file():
             return
         # The size first: it needs no reading, and it differs for every truncated file.

@@ -80,7 +80,7 @@ def check_plan_version(directory: Path) -> None:
     """
     path = directory / contract.PLAN
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             # Every row has the version, so the first one is enough.
             row = next(csv.DictReader(file), {})
     except (OSError, UnicodeDecodeError, csv.Error):

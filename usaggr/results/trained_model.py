@@ -10,6 +10,7 @@ from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.config.section import neutral_values
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, has_valid_checksum, hash_file
+from usaggr.io.home import expand_home
 from usaggr.results import contract
 from usaggr.results.contract import WEIGHTS
 from usaggr.results.run_directory import RunDirectory
@@ -75,7 +76,7 @@ def read_stored_run(run: Path) -> StoredRun:
         RunError: it is no folder of a finished run, its weights were not kept or have changed, or another version of
             usaggr wrote it.
     """
-    path = Path(run).expanduser()
+    path = expand_home(run, "run")
     if not (path / contract.RUN_SETTINGS).is_file():
         raise RunError(f"{path}: no run.yaml in it; give the folder of a run, such as outputs/demo/runs/NAME")
     # Resolved, because the folder of the study is two levels above the run's.

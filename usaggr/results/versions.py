@@ -24,7 +24,7 @@ def check_yaml(path: Path) -> None:
         RunError: another version of usaggr wrote it.
     """
     try:
-        with path.open() as file:
+        with path.open(encoding="utf-8") as file:
             match = _VERSION.search(file.read(_HEAD))
     # A file that cannot be read has no version here; whoever reads its content reports it.
     except (OSError, UnicodeDecodeError):

@@ -15,6 +15,7 @@ from typing import Literal
 from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.io.system_limits import explain_system_limit
 from usaggr.models.weights import find_weights_file
 from usaggr.progress import Progress
 from usaggr.results import contract
@@ -200,6 +201,7 @@ def _check_in_process(sender: Connection, networks: Sequence[Network]) -> None:
             result = "fits", check_network(network.model, network.tasks, network.size) or ""
         except UsaggrError as error:
             result = "fault", str(error)
-        except Exception:
-            result = "error", traceback.format_exc()
+        except Exception as error:
+            limit = explain_system_limit(error)
+            result = ("fault", limit) if limit else ("error", traceback.format_exc())
         sender.send(result)

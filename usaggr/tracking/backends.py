@@ -127,7 +127,7 @@ def _open_csv(directory: Path, step: int) -> OpenRun:
 def _read_entries_before(step: int, path: Path) -> list[dict[str, float]]:
     if not step or not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         entries = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
     return [row for row in entries if row["step"] < step]
 

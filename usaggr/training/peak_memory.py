@@ -14,13 +14,13 @@ _RESET_PEAK = "5"
 def reset_peak() -> None:
     """Reset the peak to the current memory, if possible: only on Linux, and some containers forbid it."""
     with suppress(OSError):
-        (_PROC / "clear_refs").write_text(_RESET_PEAK)
+        (_PROC / "clear_refs").write_text(_RESET_PEAK, encoding="utf-8")
 
 
 def read_peak_mib() -> float:
     """Return the peak since `reset_peak` in MiB, or since the process started if it cannot be reset."""
     with suppress(OSError):
-        match = re.search(r"^VmHWM:\s*(\d+) kB$", (_PROC / "status").read_text(), re.MULTILINE)
+        match = re.search(r"^VmHWM:\s*(\d+) kB$", (_PROC / "status").read_text(encoding="utf-8"), re.MULTILINE)
         if match:
             return int(match[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

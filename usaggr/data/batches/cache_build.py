@@ -103,7 +103,7 @@ def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
 def read_meta(directory: Path) -> CacheMeta | None:
     """Return the shape of a cache; None if the cache does not exist or is incomplete."""
     try:
-        meta = CacheMeta(**json.loads((directory / "meta.json").read_text()))
+        meta = CacheMeta(**json.loads((directory / "meta.json").read_text(encoding="utf-8")))
         sizes = {name: (directory / name).stat().st_size for name in meta.compute_file_sizes()}
     except (OSError, ValueError, TypeError):
         return None
@@ -200,7 +200,7 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
                 os.fsync(file.fileno())  # otherwise a power failure could leave the renamed folder without its content
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
-        (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)))
+        (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)), encoding="utf-8")
         write_checksums(temporary, list(plan.meta.compute_file_sizes()), count_readers(data.workers))
         temporary.rename(directory)
     except OSError as error:

@@ -26,7 +26,7 @@ def write_checksums(directory: Path, names: Sequence[str], readers: int) -> None
         names: names of its files.
         readers: number of threads.
     """
-    (directory / CHECKSUMS).write_text(json.dumps(_compute_checksums(directory, names, readers)))
+    (directory / CHECKSUMS).write_text(json.dumps(_compute_checksums(directory, names, readers)), encoding="utf-8")
 
 
 def find_damaged_file(directory: Path, names: Sequence[str], readers: int) -> str | None:
@@ -41,7 +41,7 @@ def find_damaged_file(directory: Path, names: Sequence[str], readers: int) -> st
     """
     path = directory / CHECKSUMS
     try:
-        recorded = json.loads(path.read_text())
+        recorded = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         write_checksums(directory, names, readers)
         return None

@@ -20,6 +20,7 @@ from usaggr.data.read.load_dataset import check_dataset
 from usaggr.data.read.paths import FileFinder, ListedFile, find_data_root
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
+from usaggr.io.home import expand_home
 from usaggr.progress import Progress
 
 LOG = "fix_log.csv"
@@ -88,7 +89,7 @@ def check_output_folder(folder: Path, data: DataConfig) -> None:
     """
     if data.name == "synthetic":
         raise DataError("--fix: the phantoms (data=synthetic) have no errors; use --fix with your index (data=fmuia)")
-    root, target = find_data_root(data), folder.expanduser().resolve()
+    root, target = find_data_root(data), expand_home(folder, "--fix").resolve()
     if target == root or target.is_relative_to(root) or root.is_relative_to(target):
         raise DataError(f"--fix {folder}: overlaps with the original data {root}; give a new folder next to it")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -108,7 +109,7 @@ def fix_data(data: DataConfig, folder: Path, copy: bool, progress: Progress) -> 
         DataError: The folder cannot be used (`check_output_folder`), no valid row is left, or a file cannot be linked.
     """
     check_output_folder(folder, data)
-    root, target = find_data_root(data), folder.expanduser().resolve()
+    root, target = find_data_root(data), expand_home(folder, "--fix").resolve()
     _, faults = check_dataset(data, progress)
     log: list[Change] = []
     corrected_rows = _repair_rows(root, data, faults, log)

@@ -10,15 +10,22 @@ from typing import NamedTuple
 from usaggr.config.study import DataConfig
 from usaggr.data.read.similar_names import SimilarNames
 from usaggr.errors import DataError
+from usaggr.io.home import expand_home, find_home
 
 
 def find_cache_folder(data: DataConfig) -> Path:
-    """Return the cache folder: `data.cache_dir`, $USAGGR_CACHE, $XDG_CACHE_HOME/usaggr or ~/.cache/usaggr."""
-    chosen = data.cache_dir or os.environ.get("USAGGR_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").absolute() / "usaggr"
+    """Return the cache folder: `data.cache_dir`, $USAGGR_CACHE, $XDG_CACHE_HOME/usaggr or ~/.cache/usaggr.
+
+    Raises:
+        ConfigError: None of them is set, and no home folder is known.
+    """
+    if data.cache_dir:
+        return expand_home(data.cache_dir, "data.cache_dir").absolute()
+    if chosen := os.environ.get("USAGGR_CACHE"):
+        return expand_home(chosen, "$USAGGR_CACHE").absolute()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base).absolute() / "usaggr"
+    return find_home("choose a folder for the cache with data.cache_dir=... or $USAGGR_CACHE") / ".cache" / "usaggr"
 
 
 def make_folder(path: Path) -> Path:
@@ -31,10 +38,11 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"{path}: the folder cannot be created ({error.strerror}); choose another data.cache_dir=..."
+            f"{path}: the folder cannot be created ({error.strerror}); choose another with data.cache_dir=... or "
+            "$USAGGR_CACHE"
         ) from error
     if not os.access(path, os.W_OK):
-        raise DataError(f"{path}: the folder is not writable; choose another data.cache_dir=...")
+        raise DataError(f"{path}: the folder is not writable; choose another with data.cache_dir=... or $USAGGR_CACHE")
     return path
 
 
@@ -143,7 +151,7 @@ def find_data_root(data: DataConfig) -> Path:
     Raises:
         DataError: The folder does not exist, or it has no folder `csv_files/`.
     """
-    root = Path(data.root or "").expanduser()
+    root = expand_home(data.root or "", "data.root")
     if not root.is_dir():
         raise DataError(f"data.root={data.root}: this folder does not exist; give the folder that contains csv_files/")
     if not (root / "csv_files").is_dir():

@@ -4,10 +4,11 @@ Decoding, decompression, hashing and resizing release Python's global interprete
 processes here. Threads also start faster, cannot outlive the program, and need no `if __name__ == "__main__":` in it.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
+
+from usaggr.io.cores import count_bound_cores
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -15,7 +16,7 @@ Result = TypeVar("Result")
 
 def count_readers(workers: int | None) -> int:
     """Return the number of threads: `data.workers` if it is set, otherwise one per core that this process may use."""
-    return workers or len(os.sched_getaffinity(0))
+    return workers or count_bound_cores()
 
 
 def split_into_pieces(items: Sequence[Piece], size: int) -> list[Sequence[Piece]]:

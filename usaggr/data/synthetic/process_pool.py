@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
+from usaggr.io.cores import count_bound_cores
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -31,13 +33,18 @@ def map_in_processes(
         work: Pieces of work. A small number of pieces is processed in the current process.
         workers: Largest number of processes; None for one per core.
     """
-    count = min(workers or len(os.sched_getaffinity(0)), len(work) // _MIN_PIECES_PER_PROCESS)
+    count = min(workers or count_bound_cores(), len(work) // _MIN_PIECES_PER_PROCESS)
     if count <= 1:
         yield from map(function, work)
         return
     missing = set(range(len(work)))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_process) as pool:
+    try:
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_process)
+    except OSError:  # no semaphores, because /dev/shm is full or not writable
+        yield from map(function, work)
+        return
+    with pool:
         futures = {pool.submit(function, piece): i for i, piece in enumerate(work)}
         try:
             for future in as_completed(futures):

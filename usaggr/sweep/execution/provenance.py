@@ -36,7 +36,13 @@ def read_git_commit(folder: Path) -> str | None:
 
     def git(*arguments: str) -> str:
         finished = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            timeout=10,
+            check=True,
+            encoding="utf-8",
+            errors="replace",
         )
         return finished.stdout.strip()
 

@@ -86,7 +86,7 @@ def _append(path: Path, row: dict[str, object]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     try:
-        with path.open("a", newline="") as file:
+        with path.open("a", newline="", encoding="utf-8") as file:
             if file.tell() == 0:
                 writer.writeheader()
             writer.writerow(row)

@@ -22,6 +22,7 @@ import pebble
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.locks import is_held
+from usaggr.io.system_limits import explain_system_limit
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
 from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server, stop_server
@@ -297,7 +298,7 @@ def _count_gpus_in_worker(context: WorkerContext, target: str, count: bool) -> i
         receiver.close()
     process.join()
     if isinstance(answer, str):
-        raise RunError(f"{target} cannot be loaded in a worker process:\n{answer}")
+        raise RunError(f"{target} cannot be loaded in a worker process: {answer}")
     return int(answer)
 
 
@@ -310,5 +311,5 @@ def _send_gpu_count(pipe: multiprocessing.connection.Connection, target: str, co
 
             gpus = torch.cuda.device_count()
         pipe.send(gpus)
-    except BaseException:
-        pipe.send(traceback.format_exc())
+    except BaseException as error:
+        pipe.send(explain_system_limit(error) or traceback.format_exc())

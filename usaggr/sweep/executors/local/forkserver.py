@@ -12,11 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.synchronize import RLock
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import psutil
+
+from usaggr.errors import RunError
+from usaggr.io.system_limits import explain_semaphores, explain_system_limit
+from usaggr.sweep.executors.local.socket_folder import use_short_socket_folder
 
 _THREADS = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -41,6 +46,17 @@ class WorkerContext(ForkServerContext):
     """A multiprocessing context whose processes come from the server with the heavy imports."""
 
     Process = _WorkerProcess
+
+    def RLock(self) -> RLock:  # noqa: N802 - the name that pebble calls
+        """Return a lock of several processes.
+
+        Raises:
+            RunError: It cannot be created, because /dev/shm is full or not writable.
+        """
+        try:
+            return super().RLock()
+        except OSError as error:
+            raise RunError(explain_system_limit(error) or explain_semaphores(error)) from error
 
 
 _prepared: tuple[tuple[str, ...], int] | None = None
@@ -68,6 +84,7 @@ def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -
     # The server searches for modules in the same folders as this process.
     variables["PYTHONPATH"] = os.pathsep.join(sys.path)
     forkserver.set_forkserver_preload(list(preload))
+    use_short_socket_folder()
     # The resource tracker first: the server would start it, and starting it unblocks the signals blocked below.
     resource_tracker.ensure_running()
     with _set_environment(variables), _block_interrupts():

@@ -1,29 +1,29 @@
 """Placement of runs: the usable cores and GPUs of this machine, and the share of each slot."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr.config.executor import MachineConfig
 from usaggr.errors import ConfigError
+from usaggr.io.cores import count_bound_cores
 from usaggr.results.spec import Placement
 
 
 def count_usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the number of cores that this process may use: its CPU affinity, limited by its container's quota."""
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bound = count_bound_cores()
     return max(1, min(bound, _read_quota(cgroup) or bound))
 
 
 def _read_quota(cgroup: Path) -> int | None:
     """Return the container's quota in whole cores, rounded up; None without a quota (cgroup version 2, then 1)."""
     try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
+        limit, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         try:
-            limit = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
+            limit = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8").strip()
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="utf-8").strip()
         except OSError:
             return None
     if limit == "max" or not limit.isdigit() or not period.isdigit() or int(period) == 0:

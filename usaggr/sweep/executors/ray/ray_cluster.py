@@ -22,6 +22,8 @@ from usaggr.sweep.executors.ray.task import TaskResult
 
 _LIST_SECONDS = 2.0
 """Seconds between two requests for the list of nodes."""
+_LONGEST_FOLDER = 35
+"""Bytes of the path of a temporary folder in which Ray can create its sockets, whose paths may have 107 bytes."""
 _CONNECT_SECONDS = 10.0
 """Seconds allowed for a connection to a cluster's address; Ray itself would try for five minutes."""
 _GIB = 1024**3
@@ -64,6 +66,8 @@ class Cluster:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if address is None:
             options |= {"num_cpus": count_usable_cores(), "include_dashboard": False}
+            if len(os.fsencode(os.environ.get("TMPDIR", ""))) > _LONGEST_FOLDER:
+                os.environ.setdefault("RAY_TMPDIR", "/tmp")
         try:
             if address is not None:
                 _check_reachable(address)

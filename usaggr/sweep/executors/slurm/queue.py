@@ -137,7 +137,7 @@ def run_command(command: Sequence[str], patience: float = _PATIENCE) -> str | No
     squeue fails if all requested jobs ended long ago; that counts as an empty answer.
     """
     try:
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=patience)
+        completed = subprocess.run(command, capture_output=True, timeout=patience, encoding="utf-8", errors="replace")
     except (OSError, subprocess.TimeoutExpired):
         return None
     if completed.returncode != 0:

@@ -1,0 +1,44 @@
+"""Folder of the sockets through which worker processes are started."""
+
+import os
+import shutil
+import tempfile
+from multiprocessing import process, util
+from typing import Any
+
+from usaggr.errors import RunError
+
+_LONGEST_SOCKET = 103
+"""Bytes that the path of a socket may have on every system: 107 on Linux, 103 on macOS."""
+_NAME_LENGTH = len("/pymp-12345678/listener-12345678")
+"""Bytes that multiprocessing appends to the temporary folder."""
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+def use_short_socket_folder() -> None:
+    """Let multiprocessing keep its sockets in /tmp if the path of the temporary folder ($TMPDIR) is too long for them.
+
+    Raises:
+        RunError: No folder with a short path is writable.
+    """
+    config: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
+    folder = config.get("tempdir")
+    if folder is not None and len(os.fsencode(folder)) + len("/listener-12345678") <= _LONGEST_SOCKET:
+        return
+    temporary = tempfile.gettempdir()
+    length = len(os.fsencode(temporary))
+    if folder is None and length + _NAME_LENGTH <= _LONGEST_SOCKET:
+        return
+    for parent in _SHORT_FOLDERS:
+        try:
+            folder = tempfile.mkdtemp(prefix="pymp-", dir=parent)
+        except OSError:
+            continue
+        util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
+        config["tempdir"] = folder
+        return
+    raise RunError(
+        f"TMPDIR={temporary}: its path has {length} bytes, of which sockets allow "
+        f"{_LONGEST_SOCKET - _NAME_LENGTH}, and {', '.join(_SHORT_FOLDERS)} are not writable; set TMPDIR to "
+        "a shorter path"
+    )
