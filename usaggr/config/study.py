@@ -76,7 +76,9 @@ class DataConfig(Section):
     # The content of linked files is in the fingerprint, so this key need not be.
     follow_links: bool = key(affects_results=False, doc="read files that are linked from outside the data's folder")
     foreground_255: bool = key(affects_results=True, doc="read the value 255 of a two-class mask as 1")
-    subject_patterns: dict[str, str] = key(affects_results=True, doc="task: regex for the subject in the file name")
+    subject_patterns: dict[str, str] = key(
+        affects_results=True, doc="task: regex for the subject in the file name, or path"
+    )
     catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalogue")
     clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
     organs: dict[str, str] = key(affects_results=True, doc="task: organ")

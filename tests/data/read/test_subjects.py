@@ -86,9 +86,16 @@ def test_a_subject_of_a_file_name_is_normalized_like_one_of_the_index() -> None:
     assert name_of(subjects, row("t", "../p/nan_3.png")) == "hash"
 
 
-def test_only_the_file_name_is_searched() -> None:
+def test_a_pattern_without_a_slash_searches_only_the_file_name() -> None:
     subjects = SubjectFinder({"t": r"^(.+)_\d+\.[^.]+$"})
     assert name_of(subjects, row("t", "../video_9/clip_a_017.png")) == "clip_a"
+
+
+def test_a_pattern_with_a_slash_searches_the_path() -> None:
+    subjects = SubjectFinder({"t": r"(?:^|/)(P\d+)/"})
+    assert name_of(subjects, row("t", "../grades/P3/000.png")) == "P3"
+    assert name_of(subjects, row("t", "../P4/P3.png")) == "P4"
+    assert name_of(subjects, row("t", "../grades/P3.png")) == "hash"
 
 
 def test_names_without_a_subject_are_counted_in_one_line_per_task() -> None:

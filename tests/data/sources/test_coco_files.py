@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.factories import noise, write_image
 from usaggr.data.read.images import read_mask
@@ -84,6 +85,21 @@ def test_ids_and_files_that_occur_twice_are_refused(
         read_coco(path, tmp_path / "images", "t", "boxes")
 
 
+def test_objects_of_unknown_categories_are_counted(tmp_path: Path) -> None:
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}, {"bbox": [1, 1, 4, 4], "category_id": 9}])
+    (entry,) = read_coco(path, tmp_path / "images", "t", "boxes").left_out
+    assert (entry.count, entry.reason) == (1, "objects of categories that are not in the list of categories")
+
+
+def test_repeated_images_are_one_and_other_suffixes_are_named(tmp_path: Path) -> None:
+    image = {"id": 0, "file_name": "0.png"}
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}], images=[image, image])
+    assert read_one_box(tmp_path, path) == (2, 3, 12, 11)
+    path.write_text(path.read_text().replace("0.png", "0.jpg"))
+    with pytest.raises(DataError, match=r"image 0\.jpg is not in .*; 0\.png is; rename one of them"):
+        read_one_box(tmp_path, path)
+
+
 def test_repeated_objects_are_one(tmp_path: Path) -> None:
     path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 8]}] * 2)
     assert read_one_box(tmp_path, path) == (2, 3, 12, 11)
@@ -123,6 +139,20 @@ def test_labels_of_images_with_another_size_are_refused_or_scaled(tmp_path: Path
     path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 4]}], images=[{**image, "width": 24, "height": 32}])
     with pytest.raises(DataError, match="the JSON says 24 x 32: the image is turned"):
         read_one_box(tmp_path, path, sizes="scale")
+
+
+def test_labels_of_images_that_viewers_turn_are_those_of_the_turned_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    write_image(tmp_path / "images" / "0.jpg", noise(0), exif=exif)  # 32 x 24 as stored
+    image = {"id": 0, "file_name": "0.jpg", "width": 24, "height": 32}
+    path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 25], "segmentation": [RECTANGLE]}], images=[image])
+    table = read_coco(path, tmp_path / "images", "t", "boxes")
+    assert table.rows[0].box == (2, 3, 12, 28)
+    assert table.notes[0].startswith("1 of 1 images are stored turned (EXIF orientation)")
+    (row,) = change_masks(read_coco(path, tmp_path / "images", "t", "masks"), tmp_path).rows
+    assert row.mask is not None
+    assert read_mask(row.mask, False, 10**6).shape == (32, 24)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,16 @@ def test_a_linked_folder_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_images_that_are_links_out_of_the_root_are_indexed_with_the_key_that_reads_them(tmp_path: Path) -> None:
+    elsewhere = draw(tmp_path / "elsewhere", "a/1.png", "b/2.png")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "images").symlink_to(elsewhere, target_is_directory=True)
+    write_task(read_classes(tmp_path / "root" / "images", "t"), tmp_path / "root" / "images", tmp_path / "root")
+    assert suggest_check(tmp_path / "root").endswith(" data.follow_links=true")
+    data = data_config(tmp_path / "root", tmp_path / "cache", follow_links=True)
+    assert [sample.label for sample in load_dataset(data).samples] == [0, 1]
+
+
 def test_files_of_one_reason_are_one_line() -> None:
     entries = [LeftOut(f"{number}.png", "no object") for number in range(57)] + [LeftOut("a.txt", "no image")]
     assert list_left_out(entries) == ["57 files: no object; such as 0.png, 1.png, 2.png", "a.txt: no image"]
@@ -144,6 +154,8 @@ def test_a_subject_is_searched_in_the_name_and_then_in_the_path(tmp_path: Path) 
     table = read_classes(folder, "t")
     subjects = [row.columns["subject_id"] for row in add_subjects(table.rows, r"P(\d+)", folder)]
     assert subjects == ["3", "4"], "folders above the images are not searched"
+    lines = write_task(table, folder, tmp_path, r"P(\d+)")
+    assert "note: 1 of 2 subjects are found in folders and not in names of files, such as 3 in a/P3/000.png" in lines
 
 
 # Several masks
@@ -227,6 +239,25 @@ def test_masks_in_a_folder_below_the_images_are_not_images(tmp_path: Path) -> No
 
 
 # Names, outlines and thresholds
+
+
+@pytest.mark.parametrize(
+    ("mask", "pattern"), [("7_mask.png", "{name}_mask.png"), ("7.jpg.png", "{name}.jpg"), ("mask_7.png", "mask_{name}")]
+)
+def test_patterns_may_have_a_suffix(tmp_path: Path, mask: str, pattern: str) -> None:
+    images = draw(tmp_path / "images", "7.jpg")
+    draw(tmp_path / "masks", mask)
+    (row,) = read_masks(images, tmp_path / "masks", "t", mask_name=pattern).rows
+    assert row.mask == tmp_path / "masks" / mask
+
+
+def test_names_of_tables_find_images(tmp_path: Path) -> None:
+    files = list_images(draw(tmp_path / "d", "a/1.png", "b/1.png", "b/M\u00fcller.PNG", "b/X.png", "b/x.png"))
+    names = ("a/1.png", "C:\\d\\b\\1", "1.png", "mu\u0308ller.png", "X.png", "./b/x", "X.dcm", "")
+    found_images = [files.find(name) for name in names]
+    assert [path and path.relative_to(tmp_path / "d").as_posix() for path in found_images] == [
+        "a/1.png", None, None, "b/M\u00fcller.PNG", "b/X.png", "b/x.png", "b/X.png", None
+    ]  # fmt: skip
 
 
 def test_names_of_nnunet_are_found_or_given(tmp_path: Path) -> None:

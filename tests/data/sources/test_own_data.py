@@ -39,7 +39,9 @@ def draw_coco() -> None:
     for i in range(SAMPLES):
         write_image(Path("coco/images") / f"{i}.png", noise(i + 900))
         images.append({"id": i, "file_name": f"{i}.png", "width": 32, "height": 24})
-        boxes += [{"image_id": i, "category_id": 1, "bbox": [2, 3, 10 + i % 9, 8]}] * (2 if i == 5 else 1)
+        boxes += [{"image_id": i, "category_id": 1, "bbox": [2 + i % 12, 3 + i % 10, 10 + i % 9, 8]}] * (
+            2 if i == 5 else 1
+        )
         points.append({"image_id": i, "category_id": 1, "keypoints": [4, 5 + i % 9, 2, 20, 6, 2], "num_keypoints": 2})
     for name, annotations, category in (
         ("boxes", boxes, {"id": 1, "name": "fibroid"}),

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from usaggr.data.read.index import IndexRow
 from usaggr.errors import DataError
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import UnusableContentError
 
 COLUMN = "class_names"
 
@@ -35,8 +37,8 @@ def format_class_names(names: Iterable[str]) -> str:
 
 def _parse_names(row: IndexRow, text: str, count: int) -> tuple[str, ...]:
     try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
+        names = parse_json(text)
+    except UnusableContentError:
         names = None
     is_valid = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
     if not is_valid or len(names) != count or len(set(names)) != count:

@@ -52,8 +52,9 @@ class SubjectFinder:
         if pattern is None:
             return Subject(image_hash, "")
         self.searched[task_id] += 1
-        file_name = row.text("image_path").rsplit("/", 1)[-1]
-        match = re.search(pattern, file_name)
+        path = row.text("image_path").removeprefix("../")
+        # With a folder for each patient, only the path names the patient. Other patterns could match any folder.
+        match = re.search(pattern, path if "/" in pattern else path.rsplit("/", 1)[-1])
         written = ""
         if match:
             # The first group is None if it is optional and did not take part in the match.

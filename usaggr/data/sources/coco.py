@@ -1,6 +1,6 @@
 """Reader of one task from COCO's JSON (https://cocodataset.org/#format-data): boxes, keypoints or masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,12 +84,7 @@ def read_coco(
     if kind == "boxes" and box_format == "xywh":
         check_boxes(coco, objects)
     reader = _RowReader(coco, options, classes, len(keypoints))
-    left_out = [
-        LeftOut(str(annotations), f"an object of image {key}, which is not in the list of images")
-        for key in sorted(
-            objects.keys() - files.keys(), key=str
-        )  # a set has no fixed order, and ids can be of two types
-    ]
+    left_out = _list_unused_objects(coco, objects, files)
     source_rows: list[SourceRow] = []
     for key, image in files.items():
         row = reader.read(image, objects.get(key, []), scales.get(key))
@@ -145,6 +140,20 @@ def _parse(option: str, text: str, allowed: tuple[_Name, ...]) -> _Name:
         if name == text:
             return name
     raise ConfigError(one_of(option, text, allowed))
+
+
+def _list_unused_objects(
+    coco: CocoFile, objects: Mapping[int | str, Sequence[Entry]], files: Mapping[int | str, Path]
+) -> list[LeftOut]:
+    """Return the objects whose image or category is not in the lists of the file."""
+    left_out = [
+        LeftOut(str(coco.path), f"an object of image {key}, which is not in the list of images")
+        for key in sorted(objects.keys() - files.keys(), key=str)  # ids can be of two types
+    ]
+    if unknown := coco.count_unknown_objects():
+        reason = "objects of categories that are not in the list of categories"
+        left_out.append(LeftOut(str(coco.path), reason, unknown))
+    return left_out
 
 
 def _select_classes(coco: CocoFile, options: CocoOptions) -> dict[str, list[Entry]]:

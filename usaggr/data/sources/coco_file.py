@@ -1,6 +1,5 @@
 """Content of COCO's JSON: valid entries, categories that have objects, and the image file of each entry."""
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +9,15 @@ from typing import Any
 
 from usaggr.data.sources.image_folder import ImageFolder
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
 
 Entry = Mapping[str, Any]
 """Entry of a list in COCO's JSON: an image, an annotation or a category."""
+_MAX_BYTES = 512 * MEBIBYTE
+"""Largest size of a file: that of COCO itself, with polygons of 860,000 objects."""
+_MAX_VALUES = 60_000_000
+"""Largest number of values of a file; most of them are coordinates of polygons."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class CocoFile:
             if counts[category["id"]]:
                 named.setdefault(_name_of(category), []).append(category)
         return named
+
+    def count_unknown_objects(self) -> int:
+        """Return the number of objects whose category is not in the list of categories."""
+        ids = {category["id"] for category in self.categories}
+        return sum(annotation["category_id"] not in ids for annotation in self.annotations)
 
     def select_category(self, name: str | None) -> tuple[str, list[Entry]]:
         """Return the name and the entries of the category to read.
@@ -84,9 +94,9 @@ class CocoFile:
         for entry in self.images:
             path = folder.find(entry["file_name"])
             if path is None:
-                raise DataError(
-                    f"{self.path}: image {entry['file_name']} is not in {folder.folder}; give its folder as --images"
-                )
+                similar = folder.find_similar(entry["file_name"])
+                hint = f"{similar.name} is; rename one of them" if similar else "give its folder as --images"
+                raise DataError(f"{self.path}: image {entry['file_name']} is not in {folder.folder}; {hint}")
             if path in entries:
                 raise DataError(
                     f"{self.path}: the images {entries[path]['file_name']} (id {entries[path]['id']}) and "
@@ -106,7 +116,7 @@ def read_coco_file(path: Path) -> CocoFile:
     """
     content = _read_lists(path)
     for name in ("images", "categories"):
-        _refuse_repeated_ids(path, name, content[name])
+        content[name] = _unite_repeated_entries(path, name, content[name])
     images = sorted(content["images"], key=lambda image: str(image["file_name"]))
     annotations: dict[str, Entry] = {}
     for annotation in content["annotations"]:
@@ -129,12 +139,14 @@ def _name_of(category: Entry) -> str:
 
 def _read_lists(path: Path) -> dict[str, list[Entry]]:
     """Return the lists of a file, whose entries have the required values."""
-    if not path.is_file():
+    if not path.exists():
         raise ConfigError(f"{path}: this file does not exist; give COCO's JSON file of annotations")
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # RecursionError: deeply nested lists
-        raise DataError(f"{path}: is not valid JSON ({error})") from error
+        content = parse_json(read_bounded(path, _MAX_BYTES), _MAX_VALUES)
+    except UnusableContentError as error:
+        raise DataError(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     required: dict[str, Callable[[Any], bool]] = {
         "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
         "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
@@ -154,8 +166,12 @@ def _is_id(value: object) -> bool:
     return isinstance(value, int | str)
 
 
-def _refuse_repeated_ids(path: Path, name: str, entries: Sequence[Entry]) -> None:
-    """Refuse two images or categories with one id: an object would belong to both."""
+def _unite_repeated_entries(path: Path, name: str, entries: Sequence[Entry]) -> list[Entry]:
+    """Return images or categories without repeated ones.
+
+    Raises:
+        DataError: Two different entries have one id: an object would belong to both.
+    """
     by_id: dict[int | str, Entry] = {}
     for entry in entries:
         first = by_id.setdefault(entry["id"], entry)
@@ -165,3 +181,4 @@ def _refuse_repeated_ids(path: Path, name: str, entries: Sequence[Entry]) -> Non
                 f"{path}: id {entry['id']} of '{name}' is used twice, for {first_name} and {second_name}; each needs "
                 "its own id"
             )
+    return list(by_id.values())

@@ -42,7 +42,8 @@ def draw_objects(
     values = np.zeros((height, width), np.uint8)
     for number, mask in sorted(masks, key=lambda item: -int(item[1].sum())):
         values[mask] = number
-    if (width, height) == stored:
+    # The mask of an image that is stored turned (EXIF orientation) is that of the upright image.
+    if stored in ((width, height), (height, width)):
         return values
     import cv2
 

@@ -13,6 +13,9 @@ Sizes = Literal["refuse", "scale"]
 BoxFormat = Literal["xywh", "xyxy"]
 """Boxes as x, y, width, height, or as the corners x_min, y_min, x_max, y_max."""
 
+_ORIENTATION = 0x0112
+"""EXIF tag of the orientation: from 5 to 8, width and height are exchanged."""
+
 
 class ImageSize(NamedTuple):
     """Width and height: of an image in pixels, or as factors."""
@@ -39,6 +42,7 @@ def compare_sizes(
     """
     factors: dict[int | str, ImageSize] = {}
     examples: list[str] = []
+    turned = 0
     for entry in coco.images:
         path = files[entry["id"]]
         stated = _stated_size(entry)
@@ -49,6 +53,9 @@ def compare_sizes(
             f"{path.name}: {size.width:.0f} x {size.height:.0f} pixels (width x height), the JSON says "
             f"{stated.width:.0f} x {stated.height:.0f}"
         )
+        if (stated.height, stated.width) == size and is_marked_as_turned(path):
+            turned += 1  # viewers and labeling programs show it turned, as `data.exif_orientation=apply` reads it
+            continue
         if (stated.height, stated.width) == size:
             raise DataError(
                 f"{coco.path}: {description}: the image is turned, so its labels do not fit; save the images as they "
@@ -56,15 +63,21 @@ def compare_sizes(
             )
         examples.append(description)
         factors[entry["id"]] = ImageSize(size.width / stated.width, size.height / stated.height)
+    notes: tuple[str, ...] = ()
+    if turned:
+        notes = (
+            f"{turned} of {len(coco.images)} images are stored turned (EXIF orientation), and the labels are those of "
+            "the images as viewers show them",
+        )
     if not factors:
-        return {}, ()
+        return {}, notes
     count = f"{len(factors)} of {len(coco.images)} images have another size than in the JSON"
     if sizes == "refuse":
         raise DataError(
             f"{coco.path}: {count}, such as {examples[0]}; add --sizes scale to scale the labels, or give the images "
             "that were labeled"
         )
-    return factors, (f"{count}, such as {examples[0]}; their labels are scaled",)
+    return factors, (*notes, f"{count}, such as {examples[0]}; their labels are scaled")
 
 
 def read_size(path: Path) -> ImageSize | None:
@@ -76,6 +89,17 @@ def read_size(path: Path) -> ImageSize | None:
             return ImageSize(*image.size)
     except Exception:  # decoders raise many kinds of exception on broken files
         return None
+
+
+def is_marked_as_turned(path: Path) -> bool:
+    """Return whether the EXIF orientation of an image exchanges its width and height."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=tuple(readers_version.FORMATS)) as image:
+            return image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception:  # decoders raise many kinds of exception on broken files
+        return False
 
 
 def check_boxes(coco: CocoFile, objects: Mapping[int | str, Sequence[Entry]]) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -42,7 +42,6 @@ class ImageFolder:
     """Files with other suffixes, sorted."""
     skipped: tuple[LeftOut, ...]
     """Hidden and system files and folders, linked folders, and files whose names are not Unicode."""
-    _names: dict[str, list[Path]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return the files that are not images, one entry per suffix with the number of files."""
@@ -55,16 +54,22 @@ class ImageFolder:
         """Return the image that a table names: by its path, or by its file name if only one image has that name.
 
         The suffix may be missing; backslashes separate folders too, and composed and decomposed letters are the same.
+        Letter case counts only if two images differ in it.
         """
         text = name.strip().replace("\\", "/").removeprefix("./")
         if not text:
             return None
         stem = text[: -len(suffix)] if (suffix := suffix_of(Path(text))) in MEDICAL_SUFFIXES else text  # if converted
         for key in (text, text.rsplit("/", 1)[-1], stem, stem.rsplit("/", 1)[-1]):
-            paths = self._by_name.get(unicodedata.normalize("NFC", key), [])
-            if len(paths) == 1:
-                return paths[0]
+            normalized = unicodedata.normalize("NFC", key)
+            for paths in (self._by_name.get(normalized, []), self._by_folded_name.get(normalized.casefold(), [])):
+                if len(paths) == 1:
+                    return paths[0]
         return None
+
+    def find_similar(self, name: str) -> Path | None:
+        """Return the only image with the name of a file but another suffix, for a hint."""
+        return self.find(Path(name.replace("\\", "/")).stem)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
@@ -74,6 +79,14 @@ class ImageFolder:
             relative = path.relative_to(self.folder)
             for key in {relative.as_posix(), relative.with_suffix("").as_posix(), path.name, path.stem}:
                 names[unicodedata.normalize("NFC", key)].append(path)
+        return names
+
+    @cached_property
+    def _by_folded_name(self) -> dict[str, list[Path]]:
+        """Images by the names of `_by_name` without letter case."""
+        names: dict[str, list[Path]] = defaultdict(list)
+        for key, paths in self._by_name.items():
+            names[key.casefold()] += paths
         return names
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.read.images import read_mask
-from usaggr.data.sources.table import SourceRow, SourceTable
+from usaggr.data.sources.table import SourceRow, SourceTable, find_path_below
 from usaggr.errors import DataError
 from usaggr.io.atomic_files import make_write_error, replacing
 
@@ -139,10 +139,7 @@ def _read_masks(row: SourceRow, threshold: int | None) -> NDArray[Any]:
 
 def _path_of(image: Path, root: Path, task: str) -> Path:
     """Return the path of a made mask, which has the path of its image below the root."""
-    real_image, real_root = image.resolve(), root.resolve()
-    if not real_image.is_relative_to(real_root):
-        raise DataError(f"{image}: is outside --out {root}; no image is copied, so --out must contain the images")
-    relative = real_image.relative_to(real_root)
+    relative = find_path_below(image, root)
     return root / FOLDER / task / relative.parent / f"{relative.name}.png"
 
 

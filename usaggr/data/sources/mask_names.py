@@ -31,14 +31,18 @@ class NamePattern:
         Raises:
             ConfigError: The text does not contain `{name}` once, or contains a separator of folders.
         """
-        pattern = next((text[: -len(suffix)] for suffix in SUFFIXES if text.lower().endswith(suffix)), text)
-        if pattern.count("{name}") != 1 or "/" in pattern or "\\" in pattern:
+        if text.count("{name}") != 1 or "/" in text or "\\" in text:
             raise ConfigError(
                 f"{option}: '{text}' must contain {{name}} once and no folder, as in '{{name}}_mask'; the subfolders "
                 "of images and masks are the same"
             )
-        before, _, after = pattern.partition("{name}")
+        before, _, after = text.partition("{name}")
         return cls(before, after)
+
+    def without_suffix(self) -> "NamePattern":
+        """Return the pattern without the suffix of an image: `{name}_mask` for `{name}_mask.png`."""
+        after = next((self.after[: -len(suffix)] for suffix in SUFFIXES if self.after.lower().endswith(suffix)), None)
+        return self if after is None else NamePattern(self.before, after)
 
     def fill(self, name: str) -> str:
         """Return the file name, without suffix, for a name."""

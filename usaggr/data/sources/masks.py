@@ -98,6 +98,10 @@ def _pair(
         image_pattern: Pattern of the names of images.
     """
     pairing = _Pairing(images, masks, mask_pattern, image_pattern)
+    if (
+        not pairing.masks_of
+    ):  # patterns with the suffix, `{name}_mask.png`, although `1.jpg.png` can be the mask of `1.jpg`
+        pairing = _Pairing(images, masks, mask_pattern.without_suffix(), image_pattern.without_suffix())
     if not pairing.masks_of and mask_pattern == image_pattern == NamePattern("", ""):
         channels = _Pairing(images, masks, mask_pattern, NamePattern("", "_0000"))
         if channels.masks_of:

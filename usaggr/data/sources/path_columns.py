@@ -46,6 +46,26 @@ def add_subjects(source_rows: Iterable[SourceRow], pattern: str | None, images: 
     return completed
 
 
+def describe_folder_subjects(table: SourceTable, pattern: str | None, images: Path) -> tuple[str, ...]:
+    """Return a note if some subjects are found in names of files and others only in folders, which may be a mistake.
+
+    Args:
+        table: The samples with their subjects.
+        pattern: The regular expression that found them; None if there is none.
+        images: Folder of the images.
+    """
+    if pattern is None:
+        return ()
+    in_folders = [row for row in table.rows if not re.search(pattern, row.image.name)]
+    if not in_folders or len(in_folders) == len(table.rows):
+        return ()
+    row = in_folders[0]
+    return (
+        f"{len(in_folders)} of {len(table.rows)} subjects are found in folders and not in names of files, such as "
+        f"{row.columns.get('subject_id')} in {_path_below(row.image, images)}",
+    )
+
+
 def add_subsets(table: SourceTable, images: Path) -> SourceTable:
     """Return the table with a column `split`, if all images are in folders of subsets such as train/, val/ and test/.
 

@@ -1,6 +1,5 @@
 """Public data sets as they are downloaded: BUSI, CAMUS, HC18 and TN3K, each a few lines over the general readers."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from usaggr.data.sources.medical_file import format_spacing
 from usaggr.data.sources.table import SourceTable
 from usaggr.data.sources.table_file import read_table_file
 from usaggr.errors import ConfigError, DataError
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import read_bounded
 
 _HC18_SIZES = "training_set_pixel_size_and_HC.csv"
 
@@ -144,9 +145,9 @@ def _read_validation_names(path: Path) -> frozenset[str]:
     if not path.is_file():
         return frozenset()
     try:
-        entries = json.loads(path.read_bytes())["val"]
+        entries = parse_json(read_bounded(path))["val"]
         return frozenset(f"{entry:04}" if isinstance(entry, int) else Path(str(entry)).stem for entry in entries)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(f"{path}: has no list 'val' of images ({error})") from error
 
 

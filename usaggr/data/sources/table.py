@@ -143,7 +143,17 @@ def _format_label(row: SourceRow, root: Path) -> dict[str, str]:
 
 def _format_path(path: Path, root: Path) -> str:
     """Return the path of a file relative to `<root>/csv_files`, as the index contains it."""
-    real_path, real_root = path.resolve(), root.resolve()
-    if not real_path.is_relative_to(real_root):
-        raise DataError(f"{path}: is outside --out {root}; no image is copied, so --out must contain the images")
-    return "../" + os.path.relpath(real_path, real_root).replace(os.sep, "/")
+    return f"../{find_path_below(path, root).as_posix()}"
+
+
+def find_path_below(path: Path, root: Path) -> Path:
+    """Return the path of a file relative to the root; a link out of the root keeps its place in the root.
+
+    Raises:
+        DataError: The file is outside the root.
+    """
+    as_written = Path(os.path.normpath(path.absolute())), Path(os.path.normpath(root.absolute()))
+    for file, folder in ((path.resolve(), root.resolve()), as_written):
+        if file.is_relative_to(folder):
+            return file.relative_to(folder)
+    raise DataError(f"{path}: is outside --out {root}; no image is copied, so --out must contain the images")

@@ -1,17 +1,18 @@
 """Rows of a text table from any program: separator, decimal comma, encoding, and values that are missing."""
 
 import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.data.read.subject_names import normalize_subject
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.io.bounded_content import parse_csv
+from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
 
 _SEPARATORS = (",", ";", "\t", "|")
-_LARGEST = 2**30
-"""Largest size of a table in bytes."""
+_MAX_BYTES = 512 * MEBIBYTE
+"""Largest size of a table."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,14 @@ def read_table_file(path: Path, required: str, separator: str | None, decimal: s
         raise ConfigError(one_of("--decimal", decimal, (".", ",")))
     if separator is not None and separator not in ("\\t", "tab") and len(separator) != 1:
         raise ConfigError(f"--sep: '{separator}' must be one character, or tab")
-    if not path.is_file():
-        raise ConfigError(f"--table: {path}: this file does not exist; give a table saved as text (CSV)")
-    if path.stat().st_size > _LARGEST:
-        raise DataError(f"{path}: has more than 1 GB; a table of labels is smaller")
-    content = path.read_bytes()
+    try:
+        content = read_bounded(path, _MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ConfigError(f"--table: {path}: this file does not exist; give a table saved as text (CSV)") from error
+    except UnusableContentError as error:
+        raise DataError(f"{path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise DataError(f"{path}: is a workbook of a spreadsheet program; save it as CSV")
     text = _decode(content)
@@ -109,7 +113,7 @@ def read_table_file(path: Path, required: str, separator: str | None, decimal: s
     candidates = _SEPARATORS if separator is None else ("\t" if separator in ("\\t", "tab") else separator,)
     header: list[str] = []
     for candidate in candidates:
-        names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=candidate), [])]
+        names = [name.strip() for name in next(parse_csv(text, delimiter=candidate), [])]
         if required in names:
             return _parse(path, text, candidate, decimal, skipped)
         header = names if len(names) > len(header) else header
@@ -117,7 +121,7 @@ def read_table_file(path: Path, required: str, separator: str | None, decimal: s
 
 
 def _parse(path: Path, text: str, separator: str, decimal: str, skipped: int) -> TableFile:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = parse_csv(text, delimiter=separator)
     records: list[Record] = []
     try:
         header = [name.strip() for name in next(reader)]

@@ -4,17 +4,21 @@ import csv
 import re
 import shlex
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from usaggr.config.overrides import quote
 from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.sources.left_out import count_files, list_left_out
 from usaggr.data.sources.made_masks import NO_CHANGES, MaskChanges, change_masks
-from usaggr.data.sources.path_columns import add_subjects, add_subsets
+from usaggr.data.sources.path_columns import add_subjects, add_subsets, describe_folder_subjects
 from usaggr.data.sources.table import SourceTable, check_writable, write_index
+from usaggr.errors import DataError
+from usaggr.io.bounded_content import parse_csv_table
+from usaggr.io.bounded_files import UnusableContentError, read_bounded
 
-_MASKS_READ = 3
-"""Number of masks of each task that are read to find masks of 0 and 255."""
+_ROWS_READ = 3
+"""Number of rows of each index whose files are read to find masks of 0 and 255, and links."""
 
 
 def write_task(
@@ -34,15 +38,17 @@ def write_task(
         DataError: There is no sample, a file is outside the root, the index exists, or a mask cannot be made.
     """
     table = replace(table, rows=tuple(add_subjects(table.rows, subject, images)))
+    table = replace(table, notes=(*table.notes, *describe_folder_subjects(table, subject, images)))
     table = add_subsets(table, images)
     check_writable(table, root)
     table = change_masks(table, root, changes)
     path = write_index(table, root)
     subjects = {normalize_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
+    count = count_files(table.left_out)
     return [
         *(f"left out: {line}" for line in list_left_out(table.left_out)),
         *(f"note: {line}" for line in table.notes),
-        f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count_files(table.left_out)} files left out",
+        f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count} file{'s' * (count != 1)} left out",
     ]
 
 
@@ -51,24 +57,37 @@ def suggest_check(root: Path) -> str:
     text = str(root)
     is_plain = re.fullmatch(r"[\w./ -]+", text)
     words = ["data=fmuia", f"data.root={text if is_plain else quote(text)}"]
-    if any(_has_masks_of_255(path) for path in sorted((root / "csv_files").glob("*.csv"))):
+    indexes = sorted((root / "csv_files").glob("*.csv"))
+    if any(_has_masks_of_255(path) for path in indexes):
         words.append("data.foreground_255=true")
+    if any(_has_links(path, root) for path in indexes):
+        words.append("data.follow_links=true")
     return shlex.join(["usaggr", "data", "check", *words])
 
 
 def _has_masks_of_255(index: Path) -> bool:
     """Return whether the first masks of a task of two classes have no other values than 0 and 255."""
     from usaggr.data.read.images import read_mask
-    from usaggr.errors import DataError
 
+    values: set[int] = set()
     try:
-        with index.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            texts = [
-                row["mask_path"]
-                for row, _ in zip(csv.DictReader(file), range(_MASKS_READ), strict=False)
-                if row.get("mask_path") and row.get("num_classes") == "2"
-            ]
-        values = {int(v) for text in texts for v in set(read_mask(index.parent / text, False, 10**8).flat)}
-    except (OSError, csv.Error, ValueError, DataError):  # `data check` reports what is wrong with the index
+        for row in _read_first_rows(index):
+            if row.get("mask_path") and row.get("num_classes") == "2":
+                values |= set(read_mask(index.parent / row["mask_path"], False, 10**8).flat)
+    except DataError:  # `data check` reports what is wrong with the index
         return False
     return 255 in values and values <= {0, 255}
+
+
+def _has_links(index: Path, root: Path) -> bool:
+    """Return whether the first images of an index are links out of the root."""
+    texts = [row["image_path"] for row in _read_first_rows(index) if row.get("image_path")]
+    return any(not (index.parent / text).resolve().is_relative_to(root.resolve()) for text in texts)
+
+
+def _read_first_rows(index: Path) -> list[dict[str, str]]:
+    """Return the first rows of an index; none if it cannot be read, which `data check` reports."""
+    try:
+        return list(islice(parse_csv_table(read_bounded(index).decode("utf-8-sig", "replace")), _ROWS_READ))
+    except (OSError, csv.Error, UnusableContentError):
+        return []
