@@ -128,7 +128,9 @@ def test_rooms_import_only_from_rooms_before_them() -> None:
 def test_no_module_name_occurs_twice() -> None:
     """Names of modules whose role repeats by design are exceptions."""
     names = Counter(path.stem for path in FILES if path.name != "__init__.py")
-    assert {name for name, count in names.items() if count > 1} == {"chapter", "tables", "figure", "topic", "executor"}
+    roles = {"chapter", "tables", "figure", "topic", "executor"}
+    # usaggr.data.images is the name that scripts of earlier versions import.
+    assert {name for name, count in names.items() if count > 1} == roles | {"images"}
 
 
 def test_no_modules_import_each_other_in_a_cycle() -> None:

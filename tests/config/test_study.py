@@ -57,6 +57,9 @@ def test_only_these_keys_cannot_change_a_result() -> None:
         "data.root",  # the content of images and labels is in the fingerprint instead
         "data.follow_links",  # the content of linked files is in the fingerprint, too
         "data.max_pixels",  # refuses images and changes none
+        "data.bit_depth",  # what is read otherwise is in the fingerprint
+        "data.exif_orientation",
+        "data.transparency",
         "data.cache_dir",
         "data.workers",
         "data.synthetic.samples_of",  # the content of the images is in the fingerprint

@@ -65,10 +65,6 @@ def zoo(folder: Path) -> list[Path]:
             "wide.png": (Image.fromarray(gray.astype(np.uint16) * 200), {}),
             "wide_low.png": (Image.fromarray(gray.astype(np.uint16)), {}),
             "gamma.png": (Image.fromarray(color), {"pnginfo": _chunks()}),
-            "moving.png": (
-                Image.fromarray(color),
-                {"save_all": True, "append_images": [Image.fromarray(color[::-1])]},
-            ),
         }
         for kind, (image, options) in kinds.items():
             image.save(folder / f"{name}_{kind}", **options)

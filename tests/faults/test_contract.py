@@ -42,6 +42,7 @@ ELSEWHERE = {
     "inference/prediction_folder.py": "the journal of a folder of predictions",
     "config/folders.py": "configuration",
     "data/read/file_facts.py": "the cache",
+    "data/read/file_kinds.py": "the cache",
     "data/batches/cache_build.py": "the cache",
     "data/batches/cache_check.py": "the cache",
     "data/read/index.py": "an index of data",

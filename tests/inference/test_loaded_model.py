@@ -76,6 +76,8 @@ def test_an_array_is_read_as_the_file_of_it(run: Path, tmp_path: Path) -> None:
     model = usaggr.load(run)
     for i, channels in enumerate((None, 2, 3, 4)):
         pixels = noise(i, 40, 50, channels)
+        if channels in (2, 4):
+            pixels[:, :, -1] = 255  # other values would need a decision about transparency
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
         from_file = model.predict(tmp_path / f"{i}.png", "reg")
         from_array = model.predict(pixels, "reg")

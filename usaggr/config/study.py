@@ -83,6 +83,17 @@ class DataConfig(Section):
     clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
     organs: dict[str, str] = key(affects_results=True, doc="task: organ")
     class_names: dict[str, list[str]] = key(affects_results=True, doc="task: names of its classes or points")
+    # The content of the images as they are read is in the fingerprint, so the next three keys need not be.
+    bit_depth: Literal[8, 10, 12, 16] | None = key(
+        affects_results=False,
+        doc="bit depth of images of more than 8 bits; null: the smallest that fits a task's values",
+    )
+    exif_orientation: Literal["apply", "ignore"] | None = key(
+        affects_results=False, doc="whether images are turned as their EXIF data say; null: refuse such images"
+    )
+    transparency: Literal["black", "ignore"] | None = key(
+        affects_results=False, doc="draw transparent pixels on black, or leave the alpha channel out; null: refuse them"
+    )
     subset: Literal["per_seed", "fixed"] = key(
         affects_results=True, doc="whether each seed draws its own training samples of a scale, or all the same"
     )

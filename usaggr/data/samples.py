@@ -1,11 +1,13 @@
 """The types that all of `usaggr.data` uses: a sample, an error of an index row, and a data set."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from usaggr.data.read.file_kinds import UNKNOWN_KIND, FileKind
+from usaggr.data.read.image_reading import FILE_READING, ImageReading, ReadingRules
 from usaggr.tasks import Task
 
 Box = tuple[float, float, float, float]
@@ -49,6 +51,38 @@ class Sample:
     """Official subset (train, val or test) from the index's column `split`; None without one."""
     subject_written: str = ""
     """Subject as written in the index or in the file's name; empty if it is unknown."""
+    image_kind: FileKind = UNKNOWN_KIND
+    """Kind of the image file."""
+    mask_kind: FileKind = UNKNOWN_KIND
+    """Kind of the mask file (segmentation)."""
+    reading: ImageReading = FILE_READING
+    """How the image's pixels are read."""
+
+    @property
+    def changed_image(self) -> str:
+        """How the image is read otherwise than by the first version of the readers; empty if it is read as before."""
+        return self.reading.describe_change(self.image_kind)
+
+    @property
+    def changed_mask(self) -> str:
+        """The same for the mask."""
+        return "gray values of the palette" if self.mask_kind.drawn else ""
+
+    @property
+    def changed_files(self) -> str:
+        """The changes of both files as they enter hashes; empty if both files are read as before."""
+        changes = (self.changed_image, self.changed_mask)
+        return "".join(f"\0{change}" for change in changes) if any(changes) else ""
+
+    @property
+    def image_key(self) -> str:
+        """Key of the image's pixels in caches: its hash, combined with how it is read otherwise than before."""
+        return _make_key(self.image_hash, self.changed_image)
+
+    @property
+    def mask_key(self) -> str:
+        """Key of the mask's values in caches."""
+        return _make_key(self.label_hash, self.changed_mask)
 
     @property
     def label_kind(self) -> LabelKind:
@@ -69,6 +103,11 @@ class Sample:
     def stratum(self) -> int:
         """Class of a classification sample, otherwise 0; subsets and scales keep the proportions of strata."""
         return self.label if self.label is not None else 0
+
+
+def _make_key(digest: str, change: str) -> str:
+    """Return the key of a file in caches: its SHA-256, or another one if the file is read otherwise than before."""
+    return hashlib.sha256(f"{digest} {change}".encode()).hexdigest() if change else digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +145,8 @@ class Dataset:
     """Errors of the rows that are left out (`data.on_bad_sample=skip`)."""
     warnings: tuple[str, ...] = ()
     """Messages for the user, such as the tasks without a clinical group."""
+    rules: dict[str, ReadingRules] = field(default_factory=dict)
+    """How images are read, by task."""
 
     @cached_property
     def by_task(self) -> dict[str, tuple[Sample, ...]]:
@@ -118,11 +159,21 @@ class Dataset:
     @cached_property
     def content_hash(self) -> str:
         """Hash of all tasks, images, labels and subjects; it does not depend on the folder of the data."""
+        return self._hash_content(with_changes=True)
+
+    @cached_property
+    def first_content_hash(self) -> str:
+        """Content hash as if all files were read as by the first version of the readers."""
+        return self._hash_content(with_changes=False)
+
+    def _hash_content(self, *, with_changes: bool) -> str:
         digest = hashlib.sha256()
         # Class names, organs and clinical groups are left out, because they change no result.
         for task in self.tasks.values():
             digest.update(repr((task.id, task.type, task.num_classes)).encode())
         for s in self.samples:
             # Null characters cannot be part of a path, so different samples never give the same line.
-            digest.update(f"{s.task_id}\0{s.sample_id}\0{s.subject_id}\0{s.image_hash}\0{s.label_hash}\n".encode())
+            changes = s.changed_files if with_changes else ""
+            line = f"{s.task_id}\0{s.sample_id}\0{s.subject_id}\0{s.image_hash}\0{s.label_hash}{changes}\n"
+            digest.update(line.encode())
         return digest.hexdigest()

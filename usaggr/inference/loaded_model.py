@@ -14,7 +14,7 @@ from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches.batches import normalize_images
 from usaggr.data.samples import Sample
 from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
-from usaggr.inference.preprocess import Image, PreparedImage, prepare
+from usaggr.inference.preprocess import Image, PreparedImage, get_reading_rules, prepare
 from usaggr.inference.result_types import Result, make_result
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
@@ -84,7 +84,7 @@ class Model:
         selected = self.task(task)
         results: list[Result] = []
         for start in range(0, len(images), batch_size):
-            prepared = [self.prepare(image) for image in images[start : start + batch_size]]
+            prepared = [self.prepare(image, selected.id) for image in images[start : start + batch_size]]
             results += [make_result(selected, prediction) for prediction in self.predictions(prepared, selected.id)]
         return results
 
@@ -102,9 +102,10 @@ class Model:
             raise ConfigError(one_of("task", task_id, self.tasks))
         return self.tasks[task_id]
 
-    def prepare(self, image: Image) -> PreparedImage:
-        """Return an image at the size of the network; see `preprocess.prepare`."""
-        return prepare(image, self.stored.size, self.stored.channels, self.stored.max_pixels)
+    def prepare(self, image: Image, task_id: str) -> PreparedImage:
+        """Return an image at the size of the network, read like the images of training; see `preprocess.prepare`."""
+        stored = self.stored
+        return prepare(image, stored.size, stored.channels, stored.max_pixels, get_reading_rules(stored, task_id))
 
     def predictions(self, prepared: Sequence[PreparedImage], task_id: str) -> list[Prediction]:
         """Return predictions of one task for at least one prepared image, in pixels of the original images."""

@@ -15,7 +15,7 @@ from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
 from usaggr.inference.prediction_requests import PredictionRequest, read_requests
-from usaggr.inference.preprocess import PreparedImage, prepare
+from usaggr.inference.preprocess import PreparedImage, get_reading_rules, prepare
 from usaggr.io.home import expand_home
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
@@ -223,7 +223,8 @@ def _read_image(request: PredictionRequest, finder: FileFinder, stored: StoredRu
     if isinstance(file, UnusablePath):
         return request.row.make_fault("image_path", file.kind, file.message, request.image_path)
     try:
-        return prepare(file.path, stored.size, stored.channels, stored.max_pixels)
+        rules = get_reading_rules(stored, request.task)
+        return prepare(file.path, stored.size, stored.channels, stored.max_pixels, rules)
     except DataError as error:
         message = str(error).removeprefix(f"{file.path}: ")
         return request.row.make_fault("image_path", "unreadable_file", message, request.image_path)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
@@ -28,6 +28,15 @@ class TaskFacts:
 
 
 @dataclass(frozen=True)
+class StoredRules:
+    """How the images of a task are read (`ReadingRules`)."""
+
+    bit_depth: int | None = None
+    exif_orientation: Literal["apply", "ignore"] | None = None
+    transparency: Literal["black", "ignore"] | None = None
+
+
+@dataclass(frozen=True)
 class DataFacts:
     """Description of a data set and its split, as stored in data.json."""
 
@@ -42,6 +51,8 @@ class DataFacts:
     warnings: tuple[str, ...]
     disjoint: dict[str, int]
     """Numbers of components, images and subjects, and of those in two subsets."""
+    readings: dict[str, StoredRules] | None = None
+    """How the images of each task are read; None if an older version wrote the file."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,7 @@ class _StoredData:
     warnings: tuple[str, ...]
     disjoint: dict[str, int]
     dropped: int = 0
+    readings: dict[str, StoredRules] | None = None
 
 
 def read_data(directory: Path) -> DataFacts:
@@ -120,6 +132,7 @@ def read_data(directory: Path) -> DataFacts:
         dropped=stored.dropped,
         warnings=stored.warnings,
         disjoint=stored.disjoint,
+        readings=stored.readings,
     )
 
 

@@ -52,10 +52,15 @@ def test_palette_and_alpha_become_plain_colors(tmp_path: Path) -> None:
     [
         ([[0, 65535], [257, 514]], [[0, 255], [1, 2]]),
         ([[0, 255], [7, 9]], [[0, 255], [7, 9]]),
-        ([[0, 256], [7, 9]], [[0, 0], [0, 0]]),
+        ([[0, 256], [7, 9]], [[0, 64], [1, 2]]),
+        ([[0, 1023], [512, 3]], [[0, 255], [128, 0]]),
+        ([[0, 1024], [16, 4095]], [[0, 64], [1, 255]]),
+        ([[0, 4096], [256, 257]], [[0, 15], [0, 1]]),
     ],
 )
-def test_16_bits_are_scaled_unless_8_are_enough(tmp_path: Path, stored: Any, expected: Any) -> None:
+def test_16_bits_are_scaled_by_the_smallest_bit_depth_that_holds_the_values(
+    tmp_path: Path, stored: Any, expected: Any
+) -> None:
     path = write_image(tmp_path / "a.png", np.array(stored, np.uint16))
     assert (read_image(path, 1, LIMIT)[:, :, 0] == expected).all()
     assert (read_image(path, 3, LIMIT) == np.array(expected)[:, :, None]).all()

@@ -66,11 +66,11 @@ class ImageCache:
         Raises:
             DataError: the cache was not made for one of the samples.
         """
-        return _find_rows(self._image_digests, [sample.image_hash for sample in samples], self.directory)
+        return _find_rows(self._image_digests, [sample.image_key for sample in samples], self.directory)
 
     def find_mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
         """Return the rows (N,) of the segmentation samples' masks in the cache; see `find_image_rows`."""
-        return _find_rows(self._mask_digests, [sample.label_hash for sample in samples], self.directory)
+        return _find_rows(self._mask_digests, [sample.mask_key for sample in samples], self.directory)
 
 
 def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None = None) -> ImageCache:

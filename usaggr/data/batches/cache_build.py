@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ from usaggr.data.batches.cache_check import find_damaged_file, write_checksums
 from usaggr.data.batches.resizing import resize_image, resize_mask
 from usaggr.data.read import images, readers_version
 from usaggr.data.read.file_facts import read_unchanged
+from usaggr.data.read.image_reading import FILE_READING, ImageReading
 from usaggr.data.read.paths import make_folder
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
@@ -73,14 +74,24 @@ class CacheMeta:
 
 
 @dataclass(frozen=True)
+class RowSource:
+    """Hash of a row's file, and how it is read."""
+
+    sha256: str
+    reading: ImageReading = FILE_READING
+
+
+@dataclass(frozen=True)
 class CachePlan:
     """Shape of a cache to build, and the files of its images and masks."""
 
     meta: CacheMeta
     images: dict[str, Path]
-    """Image files by their hashes, sorted by hash."""
+    """Image files by their keys (`Sample.image_key`, usually the file's hash), sorted by key."""
     masks: dict[str, Path]
-    """Mask files by their hashes, sorted by hash."""
+    """Mask files by their keys (`Sample.mask_key`), sorted by key."""
+    sources: dict[str, RowSource] = field(default_factory=dict)
+    """Hash and reading of the files whose key is not their hash, or whose reading is not that of a file on its own."""
 
     @property
     def key(self) -> str:
@@ -93,11 +104,17 @@ class CachePlan:
 
 def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
     """Plan the cache of a data set: every distinct image and mask, by the hash of its file."""
-    images = {s.image_hash: s.image_path for s in dataset.samples}
-    masks = {s.label_hash: s.mask_path for s in dataset.samples if s.mask_path is not None}
+    images = {s.image_key: s.image_path for s in dataset.samples}
+    masks = {s.mask_key: s.mask_path for s in dataset.samples if s.mask_path is not None}
+    sources = {s.mask_key: RowSource(s.label_hash) for s in dataset.samples if s.changed_mask}
+    sources |= {
+        s.image_key: RowSource(s.image_hash, s.reading)
+        for s in dataset.samples
+        if s.changed_image or s.reading != FILE_READING
+    }
     height, width = data.input_size
     meta = CacheMeta(height, width, data.channels, len(images), len(masks), data.foreground_255)
-    return CachePlan(meta, dict(sorted(images.items())), dict(sorted(masks.items())))
+    return CachePlan(meta, dict(sorted(images.items())), dict(sorted(masks.items())), sources)
 
 
 def read_meta(directory: Path) -> CacheMeta | None:
@@ -191,8 +208,8 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
         temporary.mkdir()
         with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
             work = [
-                *_make_pieces(images, plan.images, plan.meta, data, is_mask=False),
-                *_make_pieces(masks, plan.masks, plan.meta, data, is_mask=True),
+                *_make_pieces(images, plan.images, plan, data, is_mask=False),
+                *_make_pieces(masks, plan.masks, plan, data, is_mask=True),
             ]
             for count in map_in_threads(_write_piece, work, count_readers(data.workers)):
                 progress.advance(count)
@@ -220,43 +237,45 @@ class _Piece:
     file: IO[bytes]
     first_row: int
     files: Sequence[tuple[str, Path]]
-    """Hash and path of each file."""
+    """Key and path of each file."""
     is_mask: bool
-    meta: CacheMeta
+    plan: CachePlan
     data: DataConfig
 
 
 def _make_pieces(
-    file: IO[bytes], files: dict[str, Path], meta: CacheMeta, data: DataConfig, is_mask: bool
+    file: IO[bytes], files: dict[str, Path], plan: CachePlan, data: DataConfig, is_mask: bool
 ) -> list[_Piece]:
     """Divide the rows of a file of the cache into pieces.
 
     Args:
         file: open file of the cache.
-        files: image or mask files by hash.
-        meta: shape of the cache.
+        files: image or mask files by key.
+        plan: shape and files of the cache.
         data: configuration of the data.
         is_mask: True for masks.
     """
     first_rows = range(0, len(files), PIECE)
     groups = split_into_pieces(list(files.items()), PIECE)
-    return [_Piece(file, row, group, is_mask, meta, data) for row, group in zip(first_rows, groups, strict=True)]
+    return [_Piece(file, row, group, is_mask, plan, data) for row, group in zip(first_rows, groups, strict=True)]
 
 
 def _write_piece(piece: _Piece) -> int:
     """Read, resize and write the rows of a piece, and return their number."""
-    size = (piece.meta.height, piece.meta.width)
-    block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [piece.meta.channels])), np.uint8)
-    for row, (digest, path) in zip(block, piece.files, strict=True):
-        content = read_unchanged(path, digest, piece.data)
+    meta, max_pixels = piece.plan.meta, piece.data.max_pixels
+    size = (meta.height, meta.width)
+    block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [meta.channels])), np.uint8)
+    for row, (key, path) in zip(block, piece.files, strict=True):
+        source = piece.plan.sources.get(key, RowSource(key))
+        content = read_unchanged(path, source.sha256, piece.data)
         if piece.is_mask:
             mask = images.decode_mask_values(
-                images.open_image(content, str(path), piece.data.max_pixels), str(path), piece.meta.foreground_255
+                images.open_image(content, str(path), max_pixels), str(path), meta.foreground_255
             )
             row[:] = resize_mask(mask.astype(np.uint8, copy=False), size)
         else:
-            pixels = images.decode_distinct_channels(content, str(path), piece.meta.channels, piece.data.max_pixels)
-            row[:] = resize_image(pixels, size, piece.meta.channels)
+            pixels = images.decode_distinct_channels(content, str(path), meta.channels, max_pixels, source.reading)
+            row[:] = resize_image(pixels, size, meta.channels)
     # With pwrite: on a full disk it raises an error, whereas a write into a mapped file would kill the process.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)
     return len(block)

@@ -98,7 +98,7 @@ class _Pictures:
         """Return a small picture of a sample's image."""
         from PIL import Image
 
-        image = Image.fromarray(read_image(sample.image_path, 3, self._max_pixels))
+        image = Image.fromarray(read_image(sample.image_path, 3, self._max_pixels, sample.reading))
         image.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
         return Picture(self._save(image, "jpg"), format_image_path(sample), description)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import DataConfig
 from usaggr.data.check.perceptual_hash import HASH_BYTES, compute_hashes
+from usaggr.data.read.image_reading import ImageReading
 from usaggr.data.read.images import decode_distinct_channels, open_image, read_bytes, read_mask
 from usaggr.data.read.paths import find_cache_folder, make_folder
 from usaggr.data.read.readers_version import add_readers_version
@@ -85,22 +86,23 @@ def scan_images(dataset: Dataset, data: DataConfig, progress: Progress) -> Image
     Raises:
         DataError: A file that was read before cannot be read now, or the store cannot be written.
     """
-    images = {s.image_hash: s.image_path for s in dataset.samples}
+    # An image that two tasks read at different bit depths is summarized once.
+    images = {s.image_hash: s for s in dataset.samples}
     masks = {
-        (s.label_hash, dataset.tasks[s.task_id].num_classes): s.mask_path
+        (s.label_hash, dataset.tasks[s.task_id].num_classes): (s.mask_key, s.mask_path)
         for s in dataset.samples
         if s.mask_path is not None
     }
     requests: dict[str, Callable[[], bytes]] = {}
-    for key, path in images.items():
-        requests[key] = partial(_scan_image, path, data.max_pixels)
-    for (key, classes), path in masks.items():
+    for sample in images.values():
+        requests[sample.image_key] = partial(_scan_image, sample.image_path, data.max_pixels, sample.reading)
+    for (_, classes), (key, path) in masks.items():
         requests[f"{key}/{classes}"] = partial(_scan_mask, path, classes, data.max_pixels)
     store = make_folder(find_cache_folder(data)) / f"{add_readers_version(f'looks-{STORE_VERSION}')}.sqlite"
     contents = _load_or_scan(requests, store, data, progress)
     return ImageScan(
-        {key: _parse_image_summary(contents[key]) for key in images},
-        {(key, n): _parse_mask_summary(contents[f"{key}/{n}"], n) for key, n in masks},
+        {digest: _parse_image_summary(contents[sample.image_key]) for digest, sample in images.items()},
+        {(digest, n): _parse_mask_summary(contents[f"{key}/{n}"], n) for (digest, n), (key, _) in masks.items()},
     )
 
 
@@ -154,13 +156,19 @@ def _scan_piece(piece: Iterable[tuple[str, Callable[[], bytes]]]) -> list[tuple[
     return [(key, scan()) for key, scan in piece]
 
 
-def _scan_image(path: Path, max_pixels: int) -> bytes:
-    """Summarize an image in the form that is stored; `_parse_image_summary` reads it."""
+def _scan_image(path: Path, max_pixels: int, reading: ImageReading) -> bytes:
+    """Summarize an image in the form that is stored; `_parse_image_summary` reads it.
+
+    Args:
+        path: The file.
+        max_pixels: Largest number of pixels (`data.max_pixels`).
+        reading: How the image is read.
+    """
     import cv2
 
     content = read_bytes(path)
     mode = open_image(content, str(path), max_pixels).mode
-    pixels = decode_distinct_channels(content, str(path), 3, max_pixels)
+    pixels = decode_distinct_channels(content, str(path), 3, max_pixels, reading)
     is_color = pixels.shape[2] == 3
     gray = np.ascontiguousarray(pixels[:, :, 0])
     if is_color:

@@ -2,7 +2,8 @@
 
 Each file is probed (read and decoded) once. Its facts are stored in the cache folder by path, size and modification
 time. A file that is used as an image and as a mask is probed twice. A file that could not be decoded is probed again
-after a change of the readers: of their version, their formats, or the decoding library.
+after a change of the readers: of their version, their formats, or the decoding library. Facts of older versions have no
+kind (`file_kinds`): the header is read again, and the file only if it is of a kind that is read otherwise now.
 """
 
 import hashlib
@@ -11,11 +12,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read.file_kinds import UNKNOWN_KIND, FileKind, find_kind, restore_kind, share_kind, store_kind
 from usaggr.data.read.paths import ListedFile, find_cache_folder, make_folder
 from usaggr.data.read.readers_version import add_readers_version, describe_readers
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
@@ -49,6 +51,8 @@ class FileFacts:
     """True if the header has more pixels than `data.max_pixels`."""
     values: tuple[int, ...]
     """Distinct values of a mask, ascending; empty for an image."""
+    kind: FileKind = field(default=UNKNOWN_KIND, compare=False)
+    """Kind of the file; without a format if the file cannot be used, or if an older version has stored the facts."""
 
 
 class ProbeKey(NamedTuple):
@@ -80,6 +84,7 @@ def probe_files(
         # `max_pixels` may have changed since the file was probed.
         if stored.too_large != (stored.height * stored.width > max_pixels):
             del facts[key]
+    facts = _add_kinds(facts, store, workers)
     new = [key for key in distinct if key not in facts]
     if not new:
         return facts
@@ -136,6 +141,36 @@ def _probe_all(keys: Sequence[ProbeKey], max_pixels: int, workers: int | None) -
     yield from map_in_threads(_probe_piece, work, count_readers(workers))
 
 
+def _add_kinds(facts: dict[ProbeKey, FileFacts], store: "FactStore", workers: int | None) -> dict[ProbeKey, FileFacts]:
+    """Add the kinds to facts that an older version has stored, and leave out files that have to be read again.
+
+    Args:
+        facts: Facts of the store.
+        store: The store.
+        workers: Number of threads; None for one per core.
+    """
+    unknown = [key for key, item in facts.items() if not item.error and not item.too_large and not item.kind.format]
+    complete = {key: item for key, item in facts.items() if item.error or item.too_large or item.kind.format}
+    for piece in map_in_threads(_find_kinds, split_into_pieces(unknown, PIECE), count_readers(workers)):
+        known = {key: replace(facts[key], kind=kind) for key, kind in piece if kind is not None}
+        store.write(known.items())
+        complete.update(known)
+    return complete
+
+
+def _find_kinds(keys: Sequence[ProbeKey]) -> list[tuple[ProbeKey, FileKind | None]]:
+    """Return the kinds of files from their headers; None for files that have to be read again."""
+    from usaggr.data.read.images import open_image
+
+    kinds: list[tuple[ProbeKey, FileKind | None]] = []
+    for key in keys:
+        kind = None
+        with suppress(OSError, DataError), Path(key.file.path).open("rb") as file:
+            kind = share_kind(find_kind(open_image(file, key.file.path, None)))
+        kinds.append((key, kind if kind is not None and kind.is_plain(key.is_mask) else None))
+    return kinds
+
+
 def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[ProbedFile]:
     keys, max_pixels = piece
     return [_probe(key, max_pixels) for key in keys]
@@ -145,7 +180,7 @@ def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
     """Read and decode a file, and return its facts; an error of the file is one of the facts."""
     import numpy as np
 
-    from usaggr.data.read.images import decode_mask_values, decode_pixels, open_image, read_bytes
+    from usaggr.data.read.images import decode_mask, examine_image, open_image, read_bytes
 
     name = Path(key.file.path).name
     try:
@@ -156,7 +191,7 @@ def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
     digest = hashlib.sha256(content).hexdigest()
     height = width = 0
     values: tuple[int, ...] = ()
-    error_text = ""
+    error_text, kind = "", UNKNOWN_KIND
     try:
         image = open_image(content, name, None)
         height, width = image.height, image.width
@@ -165,15 +200,18 @@ def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
             too_large = FileFacts("", height, width, f"{width} x {height} pixels", True, ())
             return ProbedFile(key, too_large, can_store=True)
         if key.is_mask:
-            mask = decode_mask_values(image, name, foreground_255=False)
-            values = tuple(np.flatnonzero(np.bincount(mask.ravel())).tolist())
+            kind = find_kind(image)
+            mask = decode_mask(image, name)
+            values = tuple(np.flatnonzero(np.bincount(mask.values.ravel())).tolist())
+            kind = replace(kind, drawn=mask.drawn, colors=mask.colors)
         else:
-            decode_pixels(image, name, 1)
+            kind = examine_image(image, name)
     except DataError as error:
         error_text = _remove_path(error, name)
     if len(values) > MAX_VALUES:
         values = (*values[: MAX_VALUES - 1], values[-1])
-    return ProbedFile(key, FileFacts(digest, height, width, error_text, False, values), can_store=True)
+    facts = FileFacts(digest, height, width, error_text, False, values, share_kind(kind))
+    return ProbedFile(key, facts, can_store=True)
 
 
 def _make_store_name() -> str:
@@ -204,11 +242,13 @@ class FactStore:
         readers = describe_readers()
         paths = [os.fsencode(key.file.path) for key in keys]
         bounds = (min(paths), max(paths))  # one range query is faster than a query per file
+        kinds: dict[tuple[str, int, int, int], FileKind] = {}
 
         def select(connection: sqlite3.Connection) -> None:
             # The action may run a second time, after the store was created again.
             stored.clear()
             refused.clear()
+            kinds.clear()
             query = "SELECT * FROM facts WHERE path BETWEEN ? AND ?"
             for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
                 query, bounds
@@ -220,6 +260,10 @@ class FactStore:
             query = "SELECT path, is_mask, size, mtime_ns FROM refusals WHERE readers = ? AND path BETWEEN ? AND ?"
             for path, mask, size, mtime_ns in connection.execute(query, (readers, *bounds)):
                 refused.add((os.fsdecode(path), mask, size, mtime_ns))
+            query = "SELECT path, is_mask, size, mtime_ns, kind FROM kinds WHERE path BETWEEN ? AND ?"
+            for path, mask, size, mtime_ns, text in connection.execute(query, bounds):
+                if (kind := restore_kind(text)) is not None:
+                    kinds[os.fsdecode(path), mask, size, mtime_ns] = kind
 
         self._run(select)
         current = {}
@@ -227,7 +271,7 @@ class FactStore:
             entry = (key.file.path, int(key.is_mask), key.file.size, key.file.mtime_ns)
             facts = stored.get(entry)
             if facts is not None and (facts.too_large or not facts.error or entry in refused):
-                current[key] = facts
+                current[key] = replace(facts, kind=kinds[entry]) if entry in kinds else facts
         return current
 
     def write(self, facts: Iterable[tuple[ProbeKey, FileFacts]]) -> None:
@@ -249,6 +293,11 @@ class FactStore:
             for key, item in stored
         ]
         placeholders, readers = ", ".join("?" * 10), describe_readers()
+        kinds = [
+            (os.fsencode(key.file.path), int(key.is_mask), key.file.size, key.file.mtime_ns, store_kind(item.kind))
+            for key, item in stored
+            if item.kind.format
+        ]
         refused = [
             (os.fsencode(key.file.path), int(key.is_mask), key.file.size, key.file.mtime_ns, readers)
             for key, item in stored
@@ -258,6 +307,7 @@ class FactStore:
         def insert(connection: sqlite3.Connection) -> None:
             connection.executemany(f"INSERT OR REPLACE INTO facts VALUES ({placeholders})", fact_rows)
             connection.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", refused)
+            connection.executemany("INSERT OR REPLACE INTO kinds VALUES (?, ?, ?, ?, ?)", kinds)
 
         self._run(insert)
 
@@ -270,7 +320,7 @@ class FactStore:
         for attempt in (1, 2):
             try:
                 # The second `connection` is the transaction.
-                with open_store(self._path, (_TABLE, _REFUSALS)) as connection, connection:
+                with open_store(self._path, (_TABLE, _REFUSALS, _KINDS)) as connection, connection:
                     action(connection)
                 return
             # First, because it is a subclass of DatabaseError: a locked or unwritable store is not corrupt.
@@ -292,3 +342,7 @@ _REFUSALS = """CREATE TABLE IF NOT EXISTS refusals (
     path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, readers TEXT, PRIMARY KEY (path, is_mask)
     ) WITHOUT ROWID"""
 """Readers that refused a file. The table is separate, so that older versions of the tool can use the store."""
+_KINDS = """CREATE TABLE IF NOT EXISTS kinds (
+    path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, kind TEXT, PRIMARY KEY (path, is_mask)
+    ) WITHOUT ROWID"""
+"""Kinds of files. The table is separate for the same reason."""

@@ -1,42 +1,48 @@
 """Decoding of image and mask files to arrays, for validation, training and prediction.
 
-Pixels are returned as stored. An EXIF orientation is not applied, because labels are coordinates of the stored image.
+Files of several frames are refused. How bit depth, orientation and transparency are read is an `ImageReading`.
 """
 
 import io
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.read import readers_version
+from usaggr.data.read.deep_pixels import decode_deep, find_maximum, read_content, scale_to_8_bits
+from usaggr.data.read.file_kinds import FileKind, count_frames, find_kind, find_orientation, has_alpha, is_deep
+from usaggr.data.read.image_reading import FILE_READING, ImageReading
+from usaggr.data.read.mask_values import MaskValues, extract_values, merge_equal_channels
 from usaggr.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def read_image(path: Path, channels: int, max_pixels: int) -> NDArray[np.uint8]:
+def read_image(path: Path, channels: int, max_pixels: int, reading: ImageReading = FILE_READING) -> NDArray[np.uint8]:
     """Read the pixels of an image file, (H, W, channels) uint8.
-
-    Alpha channels are dropped. 16-bit values are scaled to 8 bits if at least one exceeds 255.
 
     Args:
         path: The file.
         channels: 1 or 3. Grayscale images are repeated for 3; color images become luma (ITU-R 601) for 1.
         max_pixels: Largest number of pixels (`data.max_pixels`).
+        reading: Bit depth, orientation and transparency; see `Sample.reading`.
 
     Raises:
-        DataError: The file does not exist, is not an image, is truncated, or has more than `max_pixels` pixels.
+        DataError: The file does not exist, is not an image, is truncated, has several frames, or has more than
+            `max_pixels` pixels.
     """
-    return decode_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels)
+    return decode_pixels(open_image(read_bytes(path), str(path), max_pixels), str(path), channels, reading)
 
 
 def read_mask(path: Path, foreground_255: bool, max_pixels: int) -> NDArray[Any]:
     """Read the class index of each pixel of a mask file, (H, W) uint8, or uint16 for files of 16 bits.
 
-    Palette files give their indices, and 1-bit files 0 and 1.
+    Palette files give their indices, or their gray values if the palette contradicts the indices (`mask_values`).
+    Files of 1 bit give 0 and 1.
 
     Args:
         path: The file.
@@ -62,11 +68,11 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
+def open_image(content: bytes | IO[bytes], name: str, max_pixels: int | None) -> "Image":
     """Open an image: only its header is read.
 
     Args:
-        content: Bytes of the file.
+        content: Bytes of the file, or the open file.
         name: Name of the file in messages.
         max_pixels: Largest number of pixels; None for no limit.
 
@@ -78,7 +84,8 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     # Pillow has a limit of its own, which would refuse images that the user's data.max_pixels allows.
     Image.MAX_IMAGE_PIXELS = None
     try:
-        image = Image.open(io.BytesIO(content), formats=tuple(readers_version.FORMATS))
+        stream = io.BytesIO(content) if isinstance(content, bytes) else content
+        image = Image.open(stream, formats=tuple(readers_version.FORMATS))
     except UnidentifiedImageError as error:
         problem = "is empty" if not content else f"is none of {', '.join(readers_version.FORMATS)}"
         raise DataError(f"{name}: cannot be read as an image: the file {problem}") from error
@@ -89,22 +96,25 @@ def open_image(content: bytes, name: str, max_pixels: int | None) -> "Image":
     return image
 
 
-def decode_pixels(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
+def decode_pixels(image: "Image", name: str, channels: int, reading: ImageReading = FILE_READING) -> NDArray[np.uint8]:
     """Decode an opened image to (H, W, channels) uint8, as `read_image`.
 
     Args:
         image: An image of `open_image`.
         name: Name of the file in messages.
         channels: 1 or 3.
+        reading: Bit depth, orientation and transparency.
 
     Raises:
-        DataError: The file is truncated or corrupt, or has floating-point values.
+        DataError: The file is truncated or corrupt, has several frames, or has values that do not fit in 16 bits.
     """
-    pixels = _decode_distinct(image, name, channels)
+    pixels = _decode_distinct(image, name, channels, reading)
     return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)
 
 
-def decode_distinct_channels(content: bytes, name: str, channels: int, max_pixels: int) -> NDArray[np.uint8]:
+def decode_distinct_channels(
+    content: bytes, name: str, channels: int, max_pixels: int, reading: ImageReading = FILE_READING
+) -> NDArray[np.uint8]:
     """Decode an image that validation has already decoded, and keep one channel if all channels are equal.
 
     The pixels are those of `read_image`. Plain PNG files are decoded by OpenCV, which gives the same pixels faster.
@@ -115,6 +125,7 @@ def decode_distinct_channels(content: bytes, name: str, channels: int, max_pixel
         name: Name of the file in messages.
         channels: 1 or 3.
         max_pixels: Largest number of pixels (`data.max_pixels`).
+        reading: Bit depth, orientation and transparency.
 
     Returns:
         (H, W, 1) or (H, W, channels) uint8.
@@ -123,9 +134,9 @@ def decode_distinct_channels(content: bytes, name: str, channels: int, max_pixel
         DataError: The content is not an image, or has more than `max_pixels` pixels.
     """
     image = open_image(content, name, max_pixels)
-    pixels = _decode_plain_png(image, content, channels)
+    pixels = _decode_plain_png(image, content, channels) if reading.orientation == "ignore" else None
     if pixels is None:
-        pixels = _decode_distinct(image, name, channels)
+        pixels = _decode_distinct(image, name, channels, reading)
     return _drop_equal_channels(pixels) if pixels.shape[2] == 3 else pixels
 
 
@@ -138,42 +149,134 @@ def decode_mask_values(image: "Image", name: str, foreground_255: bool) -> NDArr
         foreground_255: True to read 255 as 1 if the mask has no other values than 0 and 255.
 
     Raises:
-        DataError: The file is truncated or corrupt, or is a color image.
+        DataError: The file is truncated or corrupt, is a color image, has several frames or an EXIF orientation, or its
+            palette or alpha channel contradicts its values.
     """
-    _load(image, name)
-    stored = np.asarray(image)
-    if image.mode == "F":
-        raise DataError(f"{name}: is a mask of floating-point numbers; its values must be class indices")
-    if image.mode in ("LA", "La", "PA"):  # gray values or palette indices with an alpha channel
-        stored = stored[:, :, 0]
-    elif stored.ndim == 3:
-        if image.mode not in ("RGB", "RGBA") or (stored[:, :, :1] != stored[:, :, 1:3]).any():
-            raise DataError(f"{name}: is a color mask ({image.mode}); its values must be class indices")
-        stored = stored[:, :, 0]
-    if image.mode.startswith("I") and stored.size and (stored.min() < 0 or stored.max() > np.iinfo(np.uint16).max):
-        raise DataError(
-            f"{name}: has mask values from {stored.min()} to {stored.max()}; class indices must fit in 16 bits"
-        )
-    # Pillow's modes I and I;16 have more than 8 bits.
-    values: NDArray[Any] = stored.astype(np.uint16 if image.mode.startswith("I") else np.uint8)
+    values = decode_mask(image, name).values
     if foreground_255 and values.max(initial=0) == 255 and np.isin(values, (0, 255)).all():
         values = (values == 255).astype(np.uint8)
     return values
 
 
-def _decode_distinct(image: "Image", name: str, channels: int) -> NDArray[np.uint8]:
-    """Decode an opened image like `decode_pixels`, but with a single channel for grayscale files."""
+def decode_mask(image: "Image", name: str) -> MaskValues:
+    """Decode an opened mask to its class indices, with what its palette says; see `decode_mask_values`.
+
+    Args:
+        image: A mask of `open_image`.
+        name: Name of the file in messages.
+    """
+    deep, content = is_deep(image), read_content(image)
     _load(image, name)
-    if image.mode.startswith("I"):
-        return _scale_to_8_bits(np.asarray(image))[:, :, None]
+    orientation = 1 if image.format == "TIFF" else find_orientation(image)
+    if orientation != 1:
+        raise DataError(
+            f"{name}: is a mask that is marked as turned (EXIF orientation {orientation}); save it as a PNG whose "
+            "pixels lie as those of its image"
+        )
+    if not deep:
+        return extract_values(image, name)
+    stored = decode_deep(image, content, name)
+    return MaskValues(
+        stored if stored.ndim == 2 else merge_equal_channels(stored, ("RGB", "RGBA")[stored.shape[2] - 3], name)
+    )
+
+
+def examine_image(image: "Image", name: str) -> FileKind:
+    """Decode an opened image completely, and return its kind, with the largest value of more than 8 bits.
+
+    Args:
+        image: An image of `open_image`.
+        name: Name of the file in messages.
+
+    Raises:
+        DataError: As for `decode_pixels`.
+    """
+    kind, content = find_kind(image), read_content(image)
+    if kind.bits > 8 and kind.mode != "F":
+        _load(image, name)
+        stored = decode_deep(image, content, name)
+        hidden = stored.ndim == 3 and stored.shape[2] == 4 and _hides(stored, 2**16 - 1)
+        return replace(kind, maximum=find_maximum(stored), hidden=hidden, orientation=_orientation_of(image, kind))
+    decode_pixels(image, name, 1)
+    hidden = has_alpha(image) and _hides(np.asarray(image.convert("RGBA")), 255)
+    return replace(kind, hidden=hidden, orientation=_orientation_of(image, kind))
+
+
+def _orientation_of(image: "Image", kind: FileKind) -> int:
+    """Return the orientation of a loaded image; that of a TIFF file was read before, because Pillow has applied it."""
+    return kind.orientation if image.format == "TIFF" else find_orientation(image)
+
+
+def _hides(pixels: NDArray[Any], opaque: int) -> bool:
+    """Return whether transparent pixels (H, W, RGBA) have other values than black.
+
+    Args:
+        pixels: Colors and alpha channel. An alpha channel that is the same everywhere hides nothing.
+        opaque: Largest value of the alpha channel.
+    """
+    alpha = pixels[:, :, 3]
+    if (alpha == alpha.flat[0]).all():
+        return False
+    return bool((pixels[:, :, :3].max(axis=2)[alpha < opaque] > 0).any())
+
+
+def _decode_distinct(image: "Image", name: str, channels: int, reading: ImageReading) -> NDArray[np.uint8]:
+    """Decode an opened image like `decode_pixels`, but with a single channel for grayscale files."""
+    from PIL import Image as Pillow
+
+    deep, content = is_deep(image), read_content(image)
+    _load(image, name)
+    # Pillow has turned a TIFF file when it was loaded.
+    is_turned = reading.orientation == "apply" and image.format != "TIFF"
+    orientation = find_orientation(image) if is_turned else 1
+    if deep:
+        stored = decode_deep(image, content, name)
+        depth = reading.choose_depth(find_maximum(stored))
+        if stored.ndim == 2:
+            return _turn(scale_to_8_bits(stored, depth)[:, :, None], orientation)
+        scaled = scale_to_8_bits(stored[:, :, :3], depth)
+        alpha = (stored[:, :, 3:] >> 8).astype(np.uint8)
+        image = Pillow.fromarray(np.concatenate([scaled, alpha], axis=2))
     if image.mode == "F":
         raise DataError(f"{name}: is an image of floating-point numbers; save it with 8 or 16 bits")
+    try:
+        pixels = _convert(image, channels, reading)
+    except ValueError as error:  # Pillow cannot convert every mode
+        raise DataError(f"{name}: has colors in {image.mode}, which cannot be converted; save it in RGB") from error
+    return _turn(pixels, orientation)
+
+
+def _convert(image: "Image", channels: int, reading: ImageReading) -> NDArray[np.uint8]:
+    """Return the pixels of a loaded image of 8 bits: (H, W, 3), or (H, W, 1) for grayscale files and `channels` 1."""
+    from PIL import Image as Pillow
+
+    is_gray = image.mode in ("1", "L", "LA")
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # Pillow converts LAB to this mode only
+    drawn = np.asarray(image.convert("RGBA")) if reading.transparency == "black" and has_alpha(image) else None
+    if drawn is not None and _hides(drawn, 255):
+        drawn = drawn.astype(np.uint16)
+        image = Pillow.fromarray(((drawn[:, :, :3] * drawn[:, :, 3:] + 127) // 255).astype(np.uint8))
     # Pillow warns if a palette with transparency is converted to RGB or L directly.
-    if image.mode in ("P", "PA") and "transparency" in image.info:
+    elif image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
-    mode = "RGB" if channels == 3 and image.mode not in ("1", "L", "LA") else "L"
+    mode = "RGB" if channels == 3 and not is_gray else "L"
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels if mode == "RGB" else pixels[:, :, None]
+
+
+def _turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return pixels (H, W, C) as a viewer shows them, by the EXIF orientation 1 to 8."""
+    if orientation == 1:
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    # After the transposition, 5 is upright, 6 is mirrored left to right, 8 top to bottom, and 7 both.
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
 
 
 _PLAIN_HEADERS = {b"\x08\x00\x00\x00\x00": "L", b"\x08\x02\x00\x00\x00": "RGB"}
@@ -187,6 +290,8 @@ def _decode_plain_png(image: "Image", content: bytes, channels: int) -> NDArray[
     # The chunk IHDR is always first: its name is in bytes 12 to 15, its last five bytes are 24 to 28.
     mode = _PLAIN_HEADERS.get(content[24:29]) if image.format == "PNG" and content[12:16] == b"IHDR" else None
     if mode is None or (mode == "RGB" and channels == 1) or getattr(image, "is_animated", False):
+        return None
+    if "transparency" in image.info:
         return None
     import cv2
 
@@ -215,6 +320,11 @@ def _drop_equal_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _load(image: "Image", name: str) -> None:
     """Decode the pixels of an opened image, which Pillow keeps in it."""
     _refuse_large_tiles(image, name)
+    frames = count_frames(image)
+    if frames > 1:
+        raise DataError(
+            f"{name}: has {frames} frames or pages; save the one that the label belongs to as a file of its own"
+        )
     try:
         image.load()
     except Exception as error:  # decoders raise many kinds of exception on broken files
@@ -240,10 +350,3 @@ def _refuse_large_tiles(image: "Image", name: str) -> None:
             f"{name}: has tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
             "save it without tiles"
         )
-
-
-def _scale_to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale values of 16 bits to 8 bits; values that all fit in 8 bits were stored without scaling and stay."""
-    if values.max(initial=0) > 255:
-        values = values // 257  # 65535 / 255: the full range becomes the full range
-    return values.clip(0, 255).astype(np.uint8)

@@ -8,6 +8,7 @@ from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
 from usaggr.data.read.paths import find_cache_folder, find_data_root
+from usaggr.data.read.sample_readings import assign_readings
 from usaggr.data.read.validation import count_kinds, validate_rows
 from usaggr.data.samples import Dataset, Fault
 from usaggr.errors import DataError
@@ -76,7 +77,8 @@ def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[
     named = {row.text("task_id") for row in index_rows} - {""}
     empty_tasks = sorted(named - {sample.task_id for sample in samples})
     usable = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
-    dataset = Dataset(root, usable, tuple(samples), tuple(faults), (*warnings, *subject_warnings))
+    samples, rules, depth_notes = assign_readings(samples, data)
+    dataset = Dataset(root, usable, tuple(samples), tuple(faults), (*warnings, *subject_warnings, *depth_notes), rules)
     return dataset, tuple(faults), empty_tasks
 
 

@@ -7,17 +7,20 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import assert_never
 
 from usaggr.config.study import DataConfig
 from usaggr.data.read.coordinate_checks import REPLACED, CoordinateChecks
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
+from usaggr.data.read.file_kinds import UNKNOWN_KIND
+from usaggr.data.read.image_reading import make_rules
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.index_tasks import Declaration
 from usaggr.data.read.labels import Label, LabelResult, check_mask, read_box, read_class, read_points
 from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
+from usaggr.data.read.sample_readings import find_palette_conflicts
 from usaggr.data.read.subjects import SubjectFinder, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
 from usaggr.tasks import has_mask_label
@@ -62,7 +65,8 @@ def validate_rows(
     suspect = validator.coordinates.find_faults()
     suspect_rows = {(fault.csv_file, fault.row) for fault in suspect}
     faults = [f for f in faults if f.kind not in REPLACED or (f.csv_file, f.row) not in suspect_rows] + suspect
-    repeated = _find_repeated([sample for sample in samples if (sample.csv_file, sample.row) not in suspect_rows])
+    plausible = [sample for sample in samples if (sample.csv_file, sample.row) not in suspect_rows]
+    repeated = [*_find_repeated(plausible), *find_palette_conflicts(plausible)]
     invalid = suspect_rows | {(fault.csv_file, fault.row) for fault in repeated}
     valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
     warnings = [*validator.coordinates.warnings, *validator.subjects.list_warnings(valid)]
@@ -157,6 +161,9 @@ class _RowValidator:
     faults: list[Fault]
     coordinates: CoordinateChecks = field(default_factory=CoordinateChecks)
 
+    def __post_init__(self) -> None:
+        self.rules = make_rules(self.data, ())
+
     def make_sample(self, candidate: _Candidate) -> Sample | None:
         """Return the sample of a row; None if the row has errors, which are added to `faults`."""
         row, task, faults_before = candidate.row, candidate.task, len(self.faults)
@@ -190,6 +197,8 @@ class _RowValidator:
             points=result.label.points,
             official_subset=_SUBSETS.get(split),
             subject_written=subject.written,
+            image_kind=image.kind,
+            mask_kind=mask.kind if mask is not None else UNKNOWN_KIND,
         )
 
     def _check_file(self, row: IndexRow, column: str, file: ListedFile | None, *, is_mask: bool) -> FileFacts | None:
@@ -202,6 +211,11 @@ class _RowValidator:
             self.faults.append(row.make_fault(column, "too_large", message, row.text(column)))
         elif facts.error:
             self.faults.append(row.make_fault(column, "unreadable_file", facts.error, row.text(column)))
+        elif not is_mask and (ambiguity := self.rules.find_ambiguity(facts.kind)):
+            message = f"{ambiguity.reason}; {ambiguity.remedy}"
+            self.faults.append(row.make_fault(column, ambiguity.kind, message, row.text(column)))
+        elif not is_mask and self.rules.exif_orientation == "apply" and facts.kind.is_transposed:
+            return replace(facts, height=facts.width, width=facts.height)
         else:
             return facts
         return None

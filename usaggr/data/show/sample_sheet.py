@@ -181,7 +181,7 @@ def _color(number: int) -> str:
 def _make_strip(task: Task, samples: Sequence[Sample], per_task: int, max_pixels: int) -> _Strip:
     classes = len({sample.stratum for sample in samples})
     chosen = choose_samples(samples, max(per_task, classes))
-    images = [read_image(sample.image_path, 1, max_pixels)[:, :, 0] for sample in chosen]
+    images = [read_image(sample.image_path, 1, max_pixels, sample.reading)[:, :, 0] for sample in chosen]
     tallest = max((image.shape[0] / image.shape[1] for image in images), default=1.0)
     return _Strip(task, chosen, images, max_pixels, _PANEL_WIDTH * min(tallest, _MAX_ASPECT), per_task)
 

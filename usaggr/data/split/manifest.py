@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,8 @@ class Manifest:
         }
         for sample, subset in zip(self.dataset.samples, self.split.subsets, strict=True):
             # A run's fingerprint lists its training samples, so the subset's name without the rank is enough here.
-            line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{subset}\n"
-            digests[sample.task_id].update(line.encode())
+            line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{subset}"
+            digests[sample.task_id].update(f"{line}{sample.changed_files}\n".encode())
         return {task_id: digest.hexdigest() for task_id, digest in digests.items()}
 
 
@@ -173,6 +173,7 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
         "dropped": manifest.split.dropped,
         "warnings": list(manifest.dataset.warnings),
         "disjoint": count_overlaps(manifest),
+        "readings": {task_id: asdict(rules) for task_id, rules in manifest.dataset.rules.items()},
     }
 
 
@@ -261,8 +262,16 @@ def check_same_data(manifest: Manifest, directory: Path) -> None:
         ("another data set", stored.content_hash, manifest.dataset.content_hash),
         ("another split", stored.split_hash, manifest.split_hash),
     ):
-        if stored_hash != current_hash:
+        if stored_hash == current_hash:
+            continue
+        if stored_hash == manifest.dataset.first_content_hash:
+            changed = sum(bool(sample.changed_files) for sample in manifest.dataset.samples)
             raise ConfigError(
-                f"{directory} holds results of {difference} (from {stored.root}); "
-                f"choose another folder, such as name={directory.name}_2"
+                f"{directory} holds results of the same files, of which this version of usaggr or these settings read "
+                f"{changed} in another way (bit depth, orientation, transparency or palette; `usaggr data check` shows "
+                f"it), so that other numbers would be trained; choose another folder, such as name={directory.name}_2"
             )
+        raise ConfigError(
+            f"{directory} holds results of {difference} (from {stored.root}); "
+            f"choose another folder, such as name={directory.name}_2"
+        )

@@ -53,7 +53,7 @@ def draw_picture(task: Task, sample: Sample, predictions: Sequence[DrawnPredicti
     Raises:
         DataError: The image or the mask cannot be read.
     """
-    image = read_image(sample.image_path, 3, data.max_pixels)
+    image = read_image(sample.image_path, 3, data.max_pixels, sample.reading)
     if has_class_label(task.type):
         panels, legend = _make_class_panels(task, sample, predictions, image), []
     else:
