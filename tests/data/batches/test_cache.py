@@ -193,6 +193,31 @@ def test_pickles_carry_the_path_alone(config: DataConfig) -> None:
     assert (pickle.loads(content).load_images(data.samples) == cache.load_images(data.samples)).all()
 
 
+@pytest.mark.parametrize("name", ["images.u8", "meta.json"])
+def test_a_copy_of_a_cache_that_was_removed_says_so_when_it_is_used(config: DataConfig, name: str) -> None:
+    """A worker process unpickles its run before it can report an error."""
+    data = load_dataset(config)
+    cache = build_or_open(data, config)
+    content = pickle.dumps(cache)
+    assert cache.is_complete()
+    (cache.directory / name).unlink()
+    assert not cache.is_complete()
+    copy = pickle.loads(content)
+    with pytest.raises(DataError, match="the image cache was removed or changed while runs were training; the next"):
+        copy.load_images(data.samples)
+
+
+def test_a_cache_file_that_cannot_be_read_is_named(config: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = build_or_open(load_dataset(config), config)
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(np, "memmap", refuse)
+    with pytest.raises(DataError, match=r"the image cache cannot be read \(Permission denied\); make it readable, or"):
+        _ = pickle.loads(pickle.dumps(cache)).size
+
+
 def _sum_in_process(cache: ImageCache, data: Dataset, queue: Any) -> None:
     queue.put(int(cache.load_images(data.samples).sum()))
 

@@ -37,15 +37,15 @@ def with_orientation(number: int) -> Image.Exif:
 
 def index(root: Path, task: str = "seg", count: int = 12) -> None:
     """Write the index of a segmentation task, whose images are pic/NUMBER.png and masks lab/NUMBER.png."""
-    rows = []
+    table = []
     for i in range(count):
         if not (root / f"lab/{i}.png").exists():
             write_image(root / f"lab/{i}.png", disc())
         if not (root / f"pic/{i}.png").exists():
             write_image(root / f"pic/{i}.png", noise(i))
         paths = {"image_path": f"../pic/{i}.png", "mask_path": f"../lab/{i}.png"}
-        rows.append({**paths, "task_name": "segmentation", "task_id": task, "num_classes": "2", "subject_id": f"S{i}"})
-    write_rows(root, f"{task}.csv", rows)
+        table.append({**paths, "task_name": "segmentation", "task_id": task, "num_classes": "2", "subject_id": f"S{i}"})
+    write_rows(root, f"{task}.csv", table)
 
 
 def faults(root: Path, **changes: Any) -> list[Fault]:

@@ -5,6 +5,7 @@ which decodes no images.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +23,57 @@ from usaggr.progress import NoProgress, Progress
 class ImageCache:
     """Resized images and masks of samples. It is cheap to open, and to pickle: another process maps the same files.
 
+    A copy in another process opens the files when it first needs them, so that a cache that was removed meanwhile fails
+    the run with this reason, and not its process before the run has begun.
+
     Masks hold class indices. With `data.foreground_255`, the value 255 is stored as class 1.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        meta = read_meta(directory)
-        if meta is None:
-            raise DataError(f"{directory}: is an incomplete image cache; remove it, and it is built again")
-        self._image_digests = _map_file(directory / "images.sha256", (meta.images,), _DIGEST)
-        self._mask_digests = _map_file(directory / "masks.sha256", (meta.masks,), _DIGEST)
-        self._images = _map_file(directory / "images.u8", (meta.images, meta.height, meta.width, meta.channels), _PIXEL)
-        self._masks = _map_file(directory / "masks.u8", (meta.masks, meta.height, meta.width), _PIXEL)
-        self.size = (meta.height, meta.width)
-        """Height and width in pixels."""
-        self.channels = meta.channels
-        """Number of channels, 1 or 3."""
+        self._files: _MappedFiles | None = _map_files(directory, "is an incomplete image cache")
 
-    def __reduce__(self) -> tuple[type["ImageCache"], tuple[Path]]:
-        return ImageCache, (self.directory,)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"directory": self.directory, "_files": None}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self._open().images.shape[1:3]
+        return height, width
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, 1 or 3."""
+        channels: int = self._open().images.shape[3]
+        return channels
+
+    def is_complete(self) -> bool:
+        """Return whether the files are still on disk with their sizes."""
+        return read_meta(self.directory) is not None
+
+    def _open(self) -> "_MappedFiles":
+        if self._files is None:
+            self._files = _map_files(self.directory, "the image cache was removed or changed while runs were training")
+        return self._files
 
     def view_image(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a sample's image (H, W, C)."""
-        view: NDArray[np.uint8] = self._images[self.find_image_rows([sample])[0]]
+        view: NDArray[np.uint8] = self._open().images[self.find_image_rows([sample])[0]]
         return view
 
     def view_mask(self, sample: Sample) -> NDArray[np.uint8]:
         """Return a read-only view of a segmentation sample's mask (H, W), as class indices."""
-        view: NDArray[np.uint8] = self._masks[self.find_mask_rows([sample])[0]]
+        view: NDArray[np.uint8] = self._open().masks[self.find_mask_rows([sample])[0]]
         return view
 
     def load_images(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
         """Return copies of the samples' images (N, H, W, C)."""
-        return self._images[self.find_image_rows(samples)]
+        return self._open().images[self.find_image_rows(samples)]
 
     def load_masks(self, samples: Sequence[Sample]) -> NDArray[np.uint8]:
         """Return copies of the segmentation samples' masks (N, H, W), as class indices."""
-        return self._masks[self.find_mask_rows(samples)]
+        return self._open().masks[self.find_mask_rows(samples)]
 
     def find_image_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
         """Return the rows (N,) of the samples' images in the cache; samples of the same image have the same row.
@@ -66,11 +81,11 @@ class ImageCache:
         Raises:
             DataError: the cache was not made for one of the samples.
         """
-        return _find_rows(self._image_digests, [sample.image_key for sample in samples], self.directory)
+        return _find_rows(self._open().image_digests, [sample.image_key for sample in samples], self.directory)
 
     def find_mask_rows(self, samples: Sequence[Sample]) -> NDArray[np.intp]:
         """Return the rows (N,) of the segmentation samples' masks in the cache; see `find_image_rows`."""
-        return _find_rows(self._mask_digests, [sample.mask_key for sample in samples], self.directory)
+        return _find_rows(self._open().mask_digests, [sample.mask_key for sample in samples], self.directory)
 
 
 def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None = None) -> ImageCache:
@@ -94,6 +109,46 @@ def build_or_open(dataset: Dataset, data: DataConfig, progress: Progress | None 
 _PIXEL = np.dtype(np.uint8)
 _DIGEST = np.dtype(f"S{DIGEST_BYTES}")
 """SHA-256 as a byte string. NumPy compares such strings correctly, and drops zero bytes at the end only on access."""
+
+
+@dataclass(frozen=True)
+class _MappedFiles:
+    """Files of a cache, mapped into memory."""
+
+    image_digests: NDArray[np.bytes_]
+    mask_digests: NDArray[np.bytes_]
+    images: NDArray[np.uint8]
+    """(N, H, W, C)"""
+    masks: NDArray[np.uint8]
+    """(M, H, W)"""
+
+
+def _map_files(directory: Path, problem: str) -> _MappedFiles:
+    """Map the files of a cache into memory.
+
+    Args:
+        directory: directory of the cache.
+        problem: description of a cache that is not complete, for the message.
+
+    Raises:
+        DataError: the cache does not exist, is incomplete, or cannot be read.
+    """
+    meta = read_meta(directory)
+    if meta is None:
+        raise DataError(f"{directory}: {problem}; the next sweep builds it again (--retry-failed for failed runs)")
+    try:
+        return _MappedFiles(
+            _map_file(directory / "images.sha256", (meta.images,), _DIGEST),
+            _map_file(directory / "masks.sha256", (meta.masks,), _DIGEST),
+            _map_file(directory / "images.u8", (meta.images, meta.height, meta.width, meta.channels), _PIXEL),
+            _map_file(directory / "masks.u8", (meta.masks, meta.height, meta.width), _PIXEL),
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(
+            f"{directory}: the image cache cannot be read ({reason}); make it readable, or remove it, and the next sweep "
+            "builds it again (--retry-failed for failed runs)"
+        ) from error
 
 
 def _find_rows(digests: NDArray[np.bytes_], hashes: Sequence[str], directory: Path) -> NDArray[np.intp]:

@@ -152,9 +152,9 @@ def _add_kinds(facts: dict[ProbeKey, FileFacts], store: "FactStore", workers: in
     unknown = [key for key, item in facts.items() if not item.error and not item.too_large and not item.kind.format]
     complete = {key: item for key, item in facts.items() if item.error or item.too_large or item.kind.format}
     for piece in map_in_threads(_find_kinds, split_into_pieces(unknown, PIECE), count_readers(workers)):
-        known = {key: replace(facts[key], kind=kind) for key, kind in piece if kind is not None}
-        store.write(known.items())
-        complete.update(known)
+        with_kinds = {key: replace(facts[key], kind=kind) for key, kind in piece if kind is not None}
+        store.write(with_kinds.items())
+        complete.update(with_kinds)
     return complete
 
 

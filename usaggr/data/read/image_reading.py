@@ -137,9 +137,9 @@ def describe_depth(task_id: str, kinds: Sequence[FileKind], rules: ReadingRules)
     images = "1 image of more than 8 bits has" if count == 1 else f"{count} images of more than 8 bits have"
     text = f"task {task_id}: {images} values up to {maxima[-1]} and"
     text += f" {'is' if count == 1 else 'are'} read as {depth} bits; data.bit_depth sets another depth"
-    above = sum(maximum >= 2**depth for maximum in maxima)
-    if above:
-        return f"{text}; {above} of them {'has' if above == 1 else 'have'} larger values, which become white"
+    larger = sum(maximum >= 2**depth for maximum in maxima)
+    if larger:
+        return f"{text}; {larger} of them {'has' if larger == 1 else 'have'} larger values, which become white"
     usual = maxima[count // 2]
     if usual < 2 ** (depth - 3):
         levels = max(usual >> (depth - 8), 1)

@@ -1,5 +1,6 @@
 """The image caches that the runs of a sweep read; built once, before the first run."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 from usaggr.data.batches.cache import ImageCache, build_or_open
@@ -17,7 +18,7 @@ def open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> C
         progress: counts the images.
 
     Returns:
-        A function that returns the data of a run.
+        A function that returns the data of a run. It builds a cache again that was removed meanwhile.
 
     Raises:
         DataError: an image can no longer be read, or a cache cannot be written.
@@ -28,6 +29,13 @@ def open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> C
         key = (data.input_size, data.channels)
         if key not in caches:
             caches[key] = build_or_open(plan.manifest.dataset, data, progress)
-    return lambda run: select_run_data(
-        plan.manifest, run.spec, caches[run.study.data.input_size, run.study.data.channels]
-    )
+
+    def get_data(run: PlannedRun) -> RunData:
+        data = run.study.data
+        key = (data.input_size, data.channels)
+        if not caches[key].is_complete():
+            print(f"{caches[key].directory}: was removed or changed; the image cache is built again", file=sys.stderr)
+            caches[key] = build_or_open(plan.manifest.dataset, data)
+        return select_run_data(plan.manifest, run.spec, caches[key])
+
+    return get_data
