@@ -146,8 +146,8 @@ def _map_files(directory: Path, problem: str) -> _MappedFiles:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(
-            f"{directory}: the image cache cannot be read ({reason}); make it readable, or remove it, and the next sweep "
-            "builds it again (--retry-failed for failed runs)"
+            f"{directory}: the image cache cannot be read ({reason}); make it readable, or remove it, and the next "
+            "sweep builds it again (--retry-failed for failed runs)"
         ) from error
 
 
