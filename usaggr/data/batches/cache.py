@@ -24,7 +24,7 @@ class ImageCache:
     """Resized images and masks of samples. It is cheap to open, and to pickle: another process maps the same files.
 
     A copy in another process opens the files when it first needs them, so that a cache that was removed meanwhile fails
-    the run with this reason, and not its process before the run has begun.
+    the run with this reason, and not its process before the run has started.
 
     Masks hold class indices. With `data.foreground_255`, the value 255 is stored as class 1.
     """
