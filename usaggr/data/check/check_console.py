@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.data.check.class_balance import SubsetBalance
 from usaggr.data.check.deep_check import Findings
+from usaggr.data.check.kind_counts import KIND_COLUMNS
 from usaggr.data.check.near_duplicates import NearPair
 from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.check.statistics import ImageStatistics
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_PAIRS = 10
 """Largest number of near-identical pairs that are printed."""
+MAX_TASKS = 4
+"""Largest number of tasks that are named for a kind of files."""
 MAX_OUTLIERS = 3
 """Largest number of outliers that are printed per task."""
 STATISTICS_COLUMNS = ("task", "images", "height x width", "color", "bits", "brightness ± SD", "contrast (SD)", "black")
@@ -38,6 +41,7 @@ def print_findings(findings: Findings, console: "Console") -> None:
         if findings.proof is not None:
             print_line(findings.proof.describe())
     _print_statistics(findings.statistics, console)
+    _print_kinds(findings, console)
     for entry in findings.shares:
         shares = ", ".join(f"{name} {100 * share:.2g} %" for name, share in entry.shares.items())
         print_line(f"{entry.task}: share of pixels of each class: {shares}")
@@ -123,6 +127,15 @@ def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") ->
     table = Table(*STATISTICS_COLUMNS, title="images", title_justify="left")
     for entry in entries:
         table.add_row(*format_statistics(entry))
+    console.print(table, highlight=False, markup=False)
+
+
+def _print_kinds(findings: Findings, console: "Console") -> None:
+    from rich.table import Table
+
+    table = Table(*KIND_COLUMNS, title="kinds of files", title_justify="left")
+    for entry in findings.kinds:
+        table.add_row(*entry.format_row(len(findings.statistics), MAX_TASKS))
     console.print(table, highlight=False, markup=False)
 
 

@@ -17,6 +17,7 @@ from usaggr.data.check.check_console import (
 )
 from usaggr.data.check.deep_check import Findings
 from usaggr.data.check.image_scan import BLACK
+from usaggr.data.check.kind_counts import KIND_COLUMNS
 from usaggr.data.check.label_maps import LabelMap
 from usaggr.data.check.near_duplicates import DistinctImage
 from usaggr.data.check.perceptual_hash import BITS
@@ -74,7 +75,7 @@ def write_page(
                         "Near-identical images in different subsets", tuple(_show_pairs(findings, pictures, progress))
                     ),
                     Section("Balance of the subsets", tuple(_show_balance(findings))),
-                    Section("Images", (_tabulate_images(findings),)),
+                    Section("Images", (_tabulate_images(findings), _tabulate_kinds(findings))),
                     _show_outliers(findings, pictures, progress),
                     Section("Labels", tuple(_show_labels(findings, pictures))),
                     Section("Samples with their labels", (pictures.draw_sheet(dataset),)),
@@ -215,6 +216,15 @@ def _tabulate_images(findings: Findings) -> TextTable:
         caption="Gray values are from 0 to 255. Brightness is the mean gray value, with its standard deviation over "
         "images. Contrast is the standard deviation within an image, averaged over images. Black is the share of "
         f"pixels with values up to {BLACK}.",
+    )
+
+
+def _tabulate_kinds(findings: Findings) -> TextTable:
+    return TextTable(
+        KIND_COLUMNS,
+        tuple(entry.format_row(len(findings.statistics), None) for entry in findings.kinds),
+        ("files",),
+        caption="Kinds of files, how they are read where there is a choice, and the number of files in each task.",
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from usaggr.config.study import DataConfig
 from usaggr.data.check.class_balance import SubsetBalance, count_balance
 from usaggr.data.check.image_scan import scan_images
+from usaggr.data.check.kind_counts import KindCount, count_file_kinds
 from usaggr.data.check.label_maps import ClassShares, LabelMap, compute_class_shares, compute_label_maps
 from usaggr.data.check.near_duplicates import NearPair, collect_distinct_images, find_near_duplicates
 from usaggr.data.check.statistics import ImageStatistics, compute_image_statistics
@@ -34,6 +35,8 @@ class Findings:
     """Maps of the positions of labels."""
     proof: Proof | None = None
     """Counts that show whether the subsets are disjoint; None if there are no subsets."""
+    kinds: tuple[KindCount, ...] = ()
+    """Kinds of image and mask files."""
 
 
 def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> Findings:
@@ -70,4 +73,5 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         tuple(compute_class_shares(dataset, scan)),
         tuple(compute_label_maps(dataset, scan)),
         proof,
+        tuple(count_file_kinds(dataset)),
     )
