@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("errors", "progress", "stopping", "torchvision_ops"),
+    ("errors", "progress", "safe_path", "stopping", "torchvision_ops"),
     ("tasks",),
     ("io",),
     ("config",),
@@ -153,7 +153,9 @@ def test_file_names_of_the_results_contract_occur_only_in_results() -> None:
 
 
 def test_the_package_has_eight_files_next_to_its_folders() -> None:
-    names = "__init__.py __main__.py errors.py progress.py py.typed stopping.py tasks.py torchvision_ops.py"
+    names = (
+        "__init__.py __main__.py errors.py progress.py py.typed safe_path.py stopping.py tasks.py torchvision_ops.py"
+    )
     assert sorted(path.name for path in PACKAGE.iterdir() if path.is_file()) == names.split()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.sweep import fakes
-from tests.sweep.test_faults import count_starts, done, until
+from tests.sweep.test_faults import count_starts, find_results, until
 from usaggr.io.heartbeats import is_recent
 from usaggr.results import run_directory
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
@@ -160,7 +160,7 @@ def test_two_hosts_train_each_run_once_and_the_run_of_a_dead_host_is_taken_over_
     tmp_path: Path, hosts: Hosts
 ) -> None:
     sweeps = {host: hosts.start(host) for host in ("host-a", "host-b")}
-    until(lambda: len(done(tmp_path)) == 8 and sum(count_starts(tmp_path).values()) == 9, seconds=120)
+    until(lambda: len(find_results(tmp_path)) == 8 and sum(count_starts(tmp_path).values()) == 9, seconds=120)
     assert set(count_starts(tmp_path).values()) == {1}
     (hanging,) = [
         run for path in (tmp_path / "fake" / "runs").iterdir() if (run := RunDirectory(path)).state() == "running"

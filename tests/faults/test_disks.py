@@ -1,5 +1,6 @@
 """Full or read-only disks: the error is one line, no incomplete file is left, and the same command continues later."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.data.factories import data_config, tiny_data
 from tests.faults.disks import fill, set_read_only, small_disk
-from tests.sweep.test_faults import done, start
+from tests.sweep.test_faults import find_results, start
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.manifest import make_manifest, write_manifest
@@ -15,6 +16,8 @@ from usaggr.errors import DataError, RunError, WriteError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.locks import hold_lock
 from usaggr.results.predictions import write_predictions
+from usaggr.results.run_directory import RunDirectory
+from usaggr.sweep.executors.local.worker import _end_unwritten
 
 FULL = "No space left on device"
 
@@ -72,7 +75,7 @@ def test_a_sweep_on_a_full_disk_ends_with_one_line_and_continues_when_there_is_s
     outputs = disk / "outputs"
     small = [{"number": i} for i in range(2)]
     assert start(outputs, small).wait(timeout=120) == 0
-    before = {path: path.read_bytes() for path in done(outputs)}
+    before = {path: path.read_bytes() for path in find_results(outputs)}
     runs = small + [{"sleeps": 0.1, "fills": str(disk), "number": i} for i in range(4)]
     sweep = start(outputs, runs, "executor.workers=1")
     out, _ = sweep.communicate(timeout=120)
@@ -81,14 +84,39 @@ def test_a_sweep_on_a_full_disk_ends_with_one_line_and_continues_when_there_is_s
     assert f"({FULL}); make room, then run the same command to continue" in out
     assert out.count("stopped: ") == 1
     assert "4 left to train" in out
-    assert {path: path.read_bytes() for path in done(outputs)} == before
+    assert {path: path.read_bytes() for path in find_results(outputs)} == before
     assert not list((outputs / "fake").rglob("*.tmp"))
     (disk / "filled").unlink()
     (disk / "roomy").touch()
     resumed = start(outputs, runs, "executor.workers=1")
     out, _ = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, out
-    assert len(done(outputs)) == 6
+    assert len(find_results(outputs)) == 6
+
+
+@pytest.mark.parametrize(
+    ("error", "is_read_only", "ends_sweep"),
+    [
+        (OSError(errno.EROFS, "read-only"), True, True),
+        (OSError(errno.EROFS, "read-only"), False, False),  # only the directory of this run is read-only
+        (OSError(errno.EIO, "failing"), False, True),
+        (OSError(errno.ESTALE, "gone"), False, True),
+        (OSError(errno.ENODEV, "gone", "a.png"), False, True),
+        (OSError(errno.ENOTCONN, "a connection of a tracker"), False, False),
+        (RuntimeError("write failed: Input/output error"), False, True),
+        (OSError(errno.EACCES, "not allowed"), False, False),
+    ],
+)
+def test_a_disk_that_no_run_can_use_ends_the_sweep(
+    disk: Path, error: Exception, is_read_only: bool, ends_sweep: bool
+) -> None:
+    run = RunDirectory(disk / "runs" / "a")
+    run.path.mkdir(parents=True)
+    set_read_only(disk, is_read_only)
+    outcome, message = _end_unwritten(run, error)
+    assert outcome == ("unwritable" if ends_sweep else "failed")
+    assert message.endswith("then run the same command to continue")
+    assert not list(run.path.parent.glob(".probe*"))
 
 
 @pytest.mark.slow
@@ -111,8 +139,8 @@ def test_a_run_directory_that_cannot_be_written_affects_only_its_own_run(tmp_pat
     runs = [{"number": i} for i in range(3)]
     sweep = start(tmp_path, runs, "executor.workers=1")
     assert sweep.wait(timeout=120) == 0
-    locked = done(tmp_path)[0].parent
-    for path in done(tmp_path):
+    locked = find_results(tmp_path)[0].parent
+    for path in find_results(tmp_path):
         path.unlink()
     with small_disk(locked):
         set_read_only(locked, True)
@@ -121,10 +149,10 @@ def test_a_run_directory_that_cannot_be_written_affects_only_its_own_run(tmp_pat
     assert sweep.returncode == 1, out
     assert f"failed: {locked.name}: {locked}" in out
     assert "Traceback" not in out
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
     sweep = start(tmp_path, runs)
     assert sweep.wait(timeout=120) == 0
-    assert len(done(tmp_path)) == 3
+    assert len(find_results(tmp_path)) == 3
 
 
 def test_a_report_that_does_not_fit_on_a_full_disk_is_named_and_the_old_report_stays(disk: Path) -> None:

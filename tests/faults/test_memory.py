@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweep.test_faults import count_starts, done, start
+from tests.sweep.test_faults import count_starts, find_results, start
 
 MIB = 2**20
 
@@ -39,7 +39,7 @@ def test_a_run_beyond_the_memory_limit_of_its_process_fails_and_the_others_finis
     assert sweep.returncode == 1, out
     assert "MemoryError" in out
     assert "Traceback" not in out
-    assert len(done(tmp_path)) == 3
+    assert len(find_results(tmp_path)) == 3
     assert sorted(count_starts(tmp_path).values()) == [1, 1, 1, 1]
 
 
@@ -53,5 +53,5 @@ def test_a_run_that_the_kernel_kills_for_its_memory_is_repeated_alone_and_then_f
     assert sweep.returncode == 1, out
     assert "(signal 9); out of memory? (tried 2 times)" in out
     assert "Traceback" not in out
-    assert len(done(tmp_path)) == 3
+    assert len(find_results(tmp_path)) == 3
     assert count_starts(tmp_path).most_common(1)[0][1] == 2

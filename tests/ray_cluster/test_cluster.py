@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.sweep.test_faults import count_starts, done, family_of, lives, until
+from tests.sweep.test_faults import count_starts, family_of, find_results, lives, until
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
 
@@ -114,10 +114,10 @@ def test_all_runs_are_finished_although_a_raylet_is_killed(tmp_path: Path, nodes
     lost.send_signal(signal.SIGKILL)  # its child processes notice it within five seconds, once it is no zombie
     lost.wait()
     until(lambda: not any(lives(process) for process in family))
-    finished = len(done(tmp_path))
+    finished = len(find_results(tmp_path))
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
-    assert finished < len(done(tmp_path)) == 3
+    assert finished < len(find_results(tmp_path)) == 3
     assert sorted(count_starts(tmp_path).values()) == [1, 1, 2], out
     assert "2 workers" in out
     assert "raylet" not in out
@@ -145,7 +145,7 @@ def test_the_share_of_a_gpu_determines_how_many_runs_use_it_at_once(
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
     assert f"{runs_at_once} worker" in out
-    results = [RunDirectory(path.parent).status() for path in done(tmp_path)]
+    results = [RunDirectory(path.parent).status() for path in find_results(tmp_path)]
     spans = sorted((status.started or 0.0, status.heartbeat) for status in results if status is not None)
     at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
     assert max(at_once) == runs_at_once
@@ -156,7 +156,7 @@ def test_failures_deaths_and_hangs_affect_only_their_own_run(tmp_path: Path, add
     sweep = start(tmp_path, [*runs, {"sleeps": 0.1}], "executor.timeout=40", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
     for message in ("no luck", "executor.timeout=40", "worker died", "CUDA out of memory"):
         assert message in out, out
     assert "Traceback" not in out
@@ -192,7 +192,7 @@ def test_after_a_signal_no_process_is_left_and_the_same_command_continues(
     runs: list[dict[str, Any]] = [{"sleeps": 0.1}, {"sleeps": 30}, {"sleeps": 30.1}]
     marks = tmp_path / "fake" if shared == "true" else None
     sweep = start(tmp_path, runs, f"executor.shared={shared}")
-    until(lambda: len(done(tmp_path)) == 1 and _two_run(tmp_path, marks), seconds=150)
+    until(lambda: len(find_results(tmp_path)) == 1 and _two_run(tmp_path, marks), seconds=150)
     family = trainers(family_of(sweep))
     assert len(family) > 3
     os.kill(sweep.pid, number)
@@ -205,7 +205,7 @@ def test_after_a_signal_no_process_is_left_and_the_same_command_continues(
     resumed = start(tmp_path, runs, f"executor.shared={shared}")
     out, _ = resumed.communicate(timeout=240)
     assert resumed.returncode == 0, out
-    assert len(done(tmp_path)) == 3
+    assert len(find_results(tmp_path)) == 3
 
 
 def _two_run(outputs: Path, marks: Path | None) -> bool:
@@ -218,7 +218,7 @@ def test_without_a_shared_file_system_runs_are_returned_completely(tmp_path: Pat
     sweep = start(tmp_path, runs, "executor.shared=false", f"executor.address={address}")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
     assert not count_starts(tmp_path), "it was trained in the run's own directory"
     directories = {path.name: RunDirectory(path) for path in (tmp_path / "fake" / "runs").iterdir()}
     failed = [run.status() for run in directories.values() if run.state() == "failed"]

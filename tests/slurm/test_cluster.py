@@ -16,7 +16,7 @@ import pytest
 
 from tests.slurm.sweeps import TARGET
 from tests.sweep import fakes
-from tests.sweep.test_faults import count_starts, done, until
+from tests.sweep.test_faults import count_starts, find_results, until
 from usaggr.config.executor import SlurmConfig
 from usaggr.errors import ConfigError
 from usaggr.results.run_directory import RunDirectory
@@ -32,8 +32,9 @@ USUAL = ("executor.workers=null", "executor.cpus=1", "executor.runs_per_job=1", 
 
 def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.slurm.sweeps", str(outputs), json.dumps(runs), *USUAL, *overrides]
-    out = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}  # jobs do not search the folder in which they start
+    out, err = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=out, stderr=err, start_new_session=True)
 
 
 def end_of(sweep: subprocess.Popen[str], seconds: float = 240) -> str:
@@ -88,7 +89,7 @@ def test_runs_share_the_jobs_of_an_array_and_each_has_its_own_end(tmp_path: Path
     sweep = start(tmp_path, [*runs, {"sleeps": 0.2}], "executor.runs_per_job=3", "executor.timeout=8")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
-    assert len(done(tmp_path)) == 3
+    assert len(find_results(tmp_path)) == 3
     for text in ("no luck", "executor.timeout=8", "worker died"):
         assert text in out
     assert "Traceback" not in out
@@ -109,7 +110,7 @@ def test_a_canceled_job_is_resubmitted_only_by_the_next_sweep(tmp_path: Path) ->
     ask_slurm("scancel", jobs()[0])
     out = end_of(sweep)
     assert "1 left to train" in out
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
     assert sorted(states(tmp_path)) == ["done", "done", "pending"]
     before = len(steps(tmp_path))
     out = end_of(start(tmp_path, runs))
@@ -130,7 +131,7 @@ def test_a_job_requeued_by_an_administrator_continues_at_its_step(tmp_path: Path
     (run_id, _), (resumed_id, first) = steps(tmp_path)
     assert resumed_id == run_id
     assert 0 < first < 120
-    (path,) = done(tmp_path)
+    (path,) = find_results(tmp_path)
     status = RunDirectory(path.parent).status()
     assert status is not None
     assert status.job == f"slurm {job}"
@@ -147,14 +148,14 @@ def test_a_job_at_its_time_limit_is_queued_again_and_continues_at_its_step(tmp_p
     first = steps(tmp_path)[1][1]
     assert 0 < first < 400
     end_of(sweep)
-    assert len(done(tmp_path)) == 2
+    assert len(find_results(tmp_path)) == 2
 
 
 def test_a_job_that_exhausts_memory_costs_its_run_an_attempt_each_time(tmp_path: Path) -> None:
     sweep = start(tmp_path, [{"swells": 9}, {"sleeps": 0.1}], "executor.memory=2")
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, out
-    assert len(done(tmp_path)) == 1
+    assert len(find_results(tmp_path)) == 1
     status = find_status(tmp_path, "-k0-")
     assert (status.state, status.attempt) == ("failed", 2)
     message = re.search(r"its job slurm (\d+) ended as \w+ before the run was done; see (\S+) \(tried 2 times\)", out)
@@ -169,7 +170,7 @@ def test_a_drained_node_finishes_its_jobs_and_accepts_others_after_it_is_resumed
     until(at_step(tmp_path), seconds=150)
     try:
         ask_slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
-        until(lambda: len(done(tmp_path)) == 1, seconds=150)
+        until(lambda: len(find_results(tmp_path)) == 1, seconds=150)
         time.sleep(4)
         assert sorted(states(tmp_path)) == ["done", "queued"]
         output = "\n".join(describe_status(tmp_path / "fake", read_sweep_status(tmp_path / "fake")))
@@ -209,7 +210,7 @@ def test_a_sweep_that_does_not_wait_is_shown_by_status_and_finished_by_the_same_
     assert "2 in the queue" in out
     assert len(jobs()) == 2
     go.touch()
-    until(lambda: len(done(tmp_path)) == 2, seconds=150)
+    until(lambda: len(find_results(tmp_path)) == 2, seconds=150)
     assert "1 in the queue" in end_of(start(tmp_path, runs, "executor.wait=false"))
     assert "3 of 3 runs are done" in end_of(start(tmp_path, runs))
     assert len(steps(tmp_path)) == 2
@@ -259,7 +260,7 @@ def test_the_sweep_waits_for_a_controller_that_does_not_answer(tmp_path: Path, s
     controller = psutil.Process(int((slurm / "slurmctld.pid").read_text()))
     controller.suspend()
     try:
-        until(lambda: len(done(tmp_path)) == 1, seconds=150)
+        until(lambda: len(find_results(tmp_path)) == 1, seconds=150)
         assert "1 of 1 runs are done" in end_of(sweep)
     finally:
         controller.resume()

@@ -71,6 +71,8 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
         _need_memory(settings["greedy"], directory)
     if "fills" in settings and not (disk := Path(settings["fills"]) / "roomy").exists():
         _fill(disk.with_name("filled"))
+    if "errno" in settings and status.attempt == 1:
+        raise OSError(settings["errno"], os.strerror(settings["errno"]), str(directory / "data"))
     if "raises" in settings and status.attempt <= settings.get("times", 10**9):
         raise ValueError(settings["raises"])
     if "stubborn" in settings:

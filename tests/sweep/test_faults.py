@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,16 +107,23 @@ def test_a_failing_run_never_stops_the_others_and_is_tried_again_only_on_request
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_continues_it(tmp_path: Path, number: int) -> None:
     runs = [{"sleeps": 0.1}, {"sleeps": 0.11}, {"hangs": 1}, {"hangs": 1, "number": 1}]
     sweep = start(tmp_path, runs)
     until(lambda: sum(count_starts(tmp_path).values()) == 4)
     family = family_of(sweep)
-    sweep.send_signal(number)
+    if number == signal.SIGHUP:  # a closed terminal sends it to the whole group, and the shell sends it again
+        os.killpg(sweep.pid, number)
+        time.sleep(1.1)
+        with suppress(ProcessLookupError):
+            os.killpg(sweep.pid, number)
+    else:
+        sweep.send_signal(number)
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 130, out
     assert "Traceback" not in out
+    assert "stopped; run the same command to continue" in out
     until(lambda: not any(lives(process) for process in family))
     states = {RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir()}
     assert "running" not in states

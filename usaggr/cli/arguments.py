@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, and the study that they compose."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from usaggr.cli.completion import complete_results, complete_words
-from usaggr.errors import ConfigError
+from usaggr.cli.lost_output import keep_working_without_output
+from usaggr.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,12 +43,30 @@ Fold = Annotated[str | None, typer.Option(help="Subset of --split: train, val or
 Tasks = Annotated[str | None, typer.Option(help="Task ids, separated by commas. Default: all tasks.")]
 
 
+_WORKING = ("sweep", "train", "affinity", "report", "predict", "export", "evaluate", "advise")
+"""Commands that finish their work although nobody reads their output any longer."""
+
+
 class Command(TyperCommand):
     """A command whose help shows flags without a type."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters of the command."""
         return _remove_type_of_flags(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Execute the command.
+
+        Raises:
+            RunError: A process of the command was killed; typer would only print "Aborted.".
+        """
+        try:
+            with keep_working_without_output() if ctx.info_name in _WORKING else nullcontext():
+                return super().invoke(ctx)
+        except EOFError as error:
+            raise RunError(
+                "a process of this command ended, killed or out of memory; run the same command to continue"
+            ) from error
 
 
 class Group(TyperGroup):

@@ -1,6 +1,6 @@
 """The commands of `usaggr`. Each imports the rooms that it needs, so that `--help` and `status` answer at once.
 
-Exit status: 0 all done, 1 some runs failed, 2 the request is invalid (one message on standard error, no traceback).
+Exit status: 0 all done, 1 some runs failed or are left, 2 the request is invalid (one message on standard error, no traceback).
 
 The docstring of a command is the text of its `--help`. Each option is described by `help=`, not in an `Args:` section.
 """
@@ -35,9 +35,10 @@ from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
 from usaggr.cli.standard_streams import prepare_streams, use_utf8
 from usaggr.errors import ConfigError, UsaggrError, one_of
-from usaggr.io.atomic_files import is_unwritable, make_write_error
+from usaggr.io.atomic_files import is_disk_error, make_write_error
 from usaggr.io.system_limits import explain_system_limit, raise_file_limit
 from usaggr.results import contract
+from usaggr.safe_path import SafeSearch
 from usaggr.stopping import RunInterrupted
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def main() -> None:
     prepare_streams()
     try:
         _check_limits()
-        app()
+        with SafeSearch():
+            app()
     except UsaggrError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -83,9 +85,9 @@ def main() -> None:
         print(stop, file=sys.stderr)
         sys.exit(130)  # as a shell reports a command that Ctrl-C ended: 128 + SIGINT
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
-        # A full or read-only disk, or a limit of the system, is no defect of usaggr; other errors keep their traceback.
+        # A disk that cannot be used, or a limit of the system, is no defect of usaggr; others keep their traceback.
         message = explain_system_limit(error)
-        if message is None and isinstance(error, OSError) and is_unwritable(error):
+        if message is None and isinstance(error, OSError) and is_disk_error(error):
             message = str(make_write_error(Path(error.filename or "."), error))
         if message is None:
             raise

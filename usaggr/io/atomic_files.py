@@ -11,9 +11,11 @@ from usaggr.errors import WriteError
 
 _FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and of an exhausted quota."""
-_UNWRITABLE = (*_FULL_ERRORS, errno.EROFS)
-_FULL_MESSAGES = tuple(os.strerror(number) for number in _FULL_ERRORS)
-"""Messages of `_FULL_ERRORS`. Libraries with their own exception classes repeat the message, but not the number."""
+_GONE_ERRORS = (errno.ENOTCONN, errno.ENODEV, errno.ENXIO)
+"""Error numbers of a file system that is gone. Without a file name they are those of a network connection."""
+_BROKEN_ERRORS = (errno.EIO, errno.ESTALE, *_GONE_ERRORS)
+_NAMED_ERRORS = (*_FULL_ERRORS, errno.EROFS, errno.EIO, errno.ESTALE)
+"""Error numbers whose messages are recognized too: libraries with their own exception classes repeat only these."""
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -63,23 +65,57 @@ def _make_unique_path(path: Path) -> Path:
 def make_write_error(path: Path, error: BaseException) -> WriteError:
     """Make the exception for a file or folder that cannot be written, with the reason and the remedy."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-    remedy = "make room" if is_disk_full(error) else "make it writable"
-    return WriteError(f"{path}: cannot be written ({reason}); {remedy}, then run the same command to continue")
+    number = find_disk_error(error)
+    verb = "cannot be written"
+    if number in _FULL_ERRORS:
+        remedy = "make room"
+    elif number in _BROKEN_ERRORS:  # the same error is raised when the disk is read
+        verb, remedy = "cannot be written or read", "check the disk or its connection"
+    else:
+        remedy = "make it writable"
+    return WriteError(f"{path}: {verb} ({reason}); {remedy}, then run the same command to continue")
 
 
-def is_unwritable(error: OSError) -> bool:
-    """Return whether an error says that a disk is full or read-only."""
-    return error.errno in _UNWRITABLE
+def find_disk_error(error: BaseException) -> int | None:
+    """Return the error number if an error, or one of its causes, says that a disk cannot be used; else None.
+
+    The disk is full (or the user's quota), read-only, failing, or gone.
+    """
+    if isinstance(error, OSError) and (
+        error.errno in _NAMED_ERRORS or (error.errno in _GONE_ERRORS and error.filename is not None)
+    ):
+        return error.errno
+    for number in _NAMED_ERRORS:
+        if os.strerror(number) in str(error):
+            return number
+    cause = error.__cause__ or error.__context__
+    return None if cause is None else find_disk_error(cause)
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Return whether an error, or one of its causes, says that a disk is full, read-only, failing or gone."""
+    return find_disk_error(error) is not None
 
 
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, says that a disk or the user's quota is full."""
-    if isinstance(error, OSError) and error.errno in _FULL_ERRORS:
-        return True
-    if any(message in str(error) for message in _FULL_MESSAGES):
-        return True
-    cause = error.__cause__ or error.__context__
-    return cause is not None and is_disk_full(cause)
+    return find_disk_error(error) in _FULL_ERRORS
+
+
+def is_writable(folder: Path) -> bool:
+    """Return whether a file can be written into a folder now."""
+    probe = _make_unique_path(folder / "probe")
+    try:
+        with probe.open("wb") as file:
+            file.write(b"?")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True
 
 
 def apply_umask(path: Path) -> None:

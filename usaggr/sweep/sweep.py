@@ -59,8 +59,13 @@ class SweepOutcome:
     queued: int
     """Number of runs that jobs of a cluster hold, for which this sweep does not wait; part of `remaining`."""
     interrupted: bool
-    disk_full: bool
-    """True if the sweep stopped because a disk was full."""
+    unfinished: int
+    """Number of runs that are left although they should be done now; part of `remaining`.
+
+    Runs beyond `limit` do not count, nor do those that a cluster has in its queue with their children.
+    """
+    unwritable: bool
+    """True if the sweep stopped because a disk was full, read-only, failing or gone."""
     seconds: float
     """Duration of the sweep with its planning."""
     report: Path | None
@@ -70,10 +75,10 @@ class SweepOutcome:
 
     @property
     def exit_status(self) -> int:
-        """0 if all requested runs are done; 1 if a run, the report or a file failed; 130 if interrupted."""
+        """0 if all requested runs are done; 1 if one is not, or the report or a file failed; 130 if interrupted."""
         if self.interrupted:
             return INTERRUPTED
-        return int(self.failed > 0 or self.disk_full or bool(self.errors))
+        return int(self.failed > 0 or self.unfinished > 0 or self.unwritable or bool(self.errors))
 
 
 def run_sweep(
@@ -280,8 +285,9 @@ def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequenc
         remaining=loop.total - n_done - n_failed,
         elsewhere=loop.count("running"),
         queued=loop.count("queued"),
+        unfinished=loop.count_unfinished(),
         interrupted=loop.interrupted,
-        disk_full=loop.disk_full,
+        unwritable=loop.unwritable,
         seconds=seconds,
         report=report,
         errors=tuple(errors),

@@ -32,10 +32,10 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         yield _list_failures(plan.directory, list(loop.failures))
     if n_earlier := n_failed - len(loop.failures):
         yield f"{n_earlier} failed in an earlier sweep; --retry-failed trains them again"
-    if loop.disk_full:
-        yield "stopped: the disk is full; free some space, then run the same command to continue"
+    if loop.unwritable:
+        yield "stopped: a disk cannot be used, see above; once that is fixed, run the same command to continue"
     if n_elsewhere:
-        yield f"{n_elsewhere} left to another process, which is training them"
+        yield f"{n_elsewhere} left to another process, which is training them; once it has ended, check `usaggr status`"
     queued = [run for run in plan.runs if loop.get_state(run.spec.run_id) == "queued"]
     if queued:
         yield describe_queued(plan.directory, queued)

@@ -111,19 +111,19 @@ def test_a_run_for_which_memory_may_have_been_short_is_tried_again_alone(
 
 def test_a_full_disk_ends_the_sweep_before_another_run_is_started(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, 4)
-    executor = ScriptedExecutor({sweep.ids[1]: ["full"]}, slots=2)
+    executor = ScriptedExecutor({sweep.ids[1]: ["unwritable"]}, slots=2)
     loop = sweep.run(executor)
     # The first run ended before the disk was full; the third took its slot, and it finishes.
     assert executor.order == sweep.ids[:3]
     assert sweep.states(loop) == ["done", "pending", "done", "pending"]
-    assert (loop.disk_full, loop.interrupted, loop.failures) == (True, False, {})
-    assert sweep.lines == [f"{sweep.ids[1]}: it full"]
+    assert (loop.unwritable, loop.interrupted, loop.failures) == (True, False, {})
+    assert sweep.lines == [f"{sweep.ids[1]}: it unwritable"]
 
 
 @pytest.mark.parametrize("outcome", ["died", "killed", "memory", "interrupted"])
 def test_after_a_full_disk_nothing_is_tried_again(tmp_path: Path, outcome: Outcome) -> None:
     sweep = Sweep(tmp_path, 2)
-    executor = ScriptedExecutor({sweep.ids[0]: ["full"], sweep.ids[1]: [outcome]}, slots=2, crowded=True)
+    executor = ScriptedExecutor({sweep.ids[0]: ["unwritable"], sweep.ids[1]: [outcome]}, slots=2, crowded=True)
     loop = sweep.run(executor)
     assert executor.order == sweep.ids
     assert loop.count("done") == 0
@@ -200,9 +200,7 @@ def test_failed_runs_are_tried_again_on_request_and_count_their_attempts(tmp_pat
     assert [job.attempt for job in executor.submitted] == [5, 1]
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"), [("cancelled", "pending"), ("queued", "queued"), ("elsewhere", "running")]
-)
+@pytest.mark.parametrize(("outcome", "state"), [("cancelled", "pending"), ("queued", "queued")])
 def test_a_run_that_another_process_has_or_removed_is_left_alone(
     tmp_path: Path, outcome: Outcome, state: State
 ) -> None:
@@ -212,6 +210,50 @@ def test_a_run_that_another_process_has_or_removed_is_left_alone(
     assert executor.order == sweep.ids
     assert loop.get_state(sweep.ids[0]) == state
     assert names(loop.trained) == [sweep.ids[1]]
+
+
+def test_a_run_that_another_living_process_has_is_left_to_it(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, 2)
+    with ExitStack() as other_process:
+
+        def claimed_elsewhere() -> Outcome:
+            other_process.enter_context(RunDirectory(sweep.runs[0].directory).claim(1))
+            return "elsewhere"
+
+        executor = ScriptedExecutor({sweep.ids[0]: [claimed_elsewhere]})
+        loop = sweep.run(executor)
+        assert sweep.states(loop) == ["running", "done"]
+    assert executor.order == sweep.ids
+    assert loop.count_unfinished() == 1
+
+
+def test_a_run_whose_other_process_has_died_is_trained_here_before_the_sweep_ends(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, 2)
+    other_process = ExitStack()
+
+    def claimed_elsewhere() -> Outcome:
+        other_process.enter_context(RunDirectory(sweep.runs[0].directory).claim(1))
+        return "elsewhere"
+
+    def killed_elsewhere() -> Outcome:
+        other_process.close()
+        return "done"
+
+    executor = ScriptedExecutor({sweep.ids[0]: [claimed_elsewhere, "done"], sweep.ids[1]: [killed_elsewhere]})
+    loop = sweep.run(executor)
+    assert executor.order == [*sweep.ids, sweep.ids[0]]
+    assert sweep.states(loop) == ["done", "done"]
+    assert [job.attempt for job in executor.submitted] == [1, 1, 2]
+    assert loop.count_unfinished() == 0
+
+
+def test_runs_beyond_the_limit_and_in_a_queue_are_left_as_requested_and_canceled_ones_are_not(tmp_path: Path) -> None:
+    ends: list[tuple[Outcome, int | None, int]] = [("done", 1, 0), ("queued", None, 0), ("cancelled", 1, 1)]
+    for outcome, limit, left in ends:
+        sweep = Sweep(tmp_path / outcome, 2, limit=limit)
+        loop = sweep.run(ScriptedExecutor({run_id: [outcome] for run_id in sweep.ids}))
+        assert loop.count("done") == (outcome == "done")
+        assert loop.count_unfinished() == left
 
 
 def test_a_run_that_dies_here_and_that_another_process_has_taken_up_meanwhile_is_no_failure(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A sweep of a plan: the runs that it starts, their order, the runs that it leaves alone, and its messages."""
 
 import csv
+import errno
 import io
 import os
 import signal
@@ -167,6 +168,17 @@ def test_the_plan_on_disk_ends_with_the_states_that_the_sweep_has_reached(tmp_pa
         assert [row["state"] for row in csv.DictReader(file)] == ["done", "failed", "done"]
 
 
+def test_a_failing_disk_ends_the_sweep_and_marks_no_run_as_failed(tmp_path: Path) -> None:
+    plan, runs = runs_of(tmp_path, {"errno": errno.EIO}, {"n": 1}, {"n": 2}, {"n": 3})
+    out = io.StringIO()
+    outcome = sweep(plan, out)
+    assert (outcome.failed, outcome.unwritable, outcome.exit_status) == (0, True, 1)
+    reason = "cannot be written or read (Input/output error); check the disk or its connection"
+    assert f"{runs[0].spec.run_id}: {runs[0].directory / 'data'}: {reason}" in out.getvalue()
+    assert "stopped: a disk cannot be used, see above; once that is fixed, run the same command" in out.getvalue()
+    assert sweep(plan).done == 4
+
+
 def test_a_report_that_fails_hides_no_run_and_is_reported(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {})
 
@@ -192,7 +204,7 @@ def test_a_run_of_another_living_process_is_left_to_it_and_counted(tmp_path: Pat
     out = io.StringIO()
     with RunDirectory(runs[0].directory).claim(1):
         outcome = sweep(plan, out)
-    assert (outcome.done, outcome.elsewhere, outcome.remaining, outcome.exit_status) == (1, 1, 1, 0)
+    assert (outcome.done, outcome.elsewhere, outcome.remaining, outcome.exit_status) == (1, 1, 1, 1)
     assert "1 left to another process" in out.getvalue()
     assert fakes.executions(plan.study) == [runs[1].spec.run_id]
 

@@ -270,7 +270,7 @@ def test_stopping_ends_active_runs_and_leaves_no_process(tmp_path: Path) -> None
     assert workers(os.getpid()) == before
 
 
-def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Path) -> None:
+def test_a_killed_server_costs_the_runs_no_attempt_and_is_replaced(tmp_path: Path) -> None:
     """The workers survive, but nobody could see how they end. So they are ended, and their runs are released."""
     study = fakes.study(tmp_path)
     hanging = [fakes.planned(study, seed, hangs=1) for seed in range(2)]
@@ -282,10 +282,13 @@ def test_a_killed_server_costs_the_runs_an_attempt_and_is_replaced(tmp_path: Pat
         server.kill()
         ended: list[JobEnd] = []
         wait_until(lambda: ended.extend(executor.wait(0.1)) or len(ended) == 2)
-        assert sorted((job_end.job.spec.seed, job_end.outcome) for job_end in ended) == [(0, "died"), (1, "died")]
+        outcomes = sorted((job_end.job.spec.seed, job_end.outcome) for job_end in ended)
+        assert outcomes == [(0, "interrupted"), (1, "interrupted")]
+        # Their locks are free: a sweep would otherwise leave the runs to another process.
+        assert [RunDirectory(run.directory).state() for run in hanging] == ["stale", "stale"]
         # A spare worker of the killed server may be used once more before the slot notices.
         repeated = finish(executor, [job(run, attempt=2) for run in hanging])
-        left = [run for run in hanging if repeated[run.spec.seed].outcome == "died"]
+        left = [run for run in hanging if repeated[run.spec.seed].outcome == "interrupted"]
         repeated |= finish(executor, [job(run, attempt=3) for run in left])
     assert {job_end.outcome for job_end in repeated.values()} == {"done"}
 

@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from typing import TypeVar
 
 from usaggr.io.cores import count_bound_cores
+from usaggr.safe_path import SafeSearch
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -45,7 +46,8 @@ def map_in_processes(
         yield from map(function, work)
         return
     with pool:
-        futures = {pool.submit(function, piece): i for i, piece in enumerate(work)}
+        with SafeSearch():  # all processes start with the first piece
+            futures = {pool.submit(function, piece): i for i, piece in enumerate(work)}
         try:
             for future in as_completed(futures):
                 result = future.result()

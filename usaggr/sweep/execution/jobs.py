@@ -19,13 +19,23 @@ EXECUTE_RUN = "usaggr.training.run:execute_run"
 """module:function that trains a run; called with (spec, directory, study, placement, data) after the run is claimed."""
 
 Outcome = Literal[
-    "done", "failed", "memory", "full", "died", "killed", "timeout", "elsewhere", "interrupted", "queued", "cancelled"
+    "done",
+    "failed",
+    "memory",
+    "unwritable",
+    "died",
+    "killed",
+    "timeout",
+    "elsewhere",
+    "interrupted",
+    "queued",
+    "cancelled",
 ]
 """End of a job.
 
 * done, failed: the run has a result, or an error.
 * memory: failed because memory was exhausted.
-* full: failed because a disk was full, so that no other run can be written either.
+* unwritable: failed because a disk is full, read-only, failing or gone, so that no other run can be written either.
 * died: its process ended without a message.
 * killed: its process was ended by signal 9, which the kernel sends if memory is exhausted.
 * timeout: it exceeded the time limit of its executor.

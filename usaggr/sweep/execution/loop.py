@@ -12,6 +12,7 @@ from pathlib import Path
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.run_data import RunData
 from usaggr.errors import RunError, WriteError
+from usaggr.io.atomic_files import is_disk_error
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.jobs import AdoptingExecutor, AloneScope, Executor, Job, JobEnd
@@ -23,6 +24,8 @@ from usaggr.sweep.execution.status_line import RemainingTime, SweepLine
 from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace
 
+_MAX_RELEASES = 3
+"""Number of times that a sweep takes up a run that another process had."""
 _WAIT_SECONDS = 0.25
 """Seconds between two updates of the live line, and longest delay after a request to stop."""
 
@@ -53,8 +56,8 @@ class Loop:
         self.interrupted = False
         self.failures: dict[str, str] = {}
         """Reasons in one line, by run_id, of the runs that failed in this sweep."""
-        self.disk_full = False
-        """True if a file could not be written because its disk is full; no further run is started then."""
+        self.unwritable = False
+        """True if a disk is full, read-only, failing or gone; no further run is started then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
@@ -67,11 +70,14 @@ class Loop:
         self._pace: float | None = None
         """Seconds per training example, from which executors of clusters estimate the duration of their jobs."""
         self._fail_fast = fail_fast
+        self._todo = {run.spec.run_id for run in todo}
         self._waiting = deque(sort_longest_first(todo))
         self._running: dict[str, float] = {}
         """Start of each running job on the monotonic clock, by run_id."""
         self._started: set[str] = set()
         """run_id of all runs that this sweep has started, however they ended; `limit` counts them."""
+        self._releases: Counter[str] = Counter()
+        """Number of times that this sweep has taken up a run that another process had, by run_id."""
         self._tries: Counter[str] = Counter()
         """Number of times that this sweep has started a run, by run_id."""
         self._alone: dict[str, AloneScope] = {}
@@ -84,6 +90,15 @@ class Loop:
     def total(self) -> int:
         """Number of planned runs."""
         return len(self._states)
+
+    def count_unfinished(self) -> int:
+        """Return the number of runs that are left although this sweep should have finished them.
+
+        Runs beyond the limit are left as requested, and so are those that a cluster has in its queue, with their
+        children.
+        """
+        left = {run_id for run_id, state in self._states.items() if state not in ("done", "failed", "queued")}
+        return len(left & self._started if self.is_at_limit or self.count("queued") else left)
 
     def get_state(self, run_id: str) -> State:
         """Return the state of a planned run as this sweep last saw it."""
@@ -125,6 +140,8 @@ class Loop:
                 self._tries[run.spec.run_id] += 1
                 self._running[run.spec.run_id] = time.monotonic()
             if not self._running:
+                if self._take_back_released():
+                    continue
                 return
             self._update_line(line, remaining)
             for job_end in executor.wait(_WAIT_SECONDS):
@@ -142,7 +159,7 @@ class Loop:
         while self._waiting and startable is None:
             run = self._waiting.popleft()
             # A run that was started before may be started again at the limit, because it is counted already.
-            if run.spec.run_id not in self._started and self._is_at_limit():
+            if run.spec.run_id not in self._started and self.is_at_limit:
                 postponed.append(run)
                 continue
             parent = run.spec.parent
@@ -156,7 +173,27 @@ class Loop:
         self._waiting.extendleft(reversed(postponed))
         return startable
 
-    def _is_at_limit(self) -> bool:
+    def _take_back_released(self) -> bool:
+        """Update the states of runs that other processes had; return whether one of them is to be trained here.
+
+        The process that had a run may have died meanwhile, which released its lock.
+        """
+        released: list[PlannedRun] = []
+        for run_id, run in self._runs.items():
+            if self._states[run_id] != "running":
+                continue
+            state = run.state()
+            if state in ("pending", "stale") and run_id in self._todo and self._releases[run_id] < _MAX_RELEASES:
+                self._releases[run_id] += 1
+                released.append(run)
+            if state != "queued":
+                self._states[run_id] = state
+        self._waiting.extend(released)
+        return bool(released) and not self._is_closed() and not self.is_at_limit
+
+    @property
+    def is_at_limit(self) -> bool:
+        """True if this sweep has started as many runs as it may."""
         return self.limit is not None and len(self._started) >= self.limit
 
     def _is_open(self, run: PlannedRun) -> bool:
@@ -179,7 +216,12 @@ class Loop:
         try:
             provide_parent_weights(parent, run)
         except RunError as error:
-            self._fail(run, self._find_next_attempt(run), str(error), line)
+            if is_disk_error(error):
+                self.unwritable = True
+                line.print_message(f"{run.spec.run_id}: {error}")
+                self._waiting.appendleft(run)
+            else:
+                self._fail(run, self._find_next_attempt(run), str(error), line)
             return False
         return True
 
@@ -240,9 +282,9 @@ class Loop:
                 self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
-            case "full":
+            case "unwritable":
                 self._states[run_id] = "pending"
-                self.disk_full = True
+                self.unwritable = True
                 line.print_message(f"{run_id}: {job_end.message}")
             case "memory" if job_end.crowded and not self._is_closed():
                 self._retry_alone(job_end, run, "device", line)
@@ -278,7 +320,7 @@ class Loop:
 
     def _is_closed(self) -> bool:
         """Return whether no further run may be started."""
-        return self.disk_full or (self._fail_fast and bool(self.failures))
+        return self.unwritable or (self._fail_fast and bool(self.failures))
 
     def _fail(self, run: PlannedRun, attempt: int, reason: str, line: SweepLine) -> None:
         """Mark a run as failed and print the reason, unless another process has started it meanwhile.

@@ -11,6 +11,9 @@ _PACKAGES = (
     "opencv-python-headless", "pandas", "scikit-learn", "scipy",
 )  # fmt: skip
 
+_GIT_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""Options with which git runs no program that the configuration of a repository names."""
+
 
 def collect_provenance() -> dict[str, Any]:
     """Return the versions for run.yaml: `packages`, `python`, `platform` and `git_commit`.
@@ -36,7 +39,7 @@ def read_git_commit(folder: Path) -> str | None:
 
     def git(*arguments: str) -> str:
         finished = subprocess.run(
-            ["git", *arguments],
+            ["git", *_GIT_OPTIONS, *arguments],
             cwd=folder,
             capture_output=True,
             timeout=10,

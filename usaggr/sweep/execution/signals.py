@@ -1,7 +1,10 @@
-"""Handlers of Ctrl-C and SIGTERM during a sweep: the first signal requests a stop, the second ends the process at once.
+"""Handlers of Ctrl-C, SIGTERM and SIGHUP (a closed terminal) during a sweep.
+
+The first signal requests a stop, the second ends the process at once.
 
 After the first signal, runs have `executor.grace` seconds to write a checkpoint. A signal within a second of the first
-one is not counted, because a terminal and a wrapper script may both send one.
+one is not counted, because a terminal and a wrapper script may both send one. A SIGHUP is never a second request: the
+shell and the system both send it, and nobody is left at the terminal. Under `nohup` it is ignored.
 """
 
 import os
@@ -15,7 +18,8 @@ from usaggr.stopping import StopSignals
 
 INTERRUPTED = 130
 """Exit status of a sweep that was stopped: shells use 128 + 2 for SIGINT."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (*_STOPPING, signal.SIGHUP)
 
 
 class Interruption:
@@ -29,7 +33,7 @@ class Interruption:
 def handle_interrupts(
     before_exit: Callable[[], None], on_request: Callable[[], None] = lambda: None
 ) -> Iterator[Interruption]:
-    """Handle SIGINT and SIGTERM within the context, in the main thread; in other threads, do nothing.
+    """Handle SIGINT, SIGTERM and SIGHUP within the context, in the main thread; in other threads, do nothing.
 
     Workers end by themselves when the process ends.
 
@@ -45,7 +49,7 @@ def handle_interrupts(
     stop_signals = StopSignals()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop_signals.is_second_request():
+        if stop_signals.is_second_request() and number != signal.SIGHUP:
             before_exit()
             # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
             os._exit(INTERRUPTED)
@@ -53,7 +57,8 @@ def handle_interrupts(
             interruption.is_requested = True
             on_request()
 
-    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN or number in _STOPPING]
+    previous = {number: signal.signal(number, handle) for number in handled}
     try:
         yield interruption
     finally:

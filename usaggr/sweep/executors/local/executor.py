@@ -11,6 +11,7 @@ import queue
 import signal
 import time
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, ThreadPoolExecutor
 from contextlib import suppress
@@ -24,10 +25,11 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.io.locks import is_held
 from usaggr.io.system_limits import explain_system_limit
 from usaggr.results.run_directory import RunDirectory
+from usaggr.safe_path import SafeSearch
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
 from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server, stop_server
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
-from usaggr.sweep.executors.local.shutdown import ask_to_stop, find_local_owner, kill_if_overdue
+from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_survivor, find_local_owner, kill_if_overdue
 from usaggr.sweep.executors.local.slots import Future, Slot, can_start, find_free_slot, list_neighbors
 from usaggr.sweep.executors.local.worker import (
     AFTER_FAILURE,
@@ -42,6 +44,13 @@ RUNS_PER_WORKER = 16
 
 Later runs reuse what the first has imported, allocated and compiled. A memory leak ends with the worker.
 """
+_LOST_WORKERS = 3
+"""Number of times that a run may lose its worker without using an attempt: with its server, or before it began.
+
+The limit ends a sweep in which no worker can start.
+"""
+_SERVER_DIED = 255
+"""Exit status that multiprocessing reports for a process whose server was killed."""
 _OWNER_CHECK_SECONDS = 5.0
 """Seconds between two checks of a slot whose process may have ended unnoticed by its pool."""
 _TIMEOUT_CHECK_SECONDS = 0.25
@@ -71,6 +80,9 @@ class LocalExecutor:
         self._preload = preload
         self._finished: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
         self._slots: list[Slot] = []
+        self._safe_search = SafeSearch()
+        self._losses: Counter[str] = Counter()
+        """Number of workers that each run has lost by no fault of its own, by run_id."""
 
     @property
     def slots(self) -> int:
@@ -94,8 +106,10 @@ class LocalExecutor:
             RunError: The server, or the target in a worker, cannot be imported.
             ConfigError: A requested GPU does not exist.
         """
-        self._context = start_worker_server(self._config, self._target, self._preload)
+        # The resource tracker of multiprocessing, if it is killed, is started again at any time.
+        self._safe_search.__enter__()
         try:
+            self._context = start_worker_server(self._config, self._target, self._preload)
             gpus = _count_gpus_in_worker(self._context, self._target, count=self._accelerator in ("auto", "gpu"))
             if self._accelerator == "gpu" and gpus == 0 and platform.system() != "Darwin":
                 raise ConfigError("training.accelerator=gpu: this machine has no usable GPU; use auto or cpu")
@@ -104,6 +118,7 @@ class LocalExecutor:
             self._slots = [Slot(placement, self._make_pool()) for placement in slot_placements]
         except BaseException:
             stop_server()
+            self._safe_search.__exit__()
             raise
         return self
 
@@ -114,6 +129,7 @@ class LocalExecutor:
         self.stop()
         stop_server()
         self._slots = []  # only now: a worker that is just starting still needs the semaphores of its pool
+        self._safe_search.__exit__()
 
     def submit(self, job: Job) -> None:
         """Assign a job to a free slot and start it; a job that must run alone waits there for the other runs."""
@@ -213,16 +229,26 @@ class LocalExecutor:
         except pebble.ProcessExpired as error:
             if error.exitcode in (AFTER_FAILURE, OUT_OF_MEMORY):
                 return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _read_stored_reason(job)
-            _end_survivor(job, error.pid)
+            end_survivor(job)
+            if error.exitcode == _SERVER_DIED:
+                return self._count_loss(job, "worker died with the server that had started it; out of memory?")
+            if not _has_begun(job):
+                return self._count_loss(job, "worker died before its run began")
             return "killed" if error.exitcode == -signal.SIGKILL else "died", explain_worker_exit(error.exitcode)
         except CancelledError:
             return "died", "worker died without a trace"
         except BrokenExecutor:
+            end_survivor(job)
             _end_pool(slot.pool)
             slot.pool = self._make_pool()
-            return "died", "worker died before its run began"
+            return self._count_loss(job, "worker died before its run began")
         except Exception as error:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
+
+    def _count_loss(self, job: Job, message: str) -> tuple[Outcome, str]:
+        """Return the outcome of a run that lost its worker by no fault of its own: no failure for the first losses."""
+        self._losses[job.spec.run_id] += 1
+        return ("interrupted" if self._losses[job.spec.run_id] <= _LOST_WORKERS else "died"), message
 
     def _is_lost(self, slot: Slot) -> bool:
         """Return whether the process of a slot's job has ended unnoticed by its pool; if so, the job is canceled.
@@ -271,12 +297,10 @@ def _read_stored_reason(job: Job) -> str:
     return (reason.splitlines() or ["failed without a reason"])[0]
 
 
-def _end_survivor(job: Job, pid: int | None) -> None:
-    """Kill a worker that still owns its run but counts as dead, because the server that watches it was killed."""
-    owner = find_local_owner(job)
-    if owner is not None and owner == pid:
-        with suppress(ProcessLookupError):
-            os.kill(owner, signal.SIGKILL)
+def _has_begun(job: Job) -> bool:
+    """Return whether a worker has claimed the run for this attempt."""
+    status = RunDirectory(job.directory).status()
+    return status is not None and status.attempt >= job.attempt
 
 
 def _end_pool(pool: pebble.ProcessPool) -> None:

@@ -10,10 +10,13 @@ from contextlib import suppress
 from usaggr.io.locks import is_held
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.execution.jobs import Job
+from usaggr.sweep.executors.local.forkserver import is_own_process
 from usaggr.sweep.executors.local.slots import Slot
 
 _CHECK_SECONDS = 0.02
 """Seconds between two checks whether the runs have ended."""
+_RELEASE_SECONDS = 10.0
+"""Longest wait until a killed process is gone and has released its run."""
 
 
 def ask_to_stop(slots: Sequence[Slot], grace: float) -> None:
@@ -54,6 +57,23 @@ def kill_if_overdue(slot: Slot, limit: float) -> None:
         return
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def end_survivor(job: Job) -> None:
+    """Kill a worker that owns its run but counts as dead, because its server was killed; wait until it is gone.
+
+    Until then the run is locked, and would count as a run of another process.
+    """
+    end = time.monotonic() + _RELEASE_SECONDS
+    while is_held(job.directory / ".lock") and time.monotonic() < end:
+        owner = find_local_owner(job)
+        is_own = None if owner is None else is_own_process(owner)
+        if is_own is False:
+            return  # another sweep has claimed the run meanwhile
+        if is_own and owner is not None:
+            with suppress(ProcessLookupError):
+                os.kill(owner, signal.SIGKILL)
+        time.sleep(_CHECK_SECONDS)
 
 
 def find_local_owner(job: Job) -> int | None:

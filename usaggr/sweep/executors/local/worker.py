@@ -4,6 +4,7 @@ The process ends together with the one that started it, so that no orphan contin
 """
 
 import contextlib
+import errno
 import faulthandler
 import gc
 import importlib
@@ -23,7 +24,7 @@ from typing import Any
 
 from usaggr import stopping
 from usaggr.errors import RunError, UsaggrError, WriteError
-from usaggr.io.atomic_files import is_disk_full, make_write_error
+from usaggr.io.atomic_files import find_disk_error, is_writable, make_write_error
 from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.results.run_settings import stored_fingerprint
@@ -142,7 +143,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
     except BaseException as error:  # any error fails this run and no other
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        if is_disk_full(error):
+        if _ends_sweep(error, run):
             return _end_unwritten(run, error, job.attempt)
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
         with contextlib.suppress(WriteError):
@@ -157,8 +158,16 @@ def _end_unwritten(run: RunDirectory, error: BaseException, attempt: int | None 
     if attempt is not None:
         with contextlib.suppress(WriteError):
             run.release(attempt)
-    message = str(error if isinstance(error, WriteError) else make_write_error(run.path, error))
-    return ("full" if is_disk_full(error) else "failed"), message
+    path = Path(error.filename) if isinstance(error, OSError) and isinstance(error.filename, str) else run.path
+    message = str(error if isinstance(error, WriteError) else make_write_error(path, error))
+    return ("unwritable" if _ends_sweep(error, run) else "failed"), message
+
+
+def _ends_sweep(error: BaseException, run: RunDirectory) -> bool:
+    """Return whether an error says that a disk cannot be used, so that all other runs would fail too."""
+    number = find_disk_error(error)
+    # A folder that was mounted read-only in the place of one run affects no other run.
+    return number is not None and not (number == errno.EROFS and is_writable(run.path.parent))
 
 
 def _describe_machine(job: Job, placement: Placement) -> dict[str, Any]:

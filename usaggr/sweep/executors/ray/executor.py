@@ -13,7 +13,7 @@ from typing import Any, Self
 import usaggr
 from usaggr.config.executor import MachineConfig, RayConfig
 from usaggr.errors import ConfigError, UsaggrError
-from usaggr.io.atomic_files import is_disk_full
+from usaggr.io.atomic_files import is_disk_error
 from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
@@ -230,7 +230,7 @@ def _unpack_result(job: Job, result: TaskResult) -> TaskResult:
     try:
         unpack(result.files or b"", job.directory)
     except (UsaggrError, OSError) as error:
-        outcome: Outcome = "full" if is_disk_full(error) else "failed"
+        outcome: Outcome = "unwritable" if is_disk_error(error) else "failed"
         result = TaskResult(outcome, str(error).splitlines()[0], error=str(error))
     if result.outcome == "done" and not run.result_path.exists():
         result = TaskResult("failed", "the node returned no result", error="the node returned no result")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from usaggr.errors import ConfigError
+from usaggr.safe_path import SafeSearch, list_search_folders
 from usaggr.sweep.execution.jobs import AloneScope
 from usaggr.sweep.executors.local.placement import count_usable_cores
 from usaggr.sweep.executors.ray.task import TaskResult
@@ -71,7 +72,8 @@ class Cluster:
         try:
             if address is not None:
                 _check_reachable(address)
-            self._ray.init(address=address or "local", **options)
+            with SafeSearch():
+                self._ray.init(address=address or "local", job_config=_make_job_config(self._ray), **options)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             if address is None:
@@ -212,6 +214,25 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise ConfigError("executor=ray needs the package ray: pip install usaggr[ray]") from error
     return ray
+
+
+def _make_job_config(ray: Any) -> Any:
+    """Return a description of the job whose workers search for modules only where this process does.
+
+    Ray adds the current folder to the folders in which workers search. It has no setting for that, so the folder is
+    removed when Ray sends the description to the cluster.
+    """
+
+    class JobConfig(ray.job_config.JobConfig):  # type: ignore[misc]
+        _py_driver_sys_path: list[str]
+
+        def _serialize(self) -> Any:
+            searched = {os.path.realpath(folder) for folder in list_search_folders()}
+            added = self._py_driver_sys_path
+            self._py_driver_sys_path = [folder for folder in added if os.path.realpath(folder) in searched]
+            return super()._serialize()
+
+    return JobConfig()
 
 
 def _silence(ray: Any) -> None:

@@ -2,8 +2,10 @@
 
 import math
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,7 +77,9 @@ class Submitter:
         from submitit import SlurmExecutor as Slurm
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        slurm = Slurm(folder=folder, max_num_timeout=REQUEUES)
+        # -P: `-m` would search the folder of the submission for modules first. A job starts in this folder.
+        python = f"{shlex.quote(sys.executable)} -P"
+        slurm = Slurm(folder=folder, max_num_timeout=REQUEUES, python=python)
         slurm.update_parameters(**self.make_parameters(packs[0].jobs[0].study.name))
         try:
             with _hide_job_variables():
