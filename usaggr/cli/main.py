@@ -1,6 +1,7 @@
 """The commands of `usaggr`. Each imports the rooms that it needs, so that `--help` and `status` answer at once.
 
-Exit status: 0 all done, 1 some runs failed or are left, 2 the request is invalid (one message on standard error, no traceback).
+Exit status: 0 all done, 1 some runs failed or are left, 2 the request is invalid (one message on standard error, no
+traceback).
 
 The docstring of a command is the text of its `--help`. Each option is described by `help=`, not in an `Args:` section.
 """
