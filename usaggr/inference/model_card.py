@@ -12,7 +12,9 @@ from usaggr import __version__
 from usaggr.analysis.pseudovalues import read_pseudovalues
 from usaggr.analysis.subsets import read_folds
 from usaggr.config.model import ModelConfig
+from usaggr.data.read.image_reading import FIRST_RULES, ReadingRules
 from usaggr.errors import ConfigError
+from usaggr.inference.preprocess import get_reading_rules
 from usaggr.metrics.names import metric
 from usaggr.models.weights import TIMM, find_weights_file
 from usaggr.results import contract
@@ -144,14 +146,37 @@ def _describe_preprocessing(stored: StoredRun) -> dict[str, Any]:
             "size": list(stored.size),
             "channels": "RGB" if stored.channels == 3 else "gray (luma, ITU-R 601)",
             "grey_images": "repeated for all channels",
-            "alpha": "dropped",
-            "sixteen_bits": "divided by 257, unless no value is above 255",
-            "exif_orientation": "not applied",
+            **_describe_readings({task_id: get_reading_rules(stored, task_id) for task_id in stored.tasks}),
             "aspect": "not kept",
             "interpolation": "area along sides that shrink (OpenCV INTER_AREA), linear along sides that grow",
         },
         "in_the_graph": {"divisor": 255, "mean": list(MEAN), "std": list(STD)},
     }
+
+
+def _describe_readings(rules: dict[str, ReadingRules]) -> dict[str, str]:
+    """Return how files become images of 8 bits, by the rules of each task; orientation and transparency are shared."""
+    shared = next(iter(rules.values()))
+    turned = {"apply": "applied", "ignore": "not applied", None: "not applied; files with one are refused"}
+    alpha = {"black": "drawn on black", "ignore": "dropped", None: "dropped; files that hide pixels are refused"}
+    depths = {task_id: _describe_depth(rule) for task_id, rule in rules.items()}
+    is_same = len(set(depths.values())) == 1
+    return {
+        "alpha": alpha[shared.transparency],
+        "sixteen_bits": next(iter(depths.values()))
+        if is_same
+        else "; ".join(f"{task_id}: {text}" for task_id, text in depths.items()),
+        "exif_orientation": turned[shared.exif_orientation],
+    }
+
+
+def _describe_depth(rules: ReadingRules) -> str:
+    """Return how values of more than 8 bits become 8 bits."""
+    if rules == FIRST_RULES:
+        return "divided by 257, unless no value is above 255"
+    if rules.bit_depth is None:
+        return "scaled by the smallest of 8, 10, 12 and 16 bits that holds the values of the file"
+    return f"scaled as values of {rules.bit_depth} bits, so that {2**rules.bit_depth - 1} becomes 255"
 
 
 def _describe_task(

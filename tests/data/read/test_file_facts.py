@@ -123,7 +123,7 @@ def test_a_store_that_is_corrupt_inside_is_recreated(tmp_path: Path) -> None:
 
 def test_a_cache_folder_that_cannot_be_written_names_the_key(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"choose another data\.cache_dir"):
+    with pytest.raises(DataError, match=r"data\.cache_dir="):
         probe(tmp_path / "file" / "cache", key(write_image(tmp_path / "a.png", noise(0))))
 
 
