@@ -128,7 +128,9 @@ def classes(
 
 @index_app.command("coco", cls=Command)
 def coco(
-    annotations: Annotated[Path, typer.Option(metavar="FILE", help="COCO annotation file (JSON).")],
+    annotations: Annotated[
+        Path, typer.Option(metavar="FILE", help="COCO annotation file (JSON), or a folder of them.")
+    ],
     images: Annotated[
         Path,
         typer.Option(metavar="DIR", help="Folder of the images; file names in the annotations are relative to it."),
@@ -156,14 +158,12 @@ def coco(
     frames: Frames = "none",
 ) -> None:
     """Index a detection, landmark or segmentation task: a COCO JSON file of boxes, keypoints or masks."""
-    from usaggr.data.sources.coco import parse_box_format, parse_crowd, parse_kind, parse_sizes, read_coco
+    from usaggr.data.sources.coco import CocoOptions, parse_box_format, parse_crowd, parse_kind, parse_sizes
+    from usaggr.data.sources.coco_exports import read_coco_exports
     from usaggr.data.sources.masks import parse_several
 
     folder, conversion = _convert(images, convert, frames)
-    table = read_coco(
-        annotations,
-        folder,
-        task,
+    options = CocoOptions(
         parse_kind(kind),
         category,
         parse_several(several),
@@ -171,6 +171,7 @@ def coco(
         parse_sizes(sizes),
         parse_box_format(box_format),
     )
+    table = read_coco_exports(annotations, folder, task, options)
     _write(table, folder, out, subject, conversions=[conversion] if conversion else [])
 
 

@@ -11,8 +11,10 @@ from PIL import Image
 
 from tests.data.factories import noise, write_image
 from usaggr.data.read.images import read_mask
-from usaggr.data.sources.coco import read_coco
+from usaggr.data.sources.coco import CocoOptions, read_coco
+from usaggr.data.sources.coco_exports import read_coco_exports
 from usaggr.data.sources.made_masks import change_masks
+from usaggr.data.sources.write_task import write_task
 from usaggr.errors import ConfigError, DataError
 
 NODULE = {"id": 1, "name": "nodule"}
@@ -98,6 +100,29 @@ def test_repeated_images_are_one_and_other_suffixes_are_named(tmp_path: Path) ->
     path.write_text(path.read_text().replace("0.png", "0.jpg"))
     with pytest.raises(DataError, match=r"image 0\.jpg is not in .*; 0\.png is; rename one of them"):
         read_one_box(tmp_path, path)
+
+
+def test_files_of_several_subsets_are_one_task(tmp_path: Path) -> None:
+    for number, subset in enumerate(("train", "valid", "test")):
+        for name in ("a.jpg", "b.jpg"):
+            write_image(tmp_path / subset / name, noise(10 * number + len(name)))
+        content = {
+            "images": [{"id": 0, "file_name": "a.jpg"}],
+            "annotations": [{"image_id": 0, "category_id": 1, "bbox": [2, 3, 10 + number, 8]}],
+            "categories": [{"id": 0, "name": "project"}, NODULE],
+        }
+        (tmp_path / subset / "_annotations.coco.json").write_text(json.dumps(content))
+    table = read_coco_exports(tmp_path, tmp_path, "t", CocoOptions("boxes"))
+    assert [(row.image.parent.name, row.box) for row in table.rows] == [
+        ("test", (2, 3, 14, 11)), ("train", (2, 3, 12, 11)), ("valid", (2, 3, 13, 11))
+    ]  # fmt: skip
+    assert len(table.left_out) == 3, "b.jpg of each subset"
+    lines = write_task(table, tmp_path, tmp_path)
+    assert "note: split by folders: train 1, val 1, test 1" in lines
+    content["categories"] = [{"id": 1, "name": "cyst"}]
+    (tmp_path / "test" / "_annotations.coco.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"has the names cyst, but .* has nodule"):
+        read_coco_exports(tmp_path, tmp_path, "t", CocoOptions("boxes"))
 
 
 def test_repeated_objects_are_one(tmp_path: Path) -> None:

@@ -96,6 +96,15 @@ def test_images_that_are_links_out_of_the_root_are_indexed_with_the_key_that_rea
     assert [sample.label for sample in load_dataset(data).samples] == [0, 1]
 
 
+def test_names_with_escape_codes_are_printed_as_text(tmp_path: Path) -> None:
+    folder = draw(tmp_path / "images", "a.png")
+    write_image(tmp_path / "masks" / "a.png", disc())
+    (folder / "\x1b[31mred.txt").write_text("x")
+    (line, *_) = write_task(read_masks(folder, tmp_path / "masks", "t"), folder, tmp_path)
+    assert "\\x1b[31mred.txt: has the suffix .txt" in line
+    assert line.isprintable()
+
+
 def test_files_of_one_reason_are_one_line() -> None:
     entries = [LeftOut(f"{number}.png", "no object") for number in range(57)] + [LeftOut("a.txt", "no image")]
     assert list_left_out(entries) == ["57 files: no object; such as 0.png, 1.png, 2.png", "a.txt: no image"]
@@ -179,10 +188,11 @@ def test_several_masks_are_refused_joined_or_the_largest(tmp_path: Path) -> None
     table = read_masks(folder, folder, "busi", mask_name="{name}_mask", several="union")
     assert table.left_out == ()
     lines = write_task(table, folder, tmp_path)
-    assert "note: 1 images have several masks: they are joined" in lines
+    assert "note: images with several masks: 1; their masks are joined" in lines
     assert suggest_check(tmp_path).endswith("data.foreground_255=true")
     dataset = load_dataset(data_config(tmp_path, tmp_path / "cache", foreground_255=True))
     assert [s.image_path.name for s in dataset.samples] == ["benign (1).png", "benign (10).png", "benign (2).png"]
+    assert len(list_images(tmp_path).images) == 7, "masks that were written are not images"
     areas = [int((read_mask(s.mask_path, True, 10**6) > 0).sum()) for s in dataset.samples if s.mask_path]
     assert areas == [25 + 49, 25, 25]
     largest = change_masks(read_masks(folder, folder, "b", mask_name="{name}_mask", several="largest"), tmp_path)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -44,7 +45,6 @@ def test_busi_gives_lesions_and_classes(tmp_path: Path) -> None:
 
 
 def test_camus_is_converted_and_its_patients_are_subjects(tmp_path: Path) -> None:
-    nibabel = pytest.importorskip("nibabel")
     for patient in ("patient0001", "patient0002"):
         folder = tmp_path / "database_nifti" / patient
         folder.mkdir(parents=True)

@@ -18,6 +18,8 @@ _SYSTEM_NAMES = frozenset({
     "recycler", "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r",
 })  # fmt: skip
 """Names, in lower case, of files and folders that systems put beside data: Synology, QNAP, macOS, Windows, Python."""
+_WRITTEN_FOLDERS = ("csv_files", "made_masks", "converted_masks")
+"""Folders that usaggr writes beside images."""
 _SUBSET_FOLDER = re.compile(
     r"(?:(?P<train>train(?:ing)?)|(?P<val>val|valid|validation)|(?P<test>test|testing))(?:[ _-]?(?:set|data|images))?",
     re.IGNORECASE,
@@ -172,7 +174,9 @@ def _remove_skipped(path: Path, folders: list[str]) -> list[LeftOut]:
     skipped: list[LeftOut] = []
     for name in list(folders):
         folder = path / name
-        if _is_system_name(name):
+        if name in _WRITTEN_FOLDERS:
+            skipped.append(LeftOut(str(folder), "is a folder that usaggr writes", 0))
+        elif _is_system_name(name):
             count = sum(len(files) for _, _, files in os.walk(folder))
             skipped.append(LeftOut(str(folder), "in a hidden or system folder", count))
         elif folder.is_symlink():

@@ -33,7 +33,7 @@ def list_left_out(entries: Iterable[LeftOut]) -> list[str]:
     lines: list[str] = []
     for reason, group in by_reason.items():
         count = count_files(group)
-        if count <= _SHOWN and count == len(group):
+        if len(group) <= _SHOWN and all(entry.count <= 1 for entry in group):
             lines += [f"{entry.file}: {reason}" for entry in group]
         else:
             lines.append(f"{count} files: {reason}; such as {', '.join(entry.file for entry in group[:_SHOWN])}")

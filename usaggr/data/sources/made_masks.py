@@ -69,12 +69,12 @@ def change_masks(table: SourceTable, root: Path, changes: MaskChanges = NO_CHANG
         changed.append(replace(row, mask=path, further_masks=(), drawing=None))
     notes = list(table.notes)
     if joined:
-        verb = "the largest is used" if table.several == "largest" else "they are joined"
-        notes.append(f"{joined} images have several masks: {verb}")
+        verb = "the largest is used" if table.several == "largest" else "their masks are joined"
+        notes.append(f"images with several masks: {joined}; {verb}")
     if open_outlines:
-        notes.append(f"{open_outlines} outlines are open: their convex hull is filled")
+        notes.append(f"open outlines: {open_outlines}; their convex hull is filled")
     if made:
-        notes.append(f"{made} masks are written to {root / FOLDER / table.task}")
+        notes.append(f"masks written to {root / FOLDER / table.task}: {made}")
     return replace(table, rows=tuple(changed), notes=tuple(notes))
 
 

@@ -45,11 +45,13 @@ def write_task(
     path = write_index(table, root)
     subjects = {normalize_subject(row.columns.get("subject_id", "")) or str(row.image) for row in table.rows}
     count = count_files(table.left_out)
-    return [
+    lines = [
         *(f"left out: {line}" for line in list_left_out(table.left_out)),
         *(f"note: {line}" for line in table.notes),
         f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count} file{'s' * (count != 1)} left out",
     ]
+    # Names of files can have characters that a terminal takes for commands.
+    return [line if line.isprintable() else ascii(line)[1:-1] for line in lines]
 
 
 def suggest_check(root: Path) -> str:
