@@ -34,6 +34,10 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     on_bad_image: Annotated[str, typer.Option(help="skip: report the image and continue; error: stop.")] = "skip",
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="Read images that are linked from elsewhere; for your own data."),
+    ] = False,
 ) -> None:
     """Predict the images of an index, with or without labels, into a folder in the FM_UIA layout.
 
@@ -50,7 +54,7 @@ def predict(
     selection = select_models(source, grouping, recommended, RunFilter(scale, seed, variant), progress)
     if grouping is not None or recommended:
         print_selection(selection)
-    index = IndexSelection(root, tuple(tasks.split(",")) if tasks else (), split, fold)
+    index = IndexSelection(root, tuple(tasks.split(",")) if tasks else (), split, fold, follow_links)
     summary = predict_images(selection, index, out, options, progress)
     for line in format_skipped(summary):
         print(line, file=sys.stderr)

@@ -126,7 +126,7 @@ class Fault:
     """Description of the value and of the allowed values."""
 
     def __str__(self) -> str:
-        file = f" {self.file}" if self.file else ""
+        file = f" {self.file if len(self.file) <= 255 else self.file[:255] + '...'}" if self.file else ""
         # Spreadsheets count the header as line 1, pandas and most people do not: both numbers are given.
         return f"{self.csv_file}, line {self.row} (row {self.row - 1}), {self.column}:{file} {self.message}"
 

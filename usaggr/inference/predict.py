@@ -44,6 +44,8 @@ class IndexSelection:
     """split.csv of a study; None: all rows."""
     fold: str | None = None
     """Subset of the split; None: test."""
+    follow_links: bool = False
+    """True to read images and index files that are linked from outside the root."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def predict(
         if task_id not in model_tasks:
             raise ConfigError(one_of("--tasks", task_id, model_tasks))
     tasks = {task_id: task for task_id, task in model_tasks.items() if not index.tasks or task_id in index.tasks}
-    requested = read_requests(root, tasks, index.split, index.fold)
+    requested = read_requests(root, tasks, index.split, index.fold, index.follow_links)
     skipped = list(requested.faults)
     if skipped and options.on_bad_image == "error":
         raise DataError(str(skipped[0]))
@@ -128,7 +130,7 @@ def predict(
             for path, run_tasks in selection.runs.items():
                 run_requests = [request for request in remaining if request.task in run_tasks]
                 if run_requests:
-                    finder = FileFinder(str(root.resolve()))
+                    finder = FileFinder(str(root.resolve()), index.follow_links)
                     skipped += _predict_run(runs[path], run_requests, finder, folder, options, progress)
         except KeyboardInterrupt as stop:
             raise RunInterrupted("stopped; run the same command to continue") from stop

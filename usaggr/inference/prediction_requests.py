@@ -51,7 +51,9 @@ class RequestedPredictions:
     """Task without a model: number of its rows."""
 
 
-def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fold: str | None) -> RequestedPredictions:
+def read_requests(
+    root: Path, tasks: Mapping[str, Task], split: Path | None, fold: str | None, follow_links: bool = False
+) -> RequestedPredictions:
     """Read the rows of `<root>/csv_files/*.csv` that belong to the tasks, or those of one subset.
 
     Args:
@@ -59,6 +61,7 @@ def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fol
         tasks: Tasks of the models by id.
         split: split.csv of a study; None: all rows.
         fold: Subset of the split: train, val or test; None: test.
+        follow_links: True to read index files that are links out of the root.
 
     Raises:
         ConfigError: A subset is given without a split, or does not exist.
@@ -67,7 +70,7 @@ def read_requests(root: Path, tasks: Mapping[str, Task], split: Path | None, fol
     """
     if not (root / "csv_files").is_dir():
         raise DataError(f"--data: {root} has no folder csv_files/; give the folder that contains it")
-    index_rows, faults = read_index(root, labels=False)
+    index_rows, faults = read_index(root, labels=False, follow_links=follow_links)
     subset = _read_subset(split, fold)
     requests: dict[Key, PredictionRequest] = {}
     mask_owners: dict[PurePosixPath, PredictionRequest] = {}

@@ -12,6 +12,8 @@ from tests.data.factories import change_cell, data_config, tiny_data, write_imag
 from usaggr.config.study import DataConfig
 from usaggr.data.check.command import Outputs, run_check
 from usaggr.data.check.near_duplicates import THRESHOLD
+from usaggr.data.read.load_dataset import load_dataset
+from usaggr.data.split.manifest import make_manifest
 from usaggr.errors import ConfigError, DataError
 from usaggr.progress import NoProgress
 
@@ -24,7 +26,7 @@ def data(tmp_path: Path) -> DataConfig:
         write_image(root / "cls" / f"twin{number}.png", copies(speckle(1))["marked"] if number else speckle(1))
         change_cell(root, "cls.csv", line, "image_path", f"../cls/twin{number}.png")
     lines = (root / "csv_files" / "cls.csv").read_text().splitlines()
-    folds = ["split", *["train"] * 6, *["test"] * 6]
+    folds = ["split", *["train"] * 5, "val", *["test"] * 6]
     (root / "csv_files" / "cls.csv").write_text("\n".join(f"{a},{b}" for a, b in zip(lines, folds, strict=True)))
     return data_config(root, tmp_path / "cache")
 
@@ -71,6 +73,20 @@ def test_errors_decide_the_exit_status_and_findings_do_not(
     assert text.splitlines()[-1].startswith("47 valid samples of 4 tasks, 2 errors")
     assert "near-identical: " in text, "the valid samples are examined nevertheless"
     assert check(data.model_copy(update={"on_bad_sample": "skip"}), capsys)[0] == 0
+
+
+@pytest.mark.parametrize("problem", ["too few subjects", "divided subject"])
+def test_data_that_plan_refuses_are_an_error_with_the_same_reason(
+    data: DataConfig, capsys: pytest.CaptureFixture[str], problem: str
+) -> None:
+    path = Path(str(data.root)) / "csv_files" / ("det.csv" if problem == "too few subjects" else "cls.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{lines[0]},subject_id", *(f"{line},P1" for line in lines[1:])]))
+    with pytest.raises(DataError) as refusal:
+        make_manifest(load_dataset(data), data, [0])
+    status, text = check(data, capsys)
+    assert status == 2
+    assert f"error: `usaggr plan` refuses these data: {refusal.value}" in text
 
 
 def test_for_a_task_without_valid_rows_the_errors_are_listed_and_no_page_is_written(

@@ -29,6 +29,13 @@ def test_the_two_extremes() -> None:
     assert len(partition_tasks("cg", GroupingConfig(by="clinical_group"), CATALOGUE, no_sources).blocks) == 8
 
 
+def test_a_block_selects_an_organ_in_any_spelling() -> None:
+    config = GroupingConfig.model_validate({"blocks": {"a": [{"organ": " heart\u00a0"}], "b": [{"organ": "lung"}]}})
+    tasks = {name: CATALOGUE[name] for name in ("cardiac_multi", "lung")}
+    blocks = partition_tasks("g", config, tasks, no_sources).blocks
+    assert blocks == {"a": ("cardiac_multi",), "b": ("lung",)}
+
+
 def test_blocks_select_by_id_organ_group_and_type() -> None:
     tasks = {t: CATALOGUE[t] for t in ("FUGC", "breast_lesion", "breast_2cls", "lung", "thyroid_nodule_det")}
     config = GroupingConfig.model_validate(

@@ -35,7 +35,7 @@ def print_findings(findings: Findings, console: "Console") -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if findings.split_error:
-        print_line(f"note: the subsets were not checked, because there is no valid split: {findings.split_error}")
+        print_line("note: the subsets were not checked, because there is no valid split (see the error below)")
     else:
         _print_balance(findings.balance, console)
         if findings.proof is not None:

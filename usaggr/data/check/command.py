@@ -44,8 +44,8 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         progress: Shows the progress of reading, scanning and comparing.
 
     Returns:
-        The exit status: 2 if a task has no valid row, or if there are errors and `data.on_bad_sample` is "error";
-        otherwise 0.
+        The exit status: 2 if a task has no valid row, if there are errors and `data.on_bad_sample` is "error", or if
+        `usaggr plan` refuses the valid samples; otherwise 0.
 
     Raises:
         DataError: There is no index, it contradicts itself, or the folder for corrected data cannot be used.
@@ -57,8 +57,10 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         # Checked first, because the check of a large data set takes minutes.
         check_output_folder(outputs.fixed, data)
     dataset, faults = check_dataset(data, progress)
+    plan_error = ""
     if dataset is not None:
         findings = examine_dataset(dataset, data, progress)
+        plan_error = findings.plan_error
         print_findings(findings, console)
         if outputs.pairs is not None:
             write_pairs(findings.near_pairs, outputs.pairs)
@@ -68,10 +70,13 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
     elif outputs.pairs is not None or outputs.html is not None:
         print("note: --pairs and --html were not written, because a task has no valid row; fix the errors below first")
     print_check(dataset, faults)
+    if plan_error:
+        line = f"error: `usaggr plan` refuses these data: {plan_error}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if outputs.faults is not None:
         write_faults(faults, outputs.faults)
     if outputs.fixed is not None:
         fixed = fix_data(data, outputs.fixed, outputs.copy, progress)
         for line in fixed.describe():
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return 2 if dataset is None or (faults and data.on_bad_sample == "error") else 0
+    return 2 if dataset is None or plan_error or (faults and data.on_bad_sample == "error") else 0

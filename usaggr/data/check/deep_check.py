@@ -12,7 +12,7 @@ from usaggr.data.check.statistics import ImageStatistics, compute_image_statisti
 from usaggr.data.samples import Dataset
 from usaggr.data.split.leakage import Proof
 from usaggr.data.split.make_split import split_dataset
-from usaggr.data.split.manifest import prove_split
+from usaggr.data.split.manifest import describe_empty_subsets, prove_split
 from usaggr.errors import DataError
 from usaggr.progress import Progress
 
@@ -33,6 +33,8 @@ class Findings:
     """Shares of pixels of each class, for segmentation tasks."""
     maps: tuple[LabelMap, ...]
     """Maps of the positions of labels."""
+    plan_error: str = ""
+    """Reason why `usaggr plan` refuses the valid samples; empty if it accepts them."""
     proof: Proof | None = None
     """Counts that show whether the subsets are disjoint; None if there are no subsets."""
     kinds: tuple[KindCount, ...] = ()
@@ -51,7 +53,7 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         DataError: A file that was read before cannot be read now, or the cache cannot be written.
     """
     scan = scan_images(dataset, data, progress)
-    split_error = ""
+    split_error = plan_error = ""
     near_pairs: list[NearPair] = []
     balances: list[SubsetBalance] = []
     proof: Proof | None = None
@@ -59,12 +61,13 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         split = split_dataset(dataset, data.split)
     except DataError as error:
         # The other findings do not need a split, so the check continues and reports the reason.
-        split_error = str(error)
+        split_error = plan_error = str(error)
     else:
         hashes = {key: image.hash for key, image in scan.images.items()}
         near_pairs = find_near_duplicates(collect_distinct_images(dataset.samples, split.subsets), hashes, progress)
         balances = count_balance(dataset, split, scan)
         proof = prove_split(dataset, split)
+        plan_error = describe_empty_subsets(dataset, split)
     return Findings(
         split_error,
         tuple(near_pairs),
@@ -72,6 +75,7 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         tuple(compute_image_statistics(dataset, scan)),
         tuple(compute_class_shares(dataset, scan)),
         tuple(compute_label_maps(dataset, scan)),
+        plan_error,
         proof,
         tuple(count_file_kinds(dataset)),
     )

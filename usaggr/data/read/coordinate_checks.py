@@ -23,7 +23,7 @@ TURNED = 0.4
 LEAST_ROWS = 3
 """Number of rows from which on another order of the coordinates is reported."""
 CORNER_ROWS = 20
-"""Number of boxes from which on boxes are noted that are all in the upper left of their images."""
+"""Number of rows from which on coordinates are noted that are all in the upper left of their images."""
 TOLERANCE = 0.5
 """Largest distance that a coordinate may be outside the image, in pixels."""
 
@@ -101,11 +101,8 @@ class CoordinateChecks:
                 )
                 kind, texts = "turned", [(item, text) for item in group]
             else:
-                if is_box and len(group) >= CORNER_ROWS and _share(group, _fits_as_x_y_width_height) == 1:
-                    self.warnings.append(
-                        f"all {name} in {csv_file} are in the upper left of their images, as boxes of x, y, width, "
-                        "height would be; look at them with `usaggr data show`"
-                    )
+                if doubt := _describe_doubt(group, is_box):
+                    self.warnings.append(f"all {name} in {csv_file} {doubt}; look at them with `usaggr data show`")
                 continue
             column = "x_min" if is_box else "point_1_xy"
             faults += [item.row.make_fault(column, kind, text) for item, text in texts]
@@ -139,6 +136,22 @@ def _find_box_order(group: Sequence[_Coordinates]) -> str:
     if _share(group, _fits_as_x_y_width_height) >= FITTING:
         return "x, y, width, height"
     return "x and y of the center, width, height" if _share(group, _fits_as_center_and_size) >= FITTING else ""
+
+
+def _describe_doubt(group: Sequence[_Coordinates], is_box: bool) -> str:
+    """Describe coordinates that are valid pixels, but look like another unit or order; return an empty text otherwise.
+
+    Args:
+        group: Rows of one task and file.
+        is_box: True for boxes, False for landmarks.
+    """
+    if len(group) < CORNER_ROWS:
+        return ""
+    if all(max(item.values) <= 100 and min(item.size) > 2 * 100 for item in group):
+        return "are below 100 in larger images, as percentages would be"
+    if is_box and _share(group, _fits_as_x_y_width_height) == 1:
+        return "are in the upper left of their images, as boxes of x, y, width, height would be"
+    return ""
 
 
 def _describe_order(group: Sequence[_Coordinates], name: str, order: str) -> str:

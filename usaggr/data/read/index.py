@@ -5,11 +5,13 @@ here; `validation` checks the values.
 """
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+from usaggr.data.read.subject_names import clean_text, is_mark, is_missing
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_csv
@@ -52,7 +54,11 @@ COLUMNS_BY_TYPE: dict[str, tuple[str, ...]] = {
 
 _MISSING = frozenset({"", "nan", "none", "null"})
 """Texts that table programs write into empty cells, in lower case."""
-
+_LABEL_COLUMN = re.compile(r"task_name|num_classes|mask|split|[xy]_(min|max)|point_[0-9]+_xy")
+"""Columns of numbers and fixed words, in which no character is part of a name."""
+_LONGEST_MARK = 12
+"""Length from which on a text is no mark of a missing value."""
+_NUMBER_STARTS = tuple("0123456789[")
 
 MAX_BYTES = 256 * MEBIBYTE
 """Largest size of an index file: about a million rows."""
@@ -150,8 +156,8 @@ def _check_inside(root: Path, path: Path) -> None:
     real = path.resolve()
     if not real.is_relative_to(root.resolve()):
         raise DataError(
-            f"{path}: is a link to {real}, outside the root {root}; if it is your own, add data.follow_links=true; "
-            "otherwise replace the link with the file"
+            f"{path}: is a link to {real}, outside the root {root}; if it is your own, add data.follow_links=true "
+            "(usaggr predict: --follow-links); otherwise replace the link with the file"
         )
 
 
@@ -160,6 +166,7 @@ def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
     reader = parse_csv(_decode_text(path), strict=True)
     try:
         header = _parse_header(path, next(reader, []))
+        cleaners = [_choose_cleaner(name) for name in header]
         types_seen: set[str] = set()
         end = reader.line_num
         for cells in reader:
@@ -178,7 +185,9 @@ def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
                 )
                 continue
             # Not strict: a row may lack its last cells, which are then empty.
-            texts = {name: text for name, cell in zip(header, cells, strict=False) if (text := _clean_text(cell))}
+            texts = {
+                name: text for name, clean, cell in zip(header, cleaners, cells, strict=False) if (text := clean(cell))
+            }
             if labels:
                 task_type = texts.get("task_name", "").lower()
                 if task_type not in types_seen:
@@ -190,7 +199,7 @@ def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
 
 
 def _parse_header(path: Path, cells: list[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
+    header = [clean_text(cell) for cell in cells]
     missing = [column for column in REQUIRED if column not in header]
     if missing:
         hint = "; columns are separated by commas" if len(header) == 1 and any(c in header[0] for c in ";\t") else ""
@@ -216,10 +225,33 @@ def _check_label_columns(path: Path, header: list[str], task_type: str) -> None:
         raise DataError(f"{path.name}: has {task_type} rows but no column {', '.join(missing)}")
 
 
-def _clean_text(cell: str) -> str:
-    # Only ASCII white space is removed: a no-break space may be the last character of a file name.
+def _choose_cleaner(column: str) -> Callable[[str], str]:
+    """Return the function that cleans the cells of a column: its text, or an empty text for a missing value.
+
+    Names of files, patients and groups keep their characters, apart from ASCII white space at their ends: a no-break
+    space may be the last character of a file's name.
+    """
+    if _LABEL_COLUMN.fullmatch(column):
+        return _clean_label
+    return _clean_path if column in ("image_path", "mask_path") else _strip
+
+
+def _strip(cell: str) -> str:
     text = cell.strip(" \t\r\n")
     return "" if text.lower() in _MISSING else text
+
+
+def _clean_path(cell: str) -> str:
+    text = _strip(cell)
+    return "" if len(text) <= _LONGEST_MARK and is_mark(text) else text
+
+
+def _clean_label(cell: str) -> str:
+    text = _strip(cell)
+    if text[:1] in _NUMBER_STARTS and text.isascii() and "#" not in text:  # faster, for nearly all cells
+        return text
+    text = clean_text(text)
+    return "" if is_missing(text) else text
 
 
 def _decode_text(path: Path) -> str:

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 from usaggr.config.study import DataConfig
 from usaggr.data.read import class_names
-from usaggr.data.read.index import IndexRow
+from usaggr.data.read.index import IndexRow, quote_cell
+from usaggr.data.read.spellings import Spellings
+from usaggr.data.read.subject_names import normalize_subject
+from usaggr.data.read.task_ids import check_distinct_ids, check_group_name, describe_id_problem, find_setting
 from usaggr.data.samples import Fault
 from usaggr.errors import ConfigError, DataError
 from usaggr.tasks import (
@@ -27,8 +30,8 @@ from usaggr.tasks import (
 MAX_CLASSES = 255
 """Largest number of classes of a segmentation task, because masks are cached with 8 bits."""
 
-_FORBIDDEN = frozenset("/\\;,#:*?\"'<>|=[]{}()$")
-"""Characters that task ids must not have: ids become folder names, and are listed in tables and in commands."""
+MAX_LABEL_CLASSES = 10_000
+"""Largest number of classes of a classification task, and of landmarks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,17 @@ def parse_declaration(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     """Return the declaration of a row and its errors; None if one of the values is not valid."""
     faults: list[Fault] = []
     task_id = row.text("task_id")
-    if not task_id:
-        faults.append(row.make_fault("task_id", "task_id", "is empty"))
-    elif not task_id[0].isalnum() or not task_id.isprintable() or not _FORBIDDEN.isdisjoint(task_id):
-        allowed = "letters, digits, '_', '-', '.' and spaces, and must begin with a letter or digit"
-        message = f"'{task_id}' is not a valid name: names can have {allowed}"
-        faults.append(row.make_fault("task_id", "task_id", message))
+    if problem := describe_id_problem(task_id):
+        faults.append(row.make_fault("task_id", "task_id", problem))
     name = row.text("task_name")
     task_type = next((t for t in TASK_TYPES if t == name.lower()), None)
     if task_type is None:
-        faults.append(row.make_fault("task_name", "task_name", f"unknown '{name}'; allowed: {', '.join(TASK_TYPES)}"))
+        message = f"unknown {quote_cell(name)}; allowed: {', '.join(TASK_TYPES)}"
+        faults.append(row.make_fault("task_name", "task_name", message))
     text = row.text("num_classes")
     num_classes = parse_integer(text)
     if problem := _describe_count_problem(task_type, num_classes):
-        faults.append(row.make_fault("num_classes", "num_classes", f"'{text}' {problem}"))
+        faults.append(row.make_fault("num_classes", "num_classes", f"{quote_cell(text)} {problem}"))
     if faults or task_type is None or num_classes is None:
         return None, faults
     return Declaration(task_id, task_type, num_classes), faults
@@ -76,6 +76,8 @@ def _describe_count_problem(task_type: TaskType | None, num_classes: int | None)
         return f"is too many: a {task_type} task has {maximum} (one box)"
     if has_mask_label(task_type) and num_classes > MAX_CLASSES:
         return f"is too many: a segmentation task has at most {MAX_CLASSES} classes"
+    if num_classes > MAX_LABEL_CLASSES:
+        return f"is too many: a task has at most {MAX_LABEL_CLASSES} classes or landmarks"
     return ""
 
 
@@ -103,25 +105,31 @@ def collect_tasks(
 
     Raises:
         DataError: Rows of one task contradict each other in its type, number of classes, names or clinical group.
+            Or the name of an organ or clinical group is too long.
         ConfigError: The number of names in `data.class_names` differs from a task's number of classes.
     """
     first: dict[str, tuple[IndexRow, Declaration]] = {}
     groups: dict[str, tuple[IndexRow, str]] = {}
     organs: dict[str, set[str]] = defaultdict(set)
     names: dict[str, tuple[IndexRow, str]] = {}
+    spellings = {
+        "organ": Spellings("organ", "organs"),
+        "clinical_group": Spellings("clinical_group", "clinical groups"),
+    }
     conflicts = _Conflicts()
     for row, declared in declarations:
         task_id = declared.task_id
         first_row, expected = first.setdefault(task_id, (row, declared))
         conflicts.compare(task_id, "task_name", (first_row, expected.type), (row, declared.type))
         conflicts.compare(task_id, "num_classes", (first_row, expected.num_classes), (row, declared.num_classes))
-        if group := row.text("clinical_group"):
+        if group := spellings["clinical_group"].add(row.text("clinical_group"), row.csv_file):
             conflicts.compare(task_id, "clinical_group", groups.setdefault(task_id, (row, group)), (row, group))
-        if organ := row.text("organ"):
+        if organ := spellings["organ"].add(row.text("organ"), row.csv_file):
             organs[task_id].add(organ)
         if text := row.text(class_names.COLUMN):
             conflicts.compare(task_id, class_names.COLUMN, names.setdefault(task_id, (row, text)), (row, text))
     conflicts.check()
+    check_distinct_ids(first)
     # A task whose images show several organs, such as one that classifies organs, has no organ from the index.
     indexed = {
         "organ": {task_id: next(iter(names)) for task_id, names in organs.items() if len(names) == 1},
@@ -129,7 +137,7 @@ def collect_tasks(
     }
     declared_tasks = {task_id: first[task_id][1] for task_id in sorted(first)}
     counts = {task_id: task.num_classes for task_id, task in declared_tasks.items()}
-    return _complete_tasks(declared_tasks, indexed, class_names.read_class_names(names, counts), data)
+    return _complete_tasks(declared_tasks, indexed, class_names.read_class_names(names, counts), spellings, data)
 
 
 @dataclass
@@ -167,14 +175,16 @@ def _complete_tasks(
     declared: Mapping[str, Declaration],
     indexed: Mapping[str, Mapping[str, str]],
     indexed_names: Mapping[str, tuple[str, ...]],
+    spellings: Mapping[str, Spellings],
     data: DataConfig,
 ) -> tuple[dict[str, Task], list[str]]:
     """Return complete tasks, with organ, clinical group and class names, and warnings for the user.
 
     Args:
         declared: Declaration of each task, by id.
-        indexed: Values of the index by column ("organ", "clinical_group") and task id.
+        indexed: Normalized values of the index by column ("organ", "clinical_group") and task id.
         indexed_names: Class names of the index by task id.
+        spellings: Spellings of the values by column; those of the configuration are added.
         data: Configuration with further values.
     """
     tasks: dict[str, Task] = {}
@@ -183,14 +193,19 @@ def _complete_tasks(
         in_catalog = CATALOGUE.get(task_id)
         values: dict[str, str] = {}
         for column, configured in (("organ", data.organs), ("clinical_group", data.clinical_groups)):
-            from_catalog = getattr(in_catalog, column) if in_catalog else None
-            value = indexed[column].get(task_id) or configured.get(task_id) or from_catalog
+            value = indexed[column].get(task_id)
+            if not value and (written := find_setting(configured, task_id)):
+                value = spellings[column].add(written, f"data.{column}s")
+            if not value and in_catalog:
+                value = getattr(in_catalog, column)
             if not value:
                 without_value[column].append(task_id)
             values[column] = value or task_id
+            check_group_name(column, task_id, values[column])
         names = _choose_class_names(task, in_catalog, indexed_names.get(task_id), data)
         tasks[task_id] = Task(task_id, task.type, task.num_classes, values["organ"], values["clinical_group"], names)
-    return tasks, [*_warn_without_value(without_value), *_warn_unused_names(tasks, data)]
+    notes = [note for column in sorted(spellings) for note in spellings[column].list_warnings()]
+    return tasks, [*_warn_without_value(without_value), *_warn_unused_names(tasks, data), *notes]
 
 
 def _choose_class_names(
@@ -204,7 +219,7 @@ def _choose_class_names(
         indexed: Names in the index; None if it has none.
         data: Configuration.
     """
-    configured = data.class_names.get(task.task_id)
+    configured = find_setting(data.class_names, task.task_id)
     if configured is not None:
         if len(configured) != task.num_classes:
             raise ConfigError(
@@ -243,8 +258,9 @@ def _warn_unused_names(tasks: Mapping[str, Task], data: DataConfig) -> list[str]
         "organs": data.organs,
         "class_names": data.class_names,
     }
+    normalized = {normalize_subject(task_id) for task_id in tasks}
     return [
         f"data.{key} names tasks that the data do not have: {', '.join(unknown)}"
         for key, names in configured.items()
-        if (unknown := sorted(set(names) - set(tasks)))
+        if (unknown := sorted(key for key in names if normalize_subject(key) not in normalized))
     ]

@@ -9,6 +9,8 @@ from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
 from usaggr.data.read.paths import find_cache_folder, find_data_root
 from usaggr.data.read.sample_readings import assign_readings
+from usaggr.data.read.task_ids import unify_task_ids
+from usaggr.data.read.unread_columns import warn_unread_columns
 from usaggr.data.read.validation import count_kinds, validate_rows
 from usaggr.data.samples import Dataset, Fault
 from usaggr.errors import DataError
@@ -58,12 +60,14 @@ def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[D
 def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
     """Return the data set of all valid rows, the errors of the other rows, and the tasks without a valid row."""
     root = _prepare_root(data, progress)
-    index_rows, faults = read_index(root, follow_links=data.follow_links)
+    written_rows, faults = read_index(root, follow_links=data.follow_links)
+    index_rows, id_warnings = unify_task_ids(written_rows)
     declared: list[tuple[IndexRow, Declaration | None]] = []
     for row in index_rows:
         declaration, row_faults = parse_declaration(row)
         faults += row_faults
         declared.append((row, declaration))
+    notes = [*warn_unread_columns(index_rows), *id_warnings]
     tasks, warnings = collect_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
@@ -78,7 +82,8 @@ def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[
     empty_tasks = sorted(named - {sample.task_id for sample in samples})
     usable = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
     samples, rules, depth_notes = assign_readings(samples, data)
-    dataset = Dataset(root, usable, tuple(samples), tuple(faults), (*warnings, *subject_warnings, *depth_notes), rules)
+    warnings = [*notes, *warnings, *subject_warnings, *depth_notes]
+    dataset = Dataset(root, usable, tuple(samples), tuple(faults), tuple(warnings), rules)
     return dataset, tuple(faults), empty_tasks
 
 

@@ -130,7 +130,7 @@ class FileFinder:
         return UnusablePath(
             "link_outside",
             f"is a symbolic link to {path}, outside the root {self.root}; if the links are your own, add "
-            "data.follow_links=true",
+            "data.follow_links=true (usaggr predict: --follow-links)",
         )
 
     def _resolve_folder(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Normalization of subject names, so that a patient has the same name in all files of an index.
+"""Normalization of names, so that a patient, an organ, a clinical group or a task has one name in all index files.
 
 Programs that write tables change names that look like numbers. Pandas writes integers as 17.0 if their column has empty
 cells, and R writes 100000 as 1e+05. Such programs also write marks such as NA and #N/A into empty cells.
@@ -7,6 +7,7 @@ cells, and R writes 100000 as 1e+05. Such programs also write marks such as NA a
 import re
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 
 _MISSING = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", "<na>", "\\n"})
 """Marks of missing values in any letter case: pandas, NumPy, SQL, JSON."""
@@ -23,8 +24,9 @@ _INVISIBLE = ("Cc", "Cf")
 """Unicode categories of control and format characters, such as the zero-width space and the byte order mark."""
 
 
+@lru_cache(maxsize=2**16)  # an index repeats its names
 def normalize_subject(text: str) -> str:
-    """Return the normalized name of a subject; empty if the text is a missing value.
+    """Return the normalized name of a subject, organ, clinical group or task; empty if the text is a missing value.
 
     - White space at the ends is removed, and white space inside becomes one space.
     - Characters are composed (Unicode NFC).
@@ -33,8 +35,8 @@ def normalize_subject(text: str) -> str:
 
     Leading zeros and letter case stay: 017 and 17, P1 and p1 are different subjects.
     """
-    name = _remove_stray_characters(text)
-    if _is_missing(name):
+    name = clean_text(text)
+    if is_missing(name):
         return ""
     if match := _WHOLE_FLOAT.fullmatch(name):
         return match[1]
@@ -56,7 +58,7 @@ def quote_name(text: str) -> str:
     return f"'{text}'" if visible else ascii(text)
 
 
-def _remove_stray_characters(text: str) -> str:
+def clean_text(text: str) -> str:
     """Remove invisible characters and superfluous white space, and compose characters (Unicode NFC)."""
     if text.isascii() and text.isprintable():  # faster, for nearly all names
         return " ".join(text.split())
@@ -64,7 +66,11 @@ def _remove_stray_characters(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", "".join(visible)).split())
 
 
-def _is_missing(name: str) -> bool:
-    if name in _MISSING_EXACT or name.lower() in _MISSING:
-        return True
-    return not any(map(str.isalnum, name)) or _SHEET_ERROR.fullmatch(name) is not None
+def is_missing(name: str) -> bool:
+    """Return whether a cleaned text is a mark of a missing value, or has no letter or digit."""
+    return is_mark(name) or not any(map(str.isalnum, name))
+
+
+def is_mark(name: str) -> bool:
+    """Return whether a text is a mark that programs write for a missing value, such as NA, NaN or #N/A."""
+    return name in _MISSING_EXACT or name.lower() in _MISSING or _SHEET_ERROR.fullmatch(name) is not None

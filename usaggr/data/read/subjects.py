@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from usaggr.data.read.index import IndexRow
-from usaggr.data.read.subject_names import make_similarity_key, normalize_subject, quote_name
+from usaggr.data.read.similar_names import compose_name
+from usaggr.data.read.spellings import Spelling, warn_merged, warn_missing, warn_similar
+from usaggr.data.read.subject_names import normalize_subject
+from usaggr.data.read.task_ids import find_setting
 from usaggr.data.samples import Sample
-
-MAX_LISTED = 10
-"""Largest number of subjects that a warning lists; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,15 @@ class SubjectFinder:
         if written:
             self.missing[written, row.csv_file] += 1
         task_id = row.text("task_id")
-        pattern = self.patterns.get(task_id)
+        pattern = find_setting(self.patterns, task_id)
         if pattern is None:
             return Subject(image_hash, "")
         self.searched[task_id] += 1
         path = row.text("image_path").removeprefix("../")
         # With a folder for each patient, only the path names the patient. Other patterns could match any folder.
-        match = re.search(pattern, path if "/" in pattern else path.rsplit("/", 1)[-1])
+        name_or_path = path if "/" in pattern else path.rsplit("/", 1)[-1]
+        # A pattern with an accent may be written in another Unicode form than the name.
+        match = re.search(pattern, name_or_path) or re.search(compose_name(pattern), compose_name(name_or_path))
         written = ""
         if match:
             # The first group is None if it is optional and did not take part in the match.
@@ -68,9 +70,8 @@ class SubjectFinder:
     def list_warnings(self, samples: Sequence[Sample]) -> list[str]:
         """Return the warnings about the subjects of a data set, for the user."""
         return [
-            *_warn_missing(self.missing),
-            *_warn_merged(samples),
-            *_warn_similar(samples),
+            *warn_missing("subject_id", "subjects", self.missing),
+            *_warn_spellings(samples),
             *(
                 f"task {task_id}: data.subject_patterns finds no subject in the names of {count} of "
                 f"{self.searched[task_id]} images; each of these images counts as its own subject"
@@ -98,57 +99,12 @@ def keep_single_spellings(samples: Sequence[Sample]) -> list[Sample]:
     return restored
 
 
-def _warn_missing(missing: Mapping[tuple[str, str], int]) -> list[str]:
-    """Return a warning about texts that are read as missing values, in a list that is empty if there are none."""
-    if not missing:
-        return []
-    marks = [f"{quote_name(mark)} in {_count_rows(count)} of {file}" for (mark, file), count in sorted(missing.items())]
-    return [f"subject_id: these texts are read as missing values, not as subjects: {_list_entries(marks)}"]
-
-
-def _warn_merged(samples: Iterable[Sample]) -> list[str]:
-    """Return a warning about subjects with several spellings, which are merged into one."""
-    counts: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-    for sample in samples:
-        if sample.subject_written:
-            counts[sample.subject_id][sample.subject_written, sample.csv_file] += 1
-    merged = {name: count for name, count in counts.items() if len({written for written, _ in count}) > 1}
-    if not merged:
-        return []
-    subjects: list[str] = []
-    for _, spellings in sorted(merged.items()):
-        entries = [f"{quote_name(name)} ({_count_rows(n)} of {file})" for (name, file), n in sorted(spellings.items())]
-        subjects.append(" and ".join(entries))
-    number = f"{len(merged)} subject{'s are' if len(merged) > 1 else ' is'}"
-    return [f"subject_id: {number} written in several ways, and counted once: {_list_entries(subjects)}"]
-
-
-def _warn_similar(samples: Iterable[Sample]) -> list[str]:
-    """Return a warning about subjects that differ only in letter case or leading zeros: they may be one patient."""
+def _warn_spellings(samples: Iterable[Sample]) -> list[str]:
+    """Return warnings about subjects with several spellings, and about subjects with similar names."""
+    counts: dict[str, Counter[Spelling]] = defaultdict(Counter)
     files: dict[str, str] = {}
     for sample in samples:
         if sample.subject_written:
+            counts[sample.subject_id][sample.subject_written, sample.csv_file] += 1
             files.setdefault(sample.subject_id, sample.csv_file)
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(files):
-        groups[make_similarity_key(normalize_subject(name))].append(name)
-    pairs = [
-        " and ".join(f"{quote_name(name)} ({files[name]})" for name in names)
-        for names in groups.values()
-        if len(names) > 1
-    ]
-    if not pairs:
-        return []
-    return [
-        "subject_id: names that differ only in letter case or leading zeros are different subjects; if they are one "
-        f"patient, write them in the same way: {_list_entries(pairs)}"
-    ]
-
-
-def _list_entries(entries: Sequence[str]) -> str:
-    more = f"; and {len(entries) - MAX_LISTED} more" if len(entries) > MAX_LISTED else ""
-    return "; ".join(entries[:MAX_LISTED]) + more
-
-
-def _count_rows(count: int) -> str:
-    return f"{count} row{'s' if count != 1 else ''}"
+    return [*warn_merged("subject_id", "subjects", counts), *warn_similar("subject_id", "subjects", files)]

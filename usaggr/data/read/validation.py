@@ -16,7 +16,7 @@ from usaggr.data.read.coordinate_checks import REPLACED, CoordinateChecks
 from usaggr.data.read.file_facts import FileFacts, ProbeKey
 from usaggr.data.read.file_kinds import UNKNOWN_KIND
 from usaggr.data.read.image_reading import make_rules
-from usaggr.data.read.index import IndexRow
+from usaggr.data.read.index import IndexRow, quote_cell
 from usaggr.data.read.index_tasks import Declaration
 from usaggr.data.read.labels import Label, LabelResult, check_mask, read_box, read_class, read_points
 from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
@@ -173,7 +173,9 @@ class _RowValidator:
         self.faults += result.faults
         split = row.text("split").lower()
         if split and split not in _SUBSETS:
-            self.faults.append(row.make_fault("split", "split", f"unknown '{split}'; allowed: train, val, test"))
+            self.faults.append(
+                row.make_fault("split", "split", f"unknown {quote_cell(split)}; allowed: train, val, test")
+            )
         if not candidate.files_exist or len(self.faults) > faults_before:
             return None
         # Each of these has an error in the list already, possibly one of the caller; the check is for the types.

@@ -121,21 +121,12 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
         DataError: a task has no sample in one of the subsets, or an official split divides a component.
     """
     split = split_dataset(dataset, config.split)
+    if problem := describe_empty_subsets(dataset, split):
+        raise DataError(problem)
     training: dict[str, list[TrainingSample]] = defaultdict(list)
-    counts: Counter[tuple[str, Subset]] = Counter()
     for sample, component, subset in zip(dataset.samples, split.components, split.subsets, strict=True):
         if subset == "train":
             training[sample.task_id].append(TrainingSample(sample.sample_id, component, sample.stratum))
-        if subset is not None:
-            counts[sample.task_id, subset] += 1
-    for task_id in dataset.tasks:
-        empty = [subset for subset in SUBSETS if not counts[task_id, subset]]
-        if empty:
-            raise DataError(
-                f"task {task_id}: no sample in the subset {' and '.join(empty)}; it has "
-                f"{len(dataset.by_task[task_id])} samples, in too few components (subjects) "
-                "to be split three ways; add subjects, or remove the task"
-            )
     # With data.subset=fixed, all seeds share one ranking, drawn by the split's seed.
     ranking_seeds = {seed: seed if config.subset == "per_seed" else config.split.seed for seed in seeds}
     rankers = [Ranker(task_id, training[task_id]) for task_id in dataset.tasks]
@@ -143,6 +134,22 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
     for ranking_seed in sorted(set(ranking_seeds.values())):
         rankings[ranking_seed] = {ranker.task_id: ranker.rank(ranking_seed) for ranker in rankers}
     return Manifest(dataset, split, {seed: rankings[ranking_seeds[seed]] for seed in seeds})
+
+
+def describe_empty_subsets(dataset: Dataset, split: Split) -> str:
+    """Describe the first task without samples in one of the subsets; return an empty text if there is none."""
+    counts = Counter(
+        (sample.task_id, subset) for sample, subset in zip(dataset.samples, split.subsets, strict=True) if subset
+    )
+    for task_id in dataset.tasks:
+        empty = [subset for subset in SUBSETS if not counts[task_id, subset]]
+        if empty:
+            return (
+                f"task {task_id}: no sample in the subset {' and '.join(empty)}; it has "
+                f"{len(dataset.by_task[task_id])} samples, in too few components (subjects) "
+                "to be split three ways; add subjects, or remove the task"
+            )
+    return ""
 
 
 def describe_manifest(manifest: Manifest) -> dict[str, Any]:

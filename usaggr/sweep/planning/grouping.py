@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from usaggr.data.read.subject_names import normalize_subject
 from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import Task
 
@@ -43,8 +44,11 @@ class Selector(BaseModel):
         return self
 
     def selects(self, task: Task) -> bool:
-        """Return whether a task has the attribute."""
-        return all(getattr(task, name) == getattr(self, name) for name in self.model_fields_set)
+        """Return whether a task has the attribute, in any spelling."""
+        return all(
+            normalize_subject(getattr(task, name)) == normalize_subject(getattr(self, name) or "")
+            for name in self.model_fields_set
+        )
 
 
 class GroupingConfig(BaseModel):
