@@ -230,14 +230,20 @@ def test_a_long_list_of_errors_is_cut_in_the_exception_and_complete_in_the_check
     root = tiny_data(tmp_path / "data", n=30)
     table = read_rows(root, "cls.csv")
     write_rows(root, "cls.csv", [{**row, "mask": "9" if i else "0"} for i, row in enumerate(table)])
+    for i in range(25):  # errors of different kinds are listed one by one
+        write_rows(root, f"cls{i}.csv", [{**table[0], "mask": "9"}])
     config = data_config(root, tmp_path / "cache")
-    assert len(check_dataset(config)[1]) == 29
+    assert len(check_dataset(config)[1]) == 54
     with pytest.raises(DataError) as caught:
         load_dataset(config)
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("29 errors in the index (29 label_range)")
+    assert lines[0].startswith("54 errors in the index (54 label_range)")
     assert len(lines) == 22
-    assert lines[-1] == "  ... and 9 more (usaggr data check lists all)"
+    assert lines[1] == (
+        "  cls.csv, line 3 (row 2), mask: label 9 is out of range: 0 to 2 (num_classes=3); 28 more errors of this kind "
+        "(label_range) up to line 31 of cls.csv (usaggr data check --out FILE lists all)"
+    )
+    assert lines[-1] == "  ... and 6 more (usaggr data check lists all)"
 
 
 @pytest.mark.parametrize("policy", ["error", "skip"])

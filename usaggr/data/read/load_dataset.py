@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from usaggr.config.study import DataConfig
+from usaggr.data.read.fault_groups import list_fault_groups
 from usaggr.data.read.file_facts import FileFacts, ProbeKey, probe_files
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
@@ -17,7 +18,7 @@ from usaggr.errors import DataError
 from usaggr.progress import NoProgress, Progress
 
 MAX_LISTED_FAULTS = 20
-"""Largest number of errors that an exception lists."""
+"""Largest number of lines of errors in an exception."""
 
 
 def load_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
@@ -98,6 +99,7 @@ def _prepare_root(data: DataConfig, progress: Progress) -> Path:
 
 
 def _list_faults(faults: tuple[Fault, ...]) -> str:
-    more = len(faults) - MAX_LISTED_FAULTS
+    lines = list_fault_groups(faults)
+    more = len(lines) - MAX_LISTED_FAULTS
     ending = f"\n  ... and {more} more (usaggr data check lists all)" if more > 0 else ""
-    return "\n".join(f"  {fault}" for fault in faults[:MAX_LISTED_FAULTS]) + ending
+    return "\n".join(f"  {line}" for line in lines[:MAX_LISTED_FAULTS]) + ending

@@ -1,6 +1,6 @@
 """Ids of tasks: one spelling for each task over all index files and settings, and which ids are allowed."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -40,21 +40,24 @@ def unify_task_ids(index_rows: Sequence[IndexRow]) -> tuple[list[IndexRow], list
 
     An id with a single spelling stays as it is written, because the ids of finished runs must not change.
     """
-    counts: dict[str, dict[Spelling, int]] = defaultdict(lambda: defaultdict(int))
-    for row in index_rows:
-        written = row.text("task_id")
-        counts[normalize_subject(written)][written, row.csv_file] += 1
+    counts: dict[str, dict[Spelling, int]] = defaultdict(dict)
+    for spelling, count in Counter((row.text("task_id"), row.csv_file) for row in index_rows).items():
+        counts[normalize_subject(spelling[0])][spelling] = count
     counts.pop("", None)
-    ids: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for name, spellings in counts.items():
         written_ids = {written for written, _ in spellings}
         for written in written_ids:
-            ids[written] = name if len(written_ids) > 1 or not written.isprintable() else written
+            if written != name and (len(written_ids) > 1 or not written.isprintable()):
+                changed[written] = name
+    if not changed:
+        return list(index_rows), []
     unified = [
-        row if (new := ids.get(old := row.text("task_id"), old)) == old
-        else replace(row, cells={**row.cells, "task_id": new})
+        replace(row, cells={**row.cells, "task_id": changed[written]})
+        if (written := row.text("task_id")) in changed
+        else row
         for row in index_rows
-    ]  # fmt: skip
+    ]
     return unified, warn_merged("task_id", "tasks", counts)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from usaggr.data.read.fault_groups import list_fault_groups
 from usaggr.data.read.validation import count_kinds
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.tasks import Task, has_class_label
@@ -64,14 +65,14 @@ def find_overlaps(dataset: Dataset) -> list[Overlap]:
 
 
 def print_check(dataset: Dataset | None, faults: Sequence[Fault]) -> None:
-    """Print every error and every warning of a data set, and a summary.
+    """Print the errors of each kind and every warning of a data set, and a summary.
 
     Args:
         dataset: The valid samples; None if a task has no valid row.
         faults: Errors of the invalid rows.
     """
-    for fault in faults:
-        print(fault)
+    for line in list_fault_groups(faults):
+        print(line)
     for warning in dataset.warnings if dataset else ():
         print(f"note: {warning}")
     if dataset:
