@@ -1,6 +1,7 @@
 """DICOM, NIfTI and MetaImage files become PNG with their values, spacing and a hash of the patient."""
 
 import builtins
+import io
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian
+from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from tests.data.factories import noise, write_image
 from usaggr.data.sources.classes import read_classes
@@ -109,6 +110,38 @@ def test_colors_become_rgb(tmp_path: Path) -> None:
     color["PixelData"] = white.tobytes()
     result = convert_one(tmp_path / "2", GRAY, PhotometricInterpretation="YBR_FULL", **color)
     assert (result == 255).all()
+
+
+def test_palettes_become_colors(tmp_path: Path) -> None:
+    indices = GRAY % 4
+    tables = {"Red": [0, 0xFFFF, 0, 0x8080], "Green": [0, 0, 0xFFFF, 0x8080], "Blue": [0, 0, 0, 0x8080]}
+    palette: dict[str, Any] = {}
+    for name, values in tables.items():
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [4, 0, 16]
+        palette[f"{name}PaletteColorLookupTableData"] = np.array(values, "<u2").tobytes()
+    result = convert_one(tmp_path, indices, PhotometricInterpretation="PALETTE COLOR", **palette)
+    colors = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [128, 128, 128]], np.uint8)
+    assert np.array_equal(result, colors[indices])
+
+
+def test_compressed_pixels_are_decoded(tmp_path: Path) -> None:
+    runs = write_dicom(tmp_path / "in" / "runs.dcm", GRAY)
+    data = pydicom.dcmread(runs)
+    data.compress(RLELossless)
+    data.save_as(runs)
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(np.array([200, 100, 0], np.uint8), (16, 16, 1))).save(buffer, "JPEG", quality=95)
+    color = write_dicom(tmp_path / "in" / "color.dcm", noise(0, 16, 16), SamplesPerPixel=3, PlanarConfiguration=0,
+                        PhotometricInterpretation="YBR_FULL_422")  # fmt: skip
+    data = pydicom.dcmread(color)
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    data.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
+    data["PixelData"].VR = "OB"
+    data.save_as(color)
+    assert convert(tmp_path).left_out == ()
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "runs.png")), GRAY)
+    pixels = np.asarray(Image.open(tmp_path / "out" / "color.png")).astype(int)
+    assert abs(pixels - [200, 100, 0]).max() <= 3
 
 
 def test_the_scale_of_an_ultrasound_region_takes_precedence(tmp_path: Path) -> None:
