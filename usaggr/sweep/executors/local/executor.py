@@ -27,7 +27,7 @@ from usaggr.io.system_limits import explain_system_limit
 from usaggr.results.run_directory import RunDirectory
 from usaggr.safe_path import SafeSearch
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
-from usaggr.sweep.executors.local.forkserver import WorkerContext, start_server, stop_server
+from usaggr.sweep.executors.local.forkserver import ServerError, WorkerContext, start_server, stop_server
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_survivor, find_local_owner, kill_if_overdue
 from usaggr.sweep.executors.local.slots import Future, Slot, can_start, find_free_slot, list_neighbors
@@ -310,20 +310,39 @@ def _end_pool(pool: pebble.ProcessPool) -> None:
 
 def _count_gpus_in_worker(context: WorkerContext, target: str, count: bool) -> int:
     """Start one process to check that runs can be started; return its number of GPUs, or 0 without `count`."""
+    try:
+        answer = _ask_worker(context, target, count)
+    except EOFError:  # it was killed: it gets a second chance, as a run would
+        try:
+            answer = _ask_worker(context, target, count)
+        except EOFError as error:
+            raise RunError("worker processes cannot be started; their messages are above") from error
+    if isinstance(answer, str):
+        raise RunError(f"{target} cannot be loaded in a worker process: {answer}")
+    return answer
+
+
+def _ask_worker(context: WorkerContext, target: str, count: bool) -> int | str:
+    """Return the number of GPUs that a new process counts, or why it cannot load the target.
+
+    Raises:
+        RunError: The process cannot be started.
+        EOFError: The process was killed.
+    """
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_gpu_count, args=(sender, target, count), daemon=True)
     try:
         process.start()
         sender.close()
-        answer = receiver.recv()
-    except (OSError, EOFError) as error:
+        answer: int | str = receiver.recv()
+    except ServerError:
+        raise
+    except OSError as error:
         raise RunError("worker processes cannot be started; their messages are above") from error
     finally:
         receiver.close()
     process.join()
-    if isinstance(answer, str):
-        raise RunError(f"{target} cannot be loaded in a worker process: {answer}")
-    return int(answer)
+    return answer
 
 
 def _send_gpu_count(pipe: multiprocessing.connection.Connection, target: str, count: bool) -> None:
