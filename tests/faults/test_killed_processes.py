@@ -1,6 +1,6 @@
 """Each kind of process of a sweep is killed under load, in a folder of decoys: no run is lost, no decoy is executed.
 
-`USAGGR_KILLS=20` kills each kind that many times; `docs/reliability.md` states the result.
+`USAGGR_KILLS=20` kills each kind that many times, also in the tests of Slurm and Ray (`test_decoys.py`).
 """
 
 import json
