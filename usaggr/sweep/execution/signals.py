@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from usaggr.stopping import StopSignals
 
@@ -47,8 +48,12 @@ def handle_interrupts(
         return
 
     stop_signals = StopSignals()
+    previous: dict[signal.Signals, Any] = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            # Also when the context has ended: a repeated one must not end the process while it reports how it ended.
+            previous[signal.SIGHUP] = signal.SIG_IGN
         if stop_signals.is_second_request() and number != signal.SIGHUP:
             before_exit()
             # Not sys.exit(): an exception in a handler would start the cleanup that the user does not want to wait for.
@@ -58,7 +63,8 @@ def handle_interrupts(
             on_request()
 
     handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN or number in _STOPPING]
-    previous = {number: signal.signal(number, handle) for number in handled}
+    for number in handled:
+        previous[number] = signal.signal(number, handle)
     try:
         yield interruption
     finally:
