@@ -195,3 +195,39 @@ def test_the_command_line_and_status_load_no_slow_package() -> None:
 
 def _is_light(path: Path) -> bool:
     return not _may_import_torch(path) or path == PACKAGE / "torchvision_ops.py"
+
+
+PARSERS = {
+    "json.load": None,
+    "json.loads": "io/bounded_content.py",
+    "yaml.load": "io/bounded_content.py",
+    "yaml.safe_load": None,
+    "yaml.full_load": None,
+    "yaml.load_all": None,
+    "yaml.safe_load_all": None,
+    "yaml.parse": "io/bounded_content.py",
+    "OmegaConf.load": None,
+    "csv.reader": "io/bounded_content.py",
+    "csv.DictReader": "io/bounded_content.py",
+    "pd.read_csv": "results/curve.py",  # of a text that is bounded
+    "pd.read_json": None,
+    "pd.read_parquet": None,
+    "parquet.read_table": None,
+    "parquet.read_schema": "io/bounded_parquet.py",
+    "parquet.ParquetFile": "io/bounded_parquet.py",
+    "np.genfromtxt": None,
+    "np.loadtxt": None,
+}
+"""For each parser without limits, the only file that may call it; None: no file."""
+
+
+def test_hostile_files_meet_a_bounded_parser_everywhere() -> None:
+    calls = [
+        (ast.unparse(node.func), str(path.relative_to(PACKAGE)), node.lineno)
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+    ]
+    violations = [f"{file}:{line}: {name}" for name, file, line in calls if PARSERS.get(name, file) != file]
+    assert not violations, "take the parsers of usaggr.io.bounded_content and usaggr.io.bounded_parquet"
+    assert {name for name, *_ in calls if name in PARSERS} == {name for name, file in PARSERS.items() if file}

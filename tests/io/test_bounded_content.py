@@ -77,16 +77,16 @@ def test_aliases_are_read_in_files_of_users_only() -> None:
 
 def test_numbers_of_ordinary_size_and_long_texts_that_start_with_a_digit_are_read() -> None:
     text = "1 " * 500
-    assert parse_yaml(f"a: 1e-3\nb: {2**63}\nc: {text}\nd: 2024-01-02") == {
+    assert parse_yaml(f"a: 1e-3\nb: {2**63 - 1}\nc: {text}\nd: 2024-01-02") == {
         "a": "1e-3",  # YAML 1.1 requires a decimal point in a number with an exponent
-        "b": 2**63,
+        "b": 2**63 - 1,
         "c": text.strip(),
         "d": yaml.safe_load("2024-01-02"),
     }
 
 
 plain: Any = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda items: st.lists(items, max_size=4) | st.dictionaries(st.text(max_size=8), items, max_size=4),
     max_leaves=20,
 )
@@ -108,3 +108,9 @@ def test_a_cell_may_be_longer_than_the_limit_of_python() -> None:
     cell = "task;" * 40_000
     assert list(parse_csv(f'a,"{cell}"\n')) == [["a", cell]]
     assert list(parse_csv_table(f"name,tasks\nx,{cell}\n")) == [{"name": "x", "tasks": cell}]
+
+
+def test_a_reader_may_accept_integers_of_more_than_64_bits() -> None:
+    assert parse_json(f"[{10**400}]", wide_integers=True) == [10**400]
+    with pytest.raises(UnusableContentError, match="digits"):
+        parse_json(f"[{'9' * 5000}]", wide_integers=True)

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pyarrow import parquet
 
 from usaggr.errors import RunError
+from usaggr.io import bounded_parquet
 from usaggr.metrics.names import METRICS
 from usaggr.results.predictions import (
     SAMPLE_METRICS,
@@ -209,3 +210,24 @@ def test_a_png_that_is_no_mask_is_refused(image: np.ndarray) -> None:
 def test_content_that_is_no_png_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="not the PNG of a mask"):
         decode_mask(content)
+
+
+def test_a_png_of_32000_by_32000_pixels_is_refused_before_it_is_decoded() -> None:
+    content = bytearray(encode_mask(np.zeros((4, 4), np.uint8)))
+    content[16:24] = (32_000).to_bytes(4, "big") * 2
+    with pytest.raises(ValueError, match="a mask of 32000 x 32000 pixels, more than the 400000000 that are decoded"):
+        decode_mask(bytes(content))
+
+
+def test_a_table_beyond_a_limit_is_refused_by_its_footer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_predictions(path, [{"task_id": "a" * 100, "sample_id": f"{i}", "probs": [0.5, 0.5]} for i in range(50)])
+    for name, limit, message in (
+        ("MAX_ROWS", 49, "holds 50 rows, more than the 49 that are read"),
+        ("MAX_VALUES", 99, "probs holds 100 values, more than the 99 that are read"),
+        ("MAX_TABLE_BYTES", 4999, "holds more than 4999 bytes of texts and images"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(bounded_parquet, name, limit)
+            with pytest.raises(RunError, match=message):
+                read_predictions(path)
+    assert len(read_predictions(path)) == 50

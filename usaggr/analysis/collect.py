@@ -21,6 +21,7 @@ from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.integrity import check_predictions
 from usaggr.results.join import join_sources
 from usaggr.results.plan import PlanRow
+from usaggr.results.plan_coverage import check_coverage
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult, Scores, State
 from usaggr.results.run_settings import stored_fingerprint
@@ -116,6 +117,8 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     progress = progress or NoProgress()
     sources = [read_source(directory) for directory in dict.fromkeys(map(Path, directories))]
     study, data, plan = join_sources(sources)
+    for source in sources:
+        check_coverage(source)
     runs_by_folder = [find_runs(source.directory) for source in sources]
     folders = [source.directory for source in sources]
     variants = list(study.variants)

@@ -53,9 +53,12 @@ def read_pseudovalues(
         predictions, fold = table[table["task_id"] == task_id], folds.get(task_id)
         indices = None if fold is None else fold.component_indices.reindex(predictions["sample_id"])
         if fold is None or indices is None or indices.isna().any() or len(predictions) != len(fold.component_indices):
+            # The predictions have been compared with their checksum, so that a changed split.csv is the likely cause.
+            count = 0 if fold is None else len(fold.component_indices)
             raise RunError(
-                f"{path}: the {len(predictions)} predictions of {task_id} are not those of its test set in split.csv; "
-                "remove the run to train it again"
+                f"{path}: the {len(predictions)} predictions of {task_id} are not those of its {count} test samples in "
+                "split.csv; run the same `usaggr sweep`, which writes split.csv again and keeps the run; remove the "
+                "run only if this message stays"
             )
         try:
             by_task[task_id] = _pseudovalues_of_task(task, predictions, indices.to_numpy().astype(np.int64))

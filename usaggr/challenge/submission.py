@@ -1,6 +1,5 @@
 """Read a folder of predictions, and check the prediction of each sample."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,12 @@ from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.images import decode_mask_values, open_image, read_bytes
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
+from usaggr.io.bounded_content import parse_json
 from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task, has_mask_label
 
+_MAX_JSON_VALUES = 50_000_000
+"""Most values in a JSON file of predictions: about a million records with the probabilities of many classes."""
 _SUM_TOLERANCE = 1e-3
 """Largest accepted difference between the sum of probabilities and 1; files are often written with few digits."""
 _DISTANCE_TOLERANCE = 1.0
@@ -97,8 +99,8 @@ def _resolve_inside(folder: Path, path: Path) -> Path:
 
 def _read_records(path: Path, task_type: str, submission: Submission) -> None:
     try:
-        content = json.loads(read_bytes(_resolve_inside(path.parent, path)).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # RecursionError: lists nested thousands of levels deep
+        content = parse_json(read_bytes(_resolve_inside(path.parent, path)), _MAX_JSON_VALUES, wide_integers=True)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, list):
         raise DataError(f"{path}: is a {type(content).__name__}; {task_type} predictions must be a list of records")

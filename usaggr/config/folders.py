@@ -7,6 +7,11 @@ from typing import Any
 import yaml
 
 from usaggr.errors import ConfigError, one_of
+from usaggr.io.bounded_content import parse_yaml
+from usaggr.io.bounded_files import MEBIBYTE, read_bounded_text
+
+_MAX_BYTES = 4 * MEBIBYTE
+"""Largest file of configuration that is read."""
 
 GROUPS = ("data", "model", "training", "scale", "executor", "report", "logger")
 """Hydra groups: folders of `conf/` from which a study chooses one file each."""
@@ -90,9 +95,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ConfigError: The file is not YAML, or does not hold a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(describe_yaml_error(error, path)) from error
+        content = parse_yaml(read_bounded_text(path, _MAX_BYTES), aliases=True)
+    except OSError as error:
+        raise ConfigError(f"{format_path(path)}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, yaml.YAMLError) else error
+        raise ConfigError(describe_yaml_error(cause, path)) from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(
             f"{format_path(path)} must hold a mapping from keys to values, not a {type(content).__name__}"

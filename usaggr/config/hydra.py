@@ -14,10 +14,13 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+from usaggr.config.bounded_sources import check_config_files
 from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format_path, list_choices, read_mapping
 from usaggr.config.overrides import quote, read_overrides
+from usaggr.config.references import check_references
 from usaggr.config.study import Origin
 from usaggr.errors import ConfigError, one_of
+from usaggr.io.bounded_files import read_bounded_text
 
 COMMAND_LINE = "command line"
 _PACKAGE = re.compile(r"^\s*#\s*@package\b", re.MULTILINE)
@@ -41,6 +44,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
         OmegaConf.set_struct(config, False)  # Hydra's configurations refuse changes of their keys
         del config["hydra"]
         _refuse_resolvers(config)
+        check_references(dict(list_values(OmegaConf.to_container(config, resolve=False), "")))
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         if not isinstance(values, dict):
             raise ConfigError(f"{origin.config}: a study must be a mapping from keys to values")
@@ -106,7 +110,10 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
     # A program that uses Hydra itself keeps its own initialization, which Hydra refuses to replace.
     callers_hydra, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
-        with initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"):
+        with (
+            check_config_files(),
+            initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"),
+        ):
             yield
     except MissingConfigException as error:
         raise ConfigError(_explain_missing_file(error, origin)) from error
@@ -163,7 +170,7 @@ def _refuse_hydra_settings(name: str, path: Path | None) -> None:
     for key in map(str, keys):
         if _HYDRA_KEY.match(key):
             raise ConfigError(f"{key} ({format_path(path)}): a study does not configure Hydra; remove it from {name}")
-    if _PACKAGE.search(path.read_text(encoding="utf-8")):
+    if _PACKAGE.search(read_bounded_text(path)):
         raise ConfigError(f"{format_path(path)}: a study cannot move its values; remove the line with @package")
 
 

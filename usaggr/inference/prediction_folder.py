@@ -16,6 +16,8 @@ from usaggr.challenge.layout import JSON_FILES, make_record
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.prediction_requests import Key, PredictionRequest
 from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import MEBIBYTE, read_bounded
 from usaggr.io.locks import hold_lock
 from usaggr.results.integrity import read_json, typed
 from usaggr.results.predictions import Prediction, encode_mask
@@ -28,6 +30,8 @@ JOURNAL = ".journal.jsonl"
 _LOCK = ".lock"
 MARKER_VERSION = 1
 _REMEDY = "use another --out"
+_MAX_JOURNAL_BYTES = 2048 * MEBIBYTE
+"""Largest journal that is read: about ten million predictions."""
 
 
 @dataclass(frozen=True)
@@ -171,16 +175,16 @@ def _read_journal(path: Path) -> dict[Key, dict[str, Any]]:
     """
     if not path.exists():
         return {}
-    content = path.read_bytes()
+    content = read_bounded(path, _MAX_JOURNAL_BYTES)
     end = content.rfind(b"\n") + 1
     if end < len(content):
         os.truncate(path, end)  # otherwise the next record would be appended to the incomplete line
     records = {}
     try:
         for line in content[:end].decode("utf-8").splitlines():
-            record = json.loads(line)
+            record = parse_json(line)
             records[record["task_id"], record["image_path"]] = record
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
     return records
 

@@ -26,9 +26,10 @@ MAX_YAML_VALUES = 200_000
 """Most values in a YAML file, after its aliases are replaced; YAML is about a hundred times slower than JSON."""
 MAX_CELL = 2**24
 """Most characters of a cell of a CSV file. A plan lists all tasks of a run in one cell."""
-_LARGEST_INTEGER = 2**64
-_LONG_NUMBER = re.compile(r"\d{20}")
-"""A text without such a number holds no integer of 2**64 or more."""
+_INTEGERS = range(-(2**63), 2**63)
+"""Whole numbers that are read; arrays hold no others."""
+_LONG_NUMBER = re.compile(r"\d{19}")
+"""A text without such a number holds no integer outside of `_INTEGERS`."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 """The only spelling of a lone surrogate in JSON that was decoded from UTF-8."""
 _NUMBER_START = tuple("+-.0123456789")
@@ -36,12 +37,13 @@ _LONGEST_NUMBER = 40
 """Most characters of a number in YAML. Python takes minutes for a number like 1:1:1:... with a million parts."""
 
 
-def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
+def parse_json(content: str | bytes, max_values: int = MAX_VALUES, wide_integers: bool = False) -> Any:
     """Return the value in a JSON text.
 
     Args:
         content: The text; bytes must be UTF-8.
         max_values: Most values in lists and mappings.
+        wide_integers: Accept integers of more than 64 bits, up to 4,300 digits, for readers that refuse them by record.
 
     Raises:
         UnusableContentError: The text is not JSON, or beyond a limit.
@@ -61,7 +63,7 @@ def parse_json(content: str | bytes, max_values: int = MAX_VALUES) -> Any:
     except ValueError as error:
         raise UnusableContentError(_one_line(error)) from error
     if openings > MAX_DEPTH or _LONG_NUMBER.search(text) or _SURROGATE_ESCAPE.search(text):
-        _check_values(value)
+        _check_values(value, wide_integers)
     return value
 
 
@@ -174,7 +176,7 @@ def _check_number(event: "yaml.ScalarEvent", line: int) -> None:
         raise UnusableContentError(f"line {line} holds a number of {len(value)} characters")
 
 
-def _check_values(content: object) -> None:
+def _check_values(content: object, wide_integers: bool = False) -> None:
     """Check the depth, the integers and the texts of a value; level by level, because recursion has a limit.
 
     Raises:
@@ -190,7 +192,7 @@ def _check_values(content: object) -> None:
             if isinstance(value, str):
                 _check_text(value)
             elif isinstance(value, int):
-                if not -_LARGEST_INTEGER < value < _LARGEST_INTEGER:
+                if not wide_integers and value not in _INTEGERS:
                     raise UnusableContentError("holds a whole number of more than 64 bits")
             elif isinstance(value, dict):
                 next_level.extend(value)

@@ -66,7 +66,7 @@ def is_held(path: Path) -> bool:
     Some network file systems do not show locks of other hosts. Write permission is not needed.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -82,7 +82,9 @@ def _open_locked(path: Path, remedy: str) -> IO[str] | None:
     """Open a file and lock it; return None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
+        # A link could lead to a file elsewhere, which would be created; a pipe would wait for a reader.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8")
     except FileNotFoundError:  # the folder was removed at this moment
         return None
     except OSError as error:

@@ -5,8 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from usaggr.io.bounded_files import UnusableContentError, open_regular
+
 _WRITE_TIMEOUT = 60
 """Seconds to wait while another process writes."""
+_HEAD = b"SQLite format 3\0"
+"""First bytes of every SQLite file."""
+_NO_LOG = b"\1\1"
+"""Bytes 18 and 19 of a SQLite file without a write-ahead log, which a reader would create next to it."""
 
 
 @contextmanager
@@ -26,4 +32,30 @@ def open_store(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection
         connection.execute("PRAGMA synchronous = OFF")  # faster; no data are lost if a power failure corrupts the store
         for table in tables:
             connection.execute(table)
+        yield connection
+
+
+@contextmanager
+def open_store_to_read(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a store without changing anything on disk.
+
+    The file may come from a stranger. It holds plain tables only: a view could run for hours when it is read.
+
+    Args:
+        path: The SQLite file.
+
+    Raises:
+        OSError: The file cannot be opened.
+        UnusableContentError: It is no regular file, or no store.
+        sqlite3.Error: It is damaged.
+    """
+    with open_regular(path) as file:
+        head = file.read(20)
+    if head[:16] != _HEAD or head[18:] != _NO_LOG:
+        raise UnusableContentError("is no SQLite file of usaggr")
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, timeout=_WRITE_TIMEOUT, uri=True)) as connection:
+        unsafe = "type IN ('view', 'trigger') OR sql LIKE 'CREATE VIRTUAL%'"
+        if connection.execute(f"SELECT COUNT(*) FROM sqlite_master WHERE {unsafe}").fetchone()[0]:
+            raise UnusableContentError("is no SQLite file of usaggr")
         yield connection

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.io.bounded_content import parse_csv_table
+from usaggr.io.bounded_files import read_bounded_text
 from usaggr.results import contract
-from usaggr.results.integrity import SCHEMA_VERSION, read_json, typed
+from usaggr.results.integrity import SCHEMA_VERSION, read_json, shorten, typed
 
 Array = NDArray[np.float64]
 Measure = Literal["lookahead", "gradient", "routing", "features"]
@@ -191,22 +193,22 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
     path = folder / TABLE
     values: dict[Measure, dict[int, dict[tuple[str, str], float]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-                raise RunError(f"{path}: no column {', '.join(missing)}; {REMEDY}")
-            for row in reader:
-                measure: Any = row["measure"]
-                if measure not in MEASURES:
-                    raise ValueError(f"measure is {measure!r}, not one of {', '.join(MEASURES)}")
-                _cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
-                seed_values = values.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
-                if row["value"] != "":
-                    seed_values[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
-    except ValueError as error:
-        raise RunError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from error
-    except (OSError, csv.Error) as error:
+        reader = parse_csv_table(read_bounded_text(path))
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error}); {REMEDY}") from error
+    try:
+        if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+            raise RunError(f"{path}: no column {', '.join(missing)}; {REMEDY}")
+        for row in reader:
+            measure: Any = row["measure"]
+            if measure not in MEASURES:
+                raise ValueError(f"measure is {shorten(measure)}, not one of {', '.join(MEASURES)}")
+            _cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
+            seed_values = values.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
+            if row["value"] != "":
+                seed_values[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from error
     return values
 
 
@@ -227,7 +229,7 @@ def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]
     try:
         return kind(cell)
     except ValueError as error:
-        raise ValueError(f"{name} is {cell!r}, not {'a whole number' if kind is int else 'a number'}") from error
+        raise ValueError(f"{name} is {shorten(cell)}, not {'a whole number' if kind is int else 'a number'}") from error
 
 
 def mean_over_seeds(affinities: Sequence[SeedAffinity]) -> tuple[Array, Array]:

@@ -1,11 +1,18 @@
 """curve.csv: a row for each validation of a run."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from usaggr.io.atomic_files import write_atomic
+from usaggr.io.bounded_files import MEBIBYTE, read_bounded_text
+
+_MAX_BYTES = 16 * MEBIBYTE
+"""Largest curve.csv that is read: a thousand validations of a thousand tasks."""
+_MAX_COLUMNS = 10_000
+"""Most columns of a curve: several for each task."""
 
 
 def write_curve(path: Path, validations: Sequence[Mapping[str, float]]) -> None:
@@ -18,8 +25,11 @@ def write_curve(path: Path, validations: Sequence[Mapping[str, float]]) -> None:
 def read_curve(path: Path) -> pd.DataFrame | None:
     """Return a curve with NaN for fields that are not numbers; None if the file is missing, damaged or empty."""
     try:
-        curve = pd.read_csv(path)
-    except (OSError, ValueError):
+        text = read_bounded_text(path, _MAX_BYTES)
+        if text.partition("\n")[0].count(",") >= _MAX_COLUMNS:
+            return None
+        curve = pd.read_csv(io.StringIO(text))
+    except (OSError, ValueError, OverflowError):
         return None
     if "progress" not in curve or curve.empty:
         return None

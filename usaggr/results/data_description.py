@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import write_atomic
 from usaggr.results import contract
+from usaggr.results.contract_sums import check_sum, write_contract_file
 from usaggr.results.integrity import check_names, read_json, typed
 from usaggr.tasks import Task, TaskType
 
@@ -66,7 +66,7 @@ class StoredHashes:
 
 def write_data(directory: Path, description: Mapping[str, Any]) -> None:
     """Write the description of a data set to the folder of a study."""
-    write_atomic(directory / contract.DATA, json.dumps(description, indent=1))
+    write_contract_file(directory / contract.DATA, json.dumps(description, indent=1))
 
 
 def read_hashes(directory: Path) -> StoredHashes | None:
@@ -123,6 +123,7 @@ def read_data(directory: Path) -> DataFacts:
     path = directory / contract.DATA
     stored = typed(path, read_json(path, _REMEDY), _StoredData, _REMEDY)
     check_names(path, "tasks", [task.id for task in stored.tasks])
+    check_sum(path, _REMEDY)
     return DataFacts(
         root=stored.root,
         content_hash=stored.content_hash,

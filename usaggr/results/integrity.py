@@ -1,7 +1,8 @@
 """Checks of stored files: the version of their schema, the types of their fields, and checksums in result.json.
 
 Every reader of a JSON or YAML file under outputs/ calls `read_json` or `read_yaml`, then `typed`. An invalid file is
-one message that names the file, the key, what was found and what is allowed.
+one message that names the file, the key, what was found and what is allowed. Limits of size and depth are those of
+`usaggr/io/bounded_content.py`.
 
 A result contains the SHA-256 of its own content and of its predictions. Results of versions without checksums are
 accepted.
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from usaggr.errors import RunError
+from usaggr.io.bounded_content import parse_json, parse_yaml
+from usaggr.io.bounded_files import MAX_BYTES, UnusableContentError, read_bounded_text
 from usaggr.io.checksums import hash_file
 
 if TYPE_CHECKING:
@@ -79,10 +82,10 @@ def read_json(
     Raises:
         RunError: the file cannot be opened, is of another version, or (`error`) is not JSON or no mapping.
     """
+    text = read_stored_text(path, remedy, error)
     try:
-        # RecursionError: brackets that are nested too deeply.
-        content = json.loads(_read_text(path, remedy, error))
-    except (ValueError, RecursionError) as damage:
+        content = parse_json(text)
+    except UnusableContentError as damage:
         raise _unreadable(path, damage, remedy, error) from damage
     return _as_mapping(path, content, remedy, error, newest)
 
@@ -93,12 +96,23 @@ def read_yaml(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         RunError: the file cannot be opened, is of another version, is not YAML, or holds no mapping.
     """
-    import yaml
+    return parse_stored_yaml(path, read_stored_text(path, remedy), remedy)
 
+
+def parse_stored_yaml(path: Path, text: str, remedy: str) -> dict[str, Any]:
+    """Return the mapping in the text of a YAML file; see `read_yaml`.
+
+    Args:
+        path: the file, for the message.
+        text: its text, or the part of it that is needed.
+        remedy: advice about a damaged file, for the message.
+
+    Raises:
+        RunError: it is of another version, is not YAML, or holds no mapping.
+    """
     try:
-        # PyYAML's loader in C is much faster, but builds without libyaml lack it.
-        content = yaml.load(_read_text(path, remedy, RunError), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as damage:
+        content = parse_yaml(text)
+    except UnusableContentError as damage:
         raise _unreadable(path, damage, remedy, RunError) from damage
     return _as_mapping(path, content, remedy, RunError, SCHEMA_VERSION)
 
@@ -166,7 +180,7 @@ def check_predictions(result: Path, predictions: Path, *, check_content: bool = 
         RunError: their content has changed, or cannot be read.
     """
     try:
-        recorded = json.loads(result.read_text(encoding="utf-8")).get(_PREDICTIONS)
+        recorded = parse_json(read_bounded_text(result)).get(_PREDICTIONS)
         if not isinstance(recorded, dict) or not predictions.is_file():
             return
         # The size first: it needs no reading, and it differs for every truncated file.
@@ -213,25 +227,34 @@ def _describe_error(fault: "ErrorDetails") -> str:
         allowed = f"one of {fault['ctx']['expected']}"
     else:
         allowed = _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
-    value = repr(fault["input"])
-    return f"{key} is {value if len(value) <= _MAX_SHOWN else f'{value[:_MAX_SHOWN]}...'}, not {allowed}"
+    return f"{key} is {shorten(fault['input'])}, not {allowed}"
 
 
-def _read_text(path: Path, remedy: str, error: type[RunError]) -> str:
-    """Read a UTF-8 file.
+def shorten(value: object) -> str:
+    """Return the beginning of an invalid value for a message."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def read_stored_text(path: Path, remedy: str, error: type[RunError] = RunError, max_bytes: int = MAX_BYTES) -> str:
+    """Read a UTF-8 file of results.
 
     Args:
         path: the file.
         remedy: advice about a damaged file.
-        error: raised for a file that is not UTF-8.
+        error: raised for a file that is not UTF-8, is too large, or is no regular file.
+        max_bytes: largest size.
+
+    Raises:
+        RunError: the file cannot be opened, or (`error`) cannot be used.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded_text(path, max_bytes)
     except OSError as refused:
         raise RunError(
             f"{path}: cannot be read ({refused.strerror or refused}); make it readable, or remove it"
         ) from refused
-    except UnicodeDecodeError as damage:
+    except ValueError as damage:  # not UTF-8, too large, a pipe
         raise _unreadable(path, damage, remedy, error) from damage
 
 

@@ -2,16 +2,17 @@
 
 import csv
 import io
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import write_atomic
+from usaggr.io.bounded_content import parse_csv_table
+from usaggr.io.bounded_files import read_bounded_text
 from usaggr.results import contract
-from usaggr.results.integrity import OLDEST_VERSION, SCHEMA_VERSION, check_version
+from usaggr.results.contract_sums import check_sum, write_contract_file
+from usaggr.results.integrity import OLDEST_VERSION, SCHEMA_VERSION, check_version, shorten
 from usaggr.results.versions import parse_version
 
 VERSION_COLUMN = "schema_version"
@@ -22,6 +23,8 @@ COLUMNS = (
 _NEEDED = ("run_id", "block", "groupings", "tasks", "scale", "seed", "variant", "fingerprint")
 """Columns that every version writes."""
 _REMEDY = "`usaggr sweep` of the same study writes it again"
+_LARGEST_SCALE = 1e15
+"""Largest cap of training samples that is read."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def write_plan_rows(directory: Path, runs: Iterable[tuple[PlanRow, str]]) -> Non
         groupings, tasks = ";".join(row.groupings), ";".join(row.tasks)
         identity = (row.run_id, row.block, groupings, tasks, row.scale, row.seed, row.variant)
         writer.writerow([*identity, row.parent, row.fingerprint, state, SCHEMA_VERSION])
-    write_atomic(directory / contract.PLAN, text.getvalue())
+    write_contract_file(directory / contract.PLAN, text.getvalue())
 
 
 def read_plan(directory: Path) -> list[PlanRow]:
@@ -60,16 +63,17 @@ def read_plan(directory: Path) -> list[PlanRow]:
     """
     path = directory / contract.PLAN
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
-            if missing:
-                raise RunError(f"{path}: no column {', '.join(missing)}; {_REMEDY}")
-            return [_parse_row(_check_cells(path, reader.line_num, row, _NEEDED)) for row in reader]
+        reader = parse_csv_table(read_bounded_text(path))
+        missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise RunError(f"{path}: no column {', '.join(missing)}; {_REMEDY}")
+        plan = [_parse_row(_check_cells(path, reader.line_num, row, _NEEDED)) for row in reader]
     except FileNotFoundError as error:
         raise RunError(f"{path}: does not exist; `usaggr sweep` writes it") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"{path}: cannot be read ({' '.join(str(error).split())}); {_REMEDY}") from error
+    check_sum(path, _REMEDY)
+    return plan
 
 
 def check_plan_version(directory: Path) -> None:
@@ -80,10 +84,9 @@ def check_plan_version(directory: Path) -> None:
     """
     path = directory / contract.PLAN
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            # Every row has the version, so the first one is enough.
-            row = next(csv.DictReader(file), {})
-    except (OSError, UnicodeDecodeError, csv.Error):
+        # Every row has the version, so the first one is enough.
+        row = next(parse_csv_table(read_bounded_text(path)), {})
+    except (OSError, ValueError, csv.Error):
         return
     _check_cell_version(path, row)
 
@@ -131,7 +134,7 @@ def _check_cells(path: Path, line: int, row: dict[str, str], columns: Sequence[s
         cell: str | None = row[name]  # None: the line is truncated before it
         allowed, fits = _CELLS.get(name, ("text", lambda cell: True))
         if cell is None or not fits(cell):
-            problem = f"no {name}" if cell is None else f"{name} is {cell!r}, not {allowed}"
+            problem = f"no {name}" if cell is None else f"{name} is {shorten(cell)}, not {allowed}"
             raise RunError(f"{path}: line {line}: {problem}; {_REMEDY}")
     return row
 
@@ -142,7 +145,7 @@ def _check_cell_version(path: Path, row: dict[str, str]) -> None:
 
 def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell))
+        return abs(float(cell)) <= _LARGEST_SCALE  # false for NaN, too
     except ValueError:
         return False
 
@@ -154,7 +157,7 @@ _CELLS: dict[str, tuple[str, Callable[[str], object]]] = {
     "tasks": ("names separated by ;", str.strip),
     "scale": ("a number", _is_number),
     # [0-9] and not \d, which also matches digits of other scripts.
-    "seed": ("a whole number", re.compile(r"-?[0-9]+").fullmatch),
+    "seed": ("a whole number", re.compile(r"-?[0-9]{1,18}").fullmatch),
     "variant": ("a name", str.strip),
     "fingerprint": ("64 hexadecimal digits", re.compile(r"[0-9a-f]{64}").fullmatch),
 }

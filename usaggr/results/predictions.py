@@ -17,7 +17,12 @@ from pyarrow import parquet
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.bounded_parquet import read_bounded_table, read_table_schema
 
+MAX_MASK_PIXELS = 400_000_000
+"""Most pixels of a stored mask that are decoded: four times the default of `data.max_pixels`."""
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+"""First bytes of a PNG; its width and height follow, in four bytes each."""
 SAMPLE_METRICS = ("dsc", "hd", "hd95", "nsd", "accuracy", "iou", "mre", "mre_relative")
 """Metrics of a single sample; the others are defined for a complete test set."""
 
@@ -127,7 +132,7 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
         RunError: the file is missing or truncated, or is not a table of predictions.
     """
     try:
-        schema = parquet.read_schema(path)
+        schema = read_table_schema(path)
         missing = [name for name in columns or SCHEMA.names if name not in schema.names]
         if missing:
             raise RunError(f"{path}: no column {', '.join(missing)}; it has {', '.join(schema.names)}")
@@ -135,8 +140,7 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
             stored, allowed = schema.field(name).type, SCHEMA.field(name).type
             if not _is_same_type(stored, allowed):
                 raise RunError(f"{path}: {name} is {stored}, not {allowed}; remove the run to train it again")
-        names = list(columns) if columns is not None else None
-        return _frame(parquet.read_table(path, columns=names, page_checksum_verification=True))
+        return _frame(read_bounded_table(path, columns))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is not UTF-8
         raise _unreadable(path, error) from error
 
@@ -148,7 +152,7 @@ def stored_columns(path: Path) -> frozenset[str]:
         RunError: the file is missing or truncated, or is not a table.
     """
     try:
-        return frozenset(parquet.read_schema(path).names)
+        return frozenset(read_table_schema(path).names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 
@@ -186,8 +190,13 @@ def decode_mask(content: bytes) -> NDArray[np.uint8]:
     Raises:
         ValueError: the content is not the PNG of a mask.
     """
-    # OpenCV raises its own error for empty content, and returns None for other content that is no image.
-    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    # From the header, before a pixel is decoded: a PNG of a few kilobytes can hold gigabytes of equal pixels.
+    width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
+    if content[:16] != _PNG_HEAD:
+        raise ValueError("not the PNG of a mask: (H, W) uint8")
+    if width * height > MAX_MASK_PIXELS:
+        raise ValueError(f"a mask of {height} x {width} pixels, more than the {MAX_MASK_PIXELS} that are decoded")
+    mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.dtype != np.uint8 or mask.ndim != 2:
         raise ValueError("not the PNG of a mask: (H, W) uint8")
     return mask.astype(np.uint8, copy=False)

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from usaggr.errors import RunError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.io.bounded_content import parse_csv_table
+from usaggr.io.bounded_files import MEBIBYTE, read_bounded_text
 
 COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy", "tokens")
 """Columns of routing.csv; transformer blocks and experts are numbered from 1."""
 _MEASURES = ("share", "chosen", "probability", "entropy")
+_MAX_BYTES = 16 * MEBIBYTE
+"""Largest routing.csv that is read: a hundred tasks, blocks of transformers and experts take half of it."""
 _ROUNDING = 2e-3
 """Largest difference of a sum of shares from 1: shares are written with six digits."""
 
@@ -53,14 +57,13 @@ def read_routing(path: Path, tasks: tuple[str, ...]) -> Routing:
         RunError: the file cannot be read, is truncated, or has a value out of range.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return _parse_routing(list(csv.DictReader(file)), tasks)
+        return _parse_routing(list(parse_csv_table(read_bounded_text(path, _MAX_BYTES))), tasks)
     # FileNotFoundError is an OSError, but a run without experts has no such file, which is no damage.
     except FileNotFoundError:
         raise
     except KeyError as error:
         raise RunError(f"no {error}") from error
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, OverflowError, csv.Error) as error:
         raise RunError(" ".join(str(error).split()).rstrip(".") or type(error).__name__) from error
 
 
@@ -69,8 +72,10 @@ def _parse_routing(records: list[dict[str, str]], tasks: tuple[str, ...]) -> Rou
         raise ValueError("it is empty")
     cells = {(row["task"], int(row["block"]), int(row["expert"])): row for row in records}
     blocks, experts = sorted({block for _, block, _ in cells}), sorted({expert for *_, expert in cells})
-    keys = list(product(tasks, blocks, experts))
-    if len(records) != len(cells) or set(cells) != set(keys) or experts != list(range(1, len(experts) + 1)):
+    # The number first: a few thousand wrong rows could name millions of combinations.
+    is_full = len(records) == len(cells) == len(tasks) * len(blocks) * len(experts)
+    keys = list(product(tasks, blocks, experts)) if is_full else []
+    if not keys or set(cells) != set(keys) or experts != list(range(1, len(experts) + 1)):
         raise ValueError("not one row for each task of the run, block and expert")
     shape = (len(tasks), len(blocks), len(experts))
     values = {name: np.array([float(cells[key][name]) for key in keys]).reshape(shape) for name in _MEASURES}

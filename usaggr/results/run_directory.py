@@ -230,6 +230,8 @@ class RunDirectory:
             started = None if previous is None else previous.started
             if job is None and previous is not None:
                 job = previous.job
+            if error is not None:
+                error = error.encode("utf-8", "replace").decode("utf-8")  # a file name in it may not be Unicode
             status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job)
             self.write_status(status)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from usaggr.errors import RunError
 from usaggr.results import contract
+from usaggr.results.contract_sums import check_sum
 from usaggr.results.data_description import DataFacts, read_data
 from usaggr.results.integrity import check_names, read_yaml, typed
 from usaggr.results.plan import PlanRow, check_plan_version, read_plan
@@ -192,6 +193,7 @@ def _read_study(path: Path) -> StudyFacts:
         ("formats", stored.report.formats),
     ):
         check_names(path, what, names)
+    check_sum(path, _REMEDY)
     return StudyFacts(
         name=stored.name,
         groupings=stored.groupings,
@@ -239,6 +241,7 @@ def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
         missing = [key for key in ("share", "budget") if getattr(grouping, key) is None]
         if grouping.parent is not None and missing:
             raise RunError(f"{path}: no groupings.{name}.{missing[0]}; {_REMEDY}")
+    check_sum(path, _REMEDY)
     return stored
 
 

@@ -8,12 +8,13 @@ version 1.
 import re
 from pathlib import Path
 
+from usaggr.io.bounded_files import open_regular
 from usaggr.results.integrity import SCHEMA_VERSION, check_version
 
 STUDY_HEAD = f"# schema_version: {SCHEMA_VERSION}\n"
 """First line of study.yaml."""
 _HEAD = 1024
-"""Number of characters that are read."""
+"""Number of bytes that are read."""
 _VERSION = re.compile(r"^(?:# )?schema_version:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
@@ -24,10 +25,10 @@ def check_yaml(path: Path) -> None:
         RunError: another version of usaggr wrote it.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            match = _VERSION.search(file.read(_HEAD))
+        with open_regular(path) as file:
+            match = _VERSION.search(file.read(_HEAD).decode("utf-8", "replace"))
     # A file that cannot be read has no version here; whoever reads its content reports it.
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         return
     if match is not None:
         check_version(path, parse_version(match.group(1).strip("'\"")))
@@ -35,4 +36,4 @@ def check_yaml(path: Path) -> None:
 
 def parse_version(text: str) -> int | str:
     """Return a version as an integer, or unchanged if it is not one, for the error message."""
-    return int(text) if re.fullmatch(r"-?[0-9]+", text) else text
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else text

@@ -1,6 +1,5 @@
 """Functions that open a run in a tracker, one per tracker, for a new run or one that continues."""
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from pytorch_lightning.loggers.logger import Logger
 
 from usaggr.config import logger as config_logger
 from usaggr.config.study import StudyConfig
+from usaggr.io.bounded_content import parse_csv_table
+from usaggr.io.bounded_files import read_bounded_text
 from usaggr.results.contract import LOGS
 from usaggr.results.spec import RunSpec
 from usaggr.tracking.record import (
@@ -127,8 +128,8 @@ def _open_csv(directory: Path, step: int) -> OpenRun:
 def _read_entries_before(step: int, path: Path) -> list[dict[str, float]]:
     if not step or not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        entries = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    logged = parse_csv_table(read_bounded_text(path))
+    entries = [{name: float(value) for name, value in row.items() if value} for row in logged]
     return [row for row in entries if row["step"] < step]
 
 

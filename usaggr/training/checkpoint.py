@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from usaggr.io.atomic_files import replacing
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import open_regular
 from usaggr.results.contract import CHECKPOINT
 from usaggr.results.integrity import SCHEMA_VERSION
 
@@ -110,14 +112,14 @@ class CheckpointFile:
             OSError: The file cannot be read.
             ValueError: It is damaged, or of another run or precision.
         """
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             line = file.readline(_MAX_HEADER_BYTES)
             content = file.read()
         try:
-            header = json.loads(line)
+            header = parse_json(line)
             position, digest = Position.from_header(header["position"]), header["sha256"]
-        # Damage can produce any JSON: other types, missing keys, or nesting deeper than Python's stack.
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # Damage can produce any JSON: other types, or missing keys.
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError("its first line is damaged") from error
         for name, value in self._identity.items():
             if header.get(name) != value:

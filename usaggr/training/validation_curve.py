@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from usaggr.io.bounded_content import parse_json
 from usaggr.metrics.names import main_metric
 from usaggr.results.curve import write_curve
 from usaggr.results.run_result import Scores
@@ -92,7 +93,7 @@ class Curve:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Replace the curve by one whose `state` was stored."""
-        content = json.loads(state["rows"])
+        content = parse_json(state["rows"])
         self._rows, self._scores = content["rows"], content["scores"]
         self._best_skill = state["best_skill"]
         self._best = None if state["best"] is None else (state["best"][0], state["best"][1])

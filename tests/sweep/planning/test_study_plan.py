@@ -149,6 +149,7 @@ def test_the_plan_on_disk_has_the_contracts_columns_and_the_runs_states(root: Pa
         "data.json",
         "split.csv",
         "plan.csv",
+        "contract.sha256",
         "runs",
     }
 

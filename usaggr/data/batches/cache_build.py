@@ -27,6 +27,8 @@ from usaggr.data.read.paths import make_folder
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError, RunError
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import read_bounded_text
 from usaggr.io.locks import hold_lock
 from usaggr.progress import Progress
 
@@ -120,7 +122,7 @@ def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
 def read_meta(directory: Path) -> CacheMeta | None:
     """Return the shape of a cache; None if the cache does not exist or is incomplete."""
     try:
-        meta = CacheMeta(**json.loads((directory / "meta.json").read_text(encoding="utf-8")))
+        meta = CacheMeta(**parse_json(read_bounded_text(directory / "meta.json")))
         sizes = {name: (directory / name).stat().st_size for name in meta.compute_file_sizes()}
     except (OSError, ValueError, TypeError):
         return None

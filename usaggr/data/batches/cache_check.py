@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from usaggr.data.read.thread_pool import map_in_threads
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.bounded_files import read_bounded_text
 
 CHECKSUMS = "checksums.json"
 """File in a cache's folder that holds the SHA-256 of each piece of each file."""
@@ -41,7 +43,7 @@ def find_damaged_file(directory: Path, names: Sequence[str], readers: int) -> st
     """
     path = directory / CHECKSUMS
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
+        recorded = parse_json(read_bounded_text(path))
     except FileNotFoundError:
         write_checksums(directory, names, readers)
         return None

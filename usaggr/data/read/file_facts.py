@@ -22,7 +22,8 @@ from usaggr.data.read.paths import ListedFile, find_cache_folder, make_folder
 from usaggr.data.read.readers_version import add_readers_version, describe_readers
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.errors import DataError
-from usaggr.io.sqlite_store import open_store
+from usaggr.io.bounded_content import parse_json
+from usaggr.io.sqlite_store import open_store, open_store_to_read
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
@@ -63,7 +64,12 @@ class ProbeKey(NamedTuple):
 
 
 def probe_files(
-    keys: Iterable[ProbeKey], folder: Path, max_pixels: int, workers: int | None, progress: Progress
+    keys: Iterable[ProbeKey],
+    folder: Path,
+    max_pixels: int,
+    workers: int | None,
+    progress: Progress,
+    keep: bool = True,
 ) -> dict[ProbeKey, FileFacts]:
     """Return the facts of each file, from the store or by reading the file.
 
@@ -73,12 +79,13 @@ def probe_files(
         max_pixels: Largest number of pixels of a file (`data.max_pixels`).
         workers: Number of threads (`data.workers`); None for one per core.
         progress: Advances by one for each file that is read.
+        keep: False reads the store, if there is one, and writes nothing.
 
     Raises:
         DataError: The store cannot be written.
     """
     distinct = list(dict.fromkeys(keys))
-    store = FactStore(make_folder(folder) / _make_store_name())
+    store = FactStore((make_folder(folder) if keep else folder) / _make_store_name(), read_only=not keep)
     facts = store.read(distinct)
     for key, stored in list(facts.items()):
         # `max_pixels` may have changed since the file was probed.
@@ -91,7 +98,8 @@ def probe_files(
     progress.start("reading images", len(new))
     try:
         for piece in _probe_all(new, max_pixels, workers):
-            store.write((probed.key, probed.facts) for probed in piece if probed.can_store)
+            if keep:
+                store.write((probed.key, probed.facts) for probed in piece if probed.can_store)
             facts.update((probed.key, probed.facts) for probed in piece)
             progress.advance(len(piece))
     finally:
@@ -225,10 +233,17 @@ def _remove_path(error: DataError, name: str) -> str:
 
 
 class FactStore:
-    """Facts in a SQLite file that several processes can use; a corrupt file is deleted and created again."""
+    """Facts in a SQLite file that several processes can use; a corrupt file is set aside and created again."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        """Prepare the store.
+
+        Args:
+            path: The SQLite file.
+            read_only: Change nothing on disk. A file that is missing, or is no such store, then holds no facts.
+        """
         self._path = path
+        self._read_only = read_only
 
     def read(self, keys: Sequence[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         """Return the stored facts of unchanged files.
@@ -253,7 +268,7 @@ class FactStore:
             for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
                 query, bounds
             ):
-                distinct_values = tuple(json.loads(values)) if values else ()
+                distinct_values = tuple(parse_json(values)) if values else ()
                 stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(
                     sha256, height, width, error, bool(large), distinct_values
                 )
@@ -316,7 +331,12 @@ class FactStore:
         self._run(lambda connection: connection.execute("DELETE FROM facts WHERE path = ?", (os.fsencode(path),)))
 
     def _run(self, action: Callable[[sqlite3.Connection], object]) -> None:
-        """Run an action on the store; if the store is corrupt, delete it and run the action once more."""
+        """Run an action on the store; if the store is corrupt, set it aside and run the action once more."""
+        if self._read_only:
+            # Without facts the files are read again.
+            with suppress(OSError, sqlite3.Error, ValueError, TypeError), open_store_to_read(self._path) as connection:
+                action(connection)
+            return
         for attempt in (1, 2):
             try:
                 # The second `connection` is the transaction.
@@ -331,10 +351,14 @@ class FactStore:
             except (sqlite3.DatabaseError, ValueError) as error:
                 if attempt == 2:
                     raise DataError(f"{self._path}: the cache is corrupt: {error}; remove this file") from error
+                # Not removed, because `data.cache_dir` may name a folder where this is somebody's own file.
                 for leftover in self._path.parent.glob(f"{self._path.name}*"):
-                    leftover.unlink(missing_ok=True)
+                    if leftover.suffix != _DAMAGED:
+                        leftover.rename(f"{leftover}{_DAMAGED}")
 
 
+_DAMAGED = ".damaged"
+"""Suffix of a store that was set aside."""
 _TABLE = """CREATE TABLE IF NOT EXISTS facts (
     path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER,
     error TEXT, too_large INTEGER, mask_values TEXT, PRIMARY KEY (path, is_mask)) WITHOUT ROWID"""

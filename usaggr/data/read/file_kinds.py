@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from usaggr.io.bounded_content import parse_json
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -173,7 +175,7 @@ def store_kind(kind: FileKind) -> str:
 def restore_kind(text: str) -> FileKind | None:
     """Return a kind from JSON; None if another version of the readers has written it."""
     try:
-        stored = json.loads(text)
+        stored = parse_json(text)
         if stored.pop("version") != KINDS_VERSION:
             return None
         colors: Sequence[tuple[int, str]] = stored.pop("colors", ())

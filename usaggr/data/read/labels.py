@@ -5,7 +5,6 @@ Coordinates are pixels of the original image: x in [0, width] and y in [0, heigh
 rounding and other conventions produce such values.
 """
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from usaggr.data.read.file_facts import FileFacts
 from usaggr.data.read.index import IndexRow, quote_cell
 from usaggr.data.read.index_tasks import Declaration, parse_integer
 from usaggr.data.samples import Box, Fault, Points
+from usaggr.io.bounded_content import parse_json
 
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 """Columns of a box, in the order of `Box`."""
@@ -164,13 +164,13 @@ def _parse_number(text: str) -> float | None:
 
 def _parse_point(text: str) -> tuple[float, float] | None:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         if not isinstance(values, list) or len(values) != 2:
             return None
         if not all(type(v) in (int, float) for v in values):  # not isinstance: True and False are integers in Python
             return None
         x, y = float(values[0]), float(values[1])
-    except (ValueError, OverflowError, RecursionError):  # OverflowError: 400 digits; RecursionError: nested brackets
+    except ValueError:
         return None
     return (x, y) if math.isfinite(x) and math.isfinite(y) else None
 

@@ -21,17 +21,23 @@ MAX_LISTED_FAULTS = 20
 """Largest number of lines of errors in an exception."""
 
 
-def load_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
+def load_dataset(data: DataConfig, progress: Progress | None = None, *, keep_facts: bool = True) -> Dataset:
     """Read and validate a data set. Phantoms (`data=synthetic`) are drawn first if the cache does not have them.
 
     With `data.on_bad_sample=skip`, the errors of invalid rows are in `Dataset.skipped`.
+
+    Args:
+        data: Settings of the data set.
+        progress: Receives the number of files that are read.
+        keep_facts: Store facts about files in the cache folder. False writes nothing, as a report of results requires,
+            whose `data.cache_dir` may name any folder.
 
     Raises:
         DataError: There is no index, it contradicts itself, it has errors (`on_bad_sample=error`), or a task has no
             valid row (`skip`).
         ConfigError: Class names of the configuration do not fit the index.
     """
-    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress())
+    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress(), keep_facts)
     if faults and data.on_bad_sample == "error":
         raise DataError(
             f"{len(faults)} error{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); fix them, or leave "
@@ -54,12 +60,20 @@ def check_dataset(data: DataConfig, progress: Progress | None = None) -> tuple[D
         DataError: There is no index, or it contradicts itself.
         ConfigError: Class names of the configuration do not fit the index.
     """
-    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress())
+    dataset, faults, empty_tasks = _read_dataset(data, progress or NoProgress(), keep_facts=True)
     return (None if empty_tasks else dataset), faults
 
 
-def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
-    """Return the data set of all valid rows, the errors of the other rows, and the tasks without a valid row."""
+def _read_dataset(
+    data: DataConfig, progress: Progress, keep_facts: bool
+) -> tuple[Dataset, tuple[Fault, ...], list[str]]:
+    """Return the data set of all valid rows, the errors of the other rows, and the tasks without a valid row.
+
+    Args:
+        data: Settings of the data set.
+        progress: Receives the number of files that are read.
+        keep_facts: See `load_dataset`.
+    """
     root = _prepare_root(data, progress)
     written_rows, faults = read_index(root, follow_links=data.follow_links)
     index_rows, id_warnings = unify_task_ids(written_rows)
@@ -72,7 +86,7 @@ def _read_dataset(data: DataConfig, progress: Progress) -> tuple[Dataset, tuple[
     tasks, warnings = collect_tasks(((row, task) for row, task in declared if task is not None), data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
-        return probe_files(keys, find_cache_folder(data), data.max_pixels, data.workers, progress)
+        return probe_files(keys, find_cache_folder(data), data.max_pixels, data.workers, progress, keep_facts)
 
     samples, sample_faults, subject_warnings = validate_rows(declared, root, data, probe)
     faults += sample_faults

@@ -170,7 +170,7 @@ def _load_data(collection: Collection, data: DataConfig, progress: Progress) -> 
     Raises:
         UsaggrError: The data have changed since, or reading them takes too long.
     """
-    dataset = load_dataset(data, _LimitedProgress(progress))
+    dataset = load_dataset(data, _LimitedProgress(progress), keep_facts=False)
     if dataset.content_hash != collection.data.content_hash:
         raise DataError(f"the data at {dataset.root} have changed since the runs were trained")
     return dataset

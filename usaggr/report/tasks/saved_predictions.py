@@ -5,10 +5,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import compute, parquet
+from pyarrow import compute
 
 from usaggr.analysis.collect import CollectedRun
 from usaggr.errors import RunError, get_first_line
+from usaggr.io.bounded_parquet import read_bounded_table
 from usaggr.metrics.names import main_metric
 from usaggr.results import contract
 from usaggr.tasks import TASK_TYPES, has_class_label
@@ -85,11 +86,7 @@ def _read_predictions(path: Path, sample_ids: set[str]) -> list[SavedPrediction]
     """
     is_requested = compute.field("sample_id").isin(sorted(sample_ids))
     try:
-        # Without checksums, damaged bytes may be read as valid numbers.
-        table = parquet.read_table(
-            path, columns=[*_COLUMNS, *_SCORES], filters=is_requested, page_checksum_verification=True
-        )
-        records = table.to_pylist()
+        records = read_bounded_table(path, [*_COLUMNS, *_SCORES]).filter(is_requested).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:  # damaged text raises ValueError, as it is not UTF-8
         raise RunError(f"{path}: cannot be read ({get_first_line(error)})") from error
     return [

@@ -16,9 +16,11 @@ from usaggr.errors import RunError
 from usaggr.io.locks import hold_lock
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done, run_directories
-from usaggr.results.plan import read_plan
+from usaggr.results.plan import PlanRow, read_plan
+from usaggr.results.plan_coverage import check_coverage
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_cell, stored_fingerprint
+from usaggr.results.stored_study import StudyFacts, read_source
 
 Kind = Literal["unplanned run", "weights", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")
@@ -47,9 +49,12 @@ def list_removable(directory: Path) -> list[Removable]:
     * Temporary files of processes that have ended.
 
     Raises:
-        RunError: there is no readable plan.csv, so that it is unknown which runs are planned.
+        RunError: plan.csv cannot be read, or contradicts study.yaml or the runs, so that it is unknown which runs are
+            planned.
     """
     plan_rows = read_plan(directory)
+    study = _read_study(directory)
+    _check_names(directory, plan_rows)
     planned_fingerprints = {row.fingerprint for row in plan_rows}
     planned_names = {row.run_id for row in plan_rows}
     paths = find_runs(directory)
@@ -65,7 +70,9 @@ def list_removable(directory: Path) -> list[Removable]:
         if RunDirectory(path).state() == "running":
             continue
         if not is_planned:
-            items.append(_measure("unplanned run", path, directory))
+            # Without its line in plan.csv, a finished run of the study would look unplanned.
+            if study is None or not is_done(path) or not _is_unlisted(path, study, plan_rows):
+                items.append(_measure("unplanned run", path, directory))
             continue
         items += [_measure("leftover", file, directory) for file in _list_temporary(path)]
         if (
@@ -76,6 +83,57 @@ def list_removable(directory: Path) -> list[Removable]:
         ):
             items.append(_measure("weights", path / "weights", directory))
     return items
+
+
+def _read_study(directory: Path) -> StudyFacts | None:
+    """Return the study of a directory, after checking that plan.csv lists its runs; None without a study.yaml.
+
+    Raises:
+        RunError: a file is damaged, or plan.csv does not list the runs of the study.
+    """
+    if not (directory / contract.STUDY).is_file():
+        return None
+    source = read_source(directory)
+    if not source.plan:
+        raise RunError(
+            f"{directory / contract.PLAN}: lists no run, so that it is unknown which runs are planned; run the same "
+            "`usaggr sweep`, which writes it again"
+        )
+    check_coverage(source)
+    return source.study
+
+
+def _check_names(directory: Path, plan_rows: Sequence[PlanRow]) -> None:
+    """Check that no directory has the name of a planned run and the fingerprint of another one.
+
+    Raises:
+        RunError: a fingerprint in plan.csv has changed.
+    """
+    for row in plan_rows:
+        path = directory / "runs" / row.run_id
+        fingerprint = stored_fingerprint(path)
+        if fingerprint is not None and fingerprint != row.fingerprint and fingerprint[:8] == row.run_id[-8:]:
+            raise RunError(
+                f"{directory / contract.PLAN}: the fingerprint of {row.run_id} is not that of its directory; it was "
+                "changed: restore it, or run the same `usaggr sweep`, which writes it again"
+            )
+
+
+def _is_unlisted(path: Path, study: StudyFacts, plan_rows: Sequence[PlanRow]) -> bool:
+    """Return whether a run belongs to the study, and plan.csv lists neither it nor another run in its place.
+
+    Args:
+        path: directory of the run.
+        study: the study.
+        plan_rows: the planned runs.
+    """
+    cell = read_cell(path)
+    if cell is None or cell.seed not in study.seeds or cell.variant not in study.variants:
+        return False
+    if cell.scale not in study.scales or cell.tasks not in {row.tasks for row in plan_rows}:
+        return False
+    planned = {(row.tasks, row.scale, row.seed, row.variant) for row in plan_rows}
+    return (cell.tasks, cell.scale, cell.seed, cell.variant) not in planned
 
 
 def remove(items: Sequence[Removable]) -> int:

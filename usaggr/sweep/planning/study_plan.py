@@ -16,9 +16,9 @@ from usaggr.config.study import StudyConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.errors import ConfigError, one_of
-from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import NoProgress, Progress
 from usaggr.results import contract
+from usaggr.results.contract_sums import write_contract_file
 from usaggr.results.plan import PlanRow, write_plan_rows
 from usaggr.results.stored_study import check_replaceable
 from usaggr.results.versions import STUDY_HEAD
@@ -81,8 +81,8 @@ def write_plan(plan: Plan) -> None:
     """
     check_replaceable(plan.directory)
     write_manifest(plan.manifest, plan.directory)
-    write_atomic(plan.directory / contract.STUDY, STUDY_HEAD + describe_study(plan.study))
-    write_atomic(plan.directory / contract.GROUPINGS, describe_groupings(plan.groupings))
+    write_contract_file(plan.directory / contract.STUDY, STUDY_HEAD + describe_study(plan.study))
+    write_contract_file(plan.directory / contract.GROUPINGS, describe_groupings(plan.groupings))
     write_states(plan)
 
 
