@@ -69,7 +69,7 @@ def make_contents(path: Path) -> Iterator[tuple[str, bytes]]:
         rows_of_numbers = [",".join([first[0], *[str(number)] * (len(header) - 1)]) for number in range(20_000)]
         yield "many rows", "\n".join([",".join(header), *rows_of_numbers]).encode()
     elif path.suffix == ".parquet":
-        yield "500 million rows", write_parquet(path.with_suffix(".tmp"), pa.nulls(10_000_000), 50)
+        yield "50 million rows", write_parquet(path.with_suffix(".tmp"), pa.nulls(10_000_000), 5)
         long = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), pa.array(["x" * 1_000_000]))
         yield "a long text", write_parquet(path.with_suffix(".tmp"), long, 4, "task_id")
         zeros = pa.array([0.0]).take(pa.array(np.zeros(30_000_000, np.int32)))
@@ -83,7 +83,7 @@ def write_parquet(path: Path, column: pa.Array, groups: int, name: str | None = 
     nulls = {field: pa.nulls(len(column), kind) for field, kind in types.items()}
     hostile = nulls if name is None else {**nulls, name: column}
     table = pa.table(hostile)
-    with parquet.ParquetWriter(path, table.schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(path, table.schema, compression="zstd", store_schema=False) as writer:
         for _ in range(groups):
             writer.write_table(table)
     content = path.read_bytes()
@@ -158,6 +158,10 @@ def _try_readers(folder: Path, name: str, attack: str, make: Callable[[Path], ob
 def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
     write_folder(folder)
+    # As in results of older versions: a stranger could write checksums that fit.
+    result = path_of(folder, "RUN/result.json")
+    content = json.loads(result.read_text())
+    result.write_text(json.dumps({key: content[key] for key in content if key not in ("sha256", "predictions")}))
     if name.endswith(".parquet"):
         contents = dict(make_contents(path_of(folder, name)))  # before the limit: making them takes memory
         globals()["make_contents"] = lambda path: iter(contents.items())
