@@ -136,6 +136,9 @@ def test_the_version_is_printed(shell: Shell) -> None:
         (["report", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["clean", "outputs/nix"], "DIR: unknown 'outputs/nix'. Allowed: none"),
         (["config", "--config-dir", "nix"], "--config-dir: folder nix does not exist"),
+        (["data", "check", "data.root=nowhere"], "data.root has no effect with data=synthetic, which draws phantoms"),
+        (["plan", "data.root=nowhere"], "data.root has no effect with data=synthetic, which draws phantoms"),
+        (["plan", "name=2024_11_29"], "name must be a name of letters, digits, '.', '_' and '-' that begins with a "),
     ],
 )
 def test_an_invalid_request_gives_one_line_on_standard_error_and_status_2(
@@ -160,6 +163,49 @@ def test_a_folder_without_results_suggests_existing_results(shell: Shell) -> Non
     assert shell.err == "DIR: unknown 'outputs/dem', did you mean 'outputs/demo'? Allowed: outputs/demo\n"
 
 
+def test_a_name_is_found_in_outputs(shell: Shell, results: Path) -> None:
+    assert shell("status", "toy") == 0
+    assert shell.out.startswith(f"{results}: 1 runs: 1 pending, 1 unplanned")
+    assert shell("status", "tay") == 2
+    assert shell.err == "DIR: unknown 'tay', did you mean 'toy'? Allowed: toy\n"
+    assert shell("status", str(results / "runs")) == 2
+    assert shell.err == "outputs/toy/runs is inside the results outputs/toy; give that folder\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("outputs/toy", "outputs/toy is a folder of results, not a study; `usaggr status outputs/toy` shows its runs"),
+        ("data", "data is a folder of data, not a study; give both, as in: demo data=fmuia data.root=data\n"),
+        ("data/csv_files", "data is a folder of data, not a study; give both, as in: demo data=fmuia data.root=data\n"),
+        ("data/images", "data/images is a folder, not a study, and has no csv_files/; `usaggr data index` writes"),
+    ],
+)
+@pytest.mark.usefixtures("results")
+def test_a_folder_in_the_place_of_a_study_gets_a_hint(shell: Shell, folder: str, message: str) -> None:
+    write_data(Path("data"), samples=1)
+    assert shell("plan", folder) == 2
+    assert shell.err.startswith(message)
+    assert shell("plan", "demo", folder) == 2
+    assert shell.err.endswith(f"is already the study; give a folder of data as data.root={folder}\n")
+
+
+def test_quotes_in_a_hint_hold_what_was_typed(shell: Shell) -> None:
+    assert shell("plan", "name=2024_11_29") == 2
+    assert shell.err.endswith("""got 20241129, which needs quotes: "name='2024_11_29'"\n""")
+    assert shell("plan", "tasks=[1, 2_0]") == 2
+    assert shell.err.splitlines()[1] == """tasks[1] must be text; got 20, which needs quotes: "tasks=['1','2_0']\""""
+    assert shell("plan", "data.root=my data (new)") == 2
+    assert """put the value in quotes: "data.root='my data (new)'\"""" in shell.err
+    assert shell("plan", "data.root=a,b") == 2
+    assert shell.err == """data.root takes one text; put it in quotes: "data.root='a,b'"\n"""
+
+
+def test_a_merged_mapping_gives_a_note(shell: Shell) -> None:
+    assert shell("config", "variants={slow: []}") == 0
+    assert shell.err.startswith("note: variants={...}: Hydra merges mappings, so base from the study's files stays too")
+
+
 # config
 
 
@@ -182,6 +228,12 @@ def test_config_sources_shows_the_source_of_each_value(shell: Shell) -> None:
 def test_data_check_counts_valid_data(shell: Shell) -> None:
     root = write_data(Path("data"))
     assert shell("data", "check", "data=fmuia", f"data.root={root}") == 0
+    assert shell.out.splitlines()[-1] == "40 valid samples of 1 task, 0 errors"
+
+
+def test_data_check_takes_the_folder_itself(shell: Shell) -> None:
+    root = write_data(Path("data"))
+    assert shell("data", "check", str(root)) == 0
     assert shell.out.splitlines()[-1] == "40 valid samples of 1 task, 0 errors"
 
 

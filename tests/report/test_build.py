@@ -191,3 +191,14 @@ def test_a_report_is_rebuilt_only_if_something_has_changed(tmp_path: Path, monke
     refresh_report([sweep.directory])
     assert len(built) == 4
     assert page.is_file()
+
+
+def test_settings_of_the_command_replace_those_of_the_study_until_the_next_sweep(tmp_path: Path) -> None:
+    sweep = small(tmp_path)
+    report = build_report([sweep.directory], settings={"margin": 0.05})
+    page = (report / "report.md").read_text()
+    assert "The margin is 0.05 for metrics" in page
+    assert "Settings of this report, in place of those of the study: report.margin=0.05." in page
+    page = (refresh_report([sweep.directory]) / "report.md").read_text()
+    assert "The margin is 0.02 for metrics" in page
+    assert "in place of those of the study" not in page

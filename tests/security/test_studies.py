@@ -38,6 +38,31 @@ def test_a_study_reads_no_environment(folder: Path, value: str) -> None:
     assert "hush" not in message
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "override /data: ${oc.env:SECRET}",
+        "${oc.env:SECRET}",
+        "/model: [tiny, '${oc.env:SECRET}']",
+        "override /${oc.env:SECRET}: tiny",
+        "/model@x${oc.env:SECRET}: tiny",
+    ],
+)
+def test_a_defaults_list_reads_no_environment(folder: Path, entry: str) -> None:
+    message = refusal(folder, built_on_demo("", f"  - {entry}\n"))
+    assert "hush" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("entry", ["${oc.env:SECRET}", "/model: ${oc.env:SECRET}"])
+def test_the_defaults_list_of_a_file_beside_a_study_reads_no_environment(folder: Path, entry: str) -> None:
+    beside = folder / "data" / "mine.yaml"
+    beside.parent.mkdir()
+    beside.write_text(f"defaults: [_base, '{entry}', _self_]\n" if ": " not in entry else f"defaults:\n  - {entry}\n")
+    message = refusal(folder, built_on_demo("", "  - override /data: mine\n"))
+    assert message.startswith("data/mine: defaults: '${oc.env:SECRET}' calls a resolver")
+
+
 @pytest.mark.usefixtures("folder")
 def test_overrides_and_variants_read_no_environment() -> None:
     with pytest.raises(ConfigError, match="calls a resolver"):

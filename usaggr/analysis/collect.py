@@ -68,6 +68,8 @@ class Collection:
     """
     first_stages: tuple[CollectedRun, ...] = ()
     """Runs from whose weights other runs start and that belong to no grouping."""
+    planned: tuple[CollectedRun, ...] = ()
+    """All planned runs once, as plan.csv and the command line count them: of all groupings, and first stages."""
     proof: Proof | None = None
     """Check of split.csv in all folders: components, images and subjects in more than one subset."""
 
@@ -141,7 +143,7 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     first_stages = tuple(run for run in runs if not run.row.groupings)
     collection = Collection(tuple(folders), study, data, cells, len(unplanned) + nameless, folds)
     proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / contract.SPLIT))
-    return _separate_controls(replace(collection, first_stages=first_stages, proof=proof))
+    return _separate_controls(replace(collection, first_stages=first_stages, planned=tuple(runs), proof=proof))
 
 
 def _separate_controls(collection: Collection) -> Collection:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, chooses_data, compose_from_data, make_console, split_words
+from usaggr.cli.arguments import ConfigDir, chooses_data, compose_from_data, find_in_outputs, make_console, split_words
 from usaggr.cli.completion import complete_results
+from usaggr.cli.option_checks import check_new_folder
 from usaggr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,13 @@ def advise(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Default: outputs/advice/<name of the data>.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Default: outputs/advice/<name of the data>.",
+            show_default=False,
+            callback=check_new_folder,
+        ),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -51,7 +58,7 @@ def advise(
 
     progress = RichProgress()
     data, index = _compose_data(words or [], config_dir)
-    folders = find_sweeps(sweeps)
+    folders = find_sweeps([find_in_outputs(sweep) for sweep in sweeps])
     new_data = read_data(data, progress) if index is None else read_index_table(index, data)
     advice = make_advice(new_data, [read_sweep(folder, progress) for folder in folders])
     print_advice(advice, make_console())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr.cli.arguments import ConfigDir, Words, compose_from_words
+from usaggr.cli.option_checks import check_new_file
 
 if TYPE_CHECKING:
     from usaggr.affinity.estimate import Affinities
@@ -23,7 +24,10 @@ Measures = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE.yaml", help="File of the grouping. Default: conf/grouping/affinity.yaml.", show_default=False
+        metavar="FILE.yaml",
+        help="File of the grouping. Default: conf/grouping/affinity.yaml.",
+        show_default=False,
+        callback=check_new_file,
     ),
 ]
 

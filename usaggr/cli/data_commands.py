@@ -5,8 +5,17 @@ from typing import Annotated
 
 import typer
 
-from usaggr.cli.arguments import Command, ConfigDir, Group, Words, compose_from_words, make_console
+from usaggr.cli.arguments import (
+    Command,
+    ConfigDir,
+    Group,
+    Words,
+    compose_data_from_words,
+    compose_from_words,
+    make_console,
+)
 from usaggr.cli.index_commands import index_app
+from usaggr.cli.option_checks import check_new_file, check_new_folder, check_picture_file
 from usaggr.errors import ConfigError
 
 data_app = typer.Typer(help="Check, show, index and generate data.", cls=Group, no_args_is_help=True)
@@ -17,12 +26,35 @@ data_app.add_typer(index_app, name="index")
 def data_check(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path | None, typer.Option(help="Save the errors as CSV.", show_default=False)] = None,
-    pairs: Annotated[Path | None, typer.Option(help="Save near-identical images of different subsets as CSV.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Save all results with images as an HTML page.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save the errors as CSV.",
+            show_default=False,
+            callback=check_new_file,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save near-identical images of different subsets as CSV.",
+            callback=check_new_file,
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save all results with images as an HTML page.",
+            callback=check_new_file,
+        ),
+    ] = None,
     fix: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write corrected data to the new folder DIR; the original data stay."),
+        typer.Option(
+            metavar="DIR",
+            help="Write corrected data to the new folder DIR; the original data stay.",
+            callback=check_new_folder,
+        ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="With --fix: copy files instead of linking them.")] = False,
 ) -> None:
@@ -30,7 +62,7 @@ def data_check(
     from usaggr.data.check.command import Outputs, run_check
     from usaggr.progress import RichProgress
 
-    data = compose_from_words(words, config_dir).data
+    data = compose_data_from_words(words, config_dir)
     outputs = Outputs(faults=out, pairs=pairs, html=html, fixed=fix, copy=copy)
     raise typer.Exit(run_check(data, outputs, make_console(), RichProgress()))
 
@@ -39,7 +71,13 @@ def data_check(
 def data_show(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path, typer.Option(help="Output image file.")] = Path("samples.png"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Output image file (PNG).",
+            callback=check_picture_file,
+        ),
+    ] = Path("samples.png"),
     per_task: Annotated[int, typer.Option(min=1, help="Number of samples per task in the figure.")] = 4,
 ) -> None:
     """Count samples, classes, subjects and images shared by tasks, and draw samples with their labels."""
@@ -48,7 +86,7 @@ def data_show(
     from usaggr.data.show.sample_sheet import draw_sheet
     from usaggr.progress import RichProgress
 
-    data = compose_from_words(words, config_dir).data
+    data = compose_data_from_words(words, config_dir)
     dataset = load_dataset(data, RichProgress())
     print_overview(dataset, make_console())
     draw_sheet(dataset, out, data.max_pixels, per_task)
@@ -59,7 +97,13 @@ def data_show(
 def data_make(
     words: Words = None,
     config_dir: ConfigDir = None,
-    out: Annotated[Path, typer.Option(help="Folder of the data, in the FM_UIA layout.")] = Path("synthetic"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the data, in the FM_UIA layout.",
+            callback=check_new_folder,
+        ),
+    ] = Path("synthetic"),
 ) -> None:
     """Write the synthetic data set as files; read them with data=fmuia data.root=DIR."""
     from usaggr.data.synthetic.writer import write_synthetic

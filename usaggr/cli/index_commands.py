@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr.cli.arguments import Command, Group
+from usaggr.cli.option_checks import check_existing, check_file, check_folder, check_new_folder
 from usaggr.cli.preset_commands import add_preset_commands
 from usaggr.errors import ConfigError
 
@@ -21,9 +22,17 @@ Out = Annotated[
     typer.Option(
         metavar="ROOT",
         help="Folder that contains the images; the index is written to its csv_files/. Nothing is copied.",
+        callback=check_new_folder,
     ),
 ]
-Images = Annotated[Path, typer.Option(metavar="DIR", help="Folder of images; its subfolders are searched too.")]
+Images = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of images; its subfolders are searched too.",
+        callback=check_folder,
+    ),
+]
 Subject = Annotated[
     str | None,
     typer.Option(
@@ -54,7 +63,10 @@ index_app = typer.Typer(help="Write an index for data in another layout.", cls=G
 def folder(
     images: Images,
     masks: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of masks, with the same subfolders as the images.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder of masks, with the same subfolders as the images.", callback=check_folder
+        ),
     ],
     task: Task,
     out: Out,
@@ -107,7 +119,14 @@ def folder(
 
 @index_app.command("classes", cls=Command)
 def classes(
-    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder with one subfolder per class.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with one subfolder per class.",
+            callback=check_folder,
+        ),
+    ],
     task: Task,
     out: Out,
     names: Annotated[
@@ -129,11 +148,20 @@ def classes(
 @index_app.command("coco", cls=Command)
 def coco(
     annotations: Annotated[
-        Path, typer.Option(metavar="FILE", help="COCO annotation file (JSON), or a folder of them.")
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="COCO annotation file (JSON), or a folder of them.",
+            callback=check_existing,
+        ),
     ],
     images: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="Folder of the images; file names in the annotations are relative to it."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the images; file names in the annotations are relative to it.",
+            callback=check_folder,
+        ),
     ],
     task: Task,
     out: Out,
@@ -177,7 +205,14 @@ def coco(
 
 @index_app.command("table", cls=Command)
 def table(
-    table: Annotated[Path, typer.Option(metavar="FILE", help="Table saved as text (CSV), with a header.")],
+    table: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Table saved as text (CSV), with a header.",
+            callback=check_file,
+        ),
+    ],
     images: Images,
     task: Task,
     out: Out,

@@ -29,16 +29,18 @@ from usaggr.cli.arguments import (
     Words,
     compose_from_data,
     compose_from_words,
+    find_results,
     make_console,
+    print_notes,
+    read_report_settings,
 )
 from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.model_commands import export, predict
 from usaggr.cli.standard_streams import prepare_streams, use_utf8
-from usaggr.errors import ConfigError, UsaggrError, one_of
+from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import is_disk_error, make_write_error
 from usaggr.io.system_limits import explain_system_limit, raise_file_limit
-from usaggr.results import contract
 from usaggr.safe_path import SafeSearch
 from usaggr.stopping import RunInterrupted
 
@@ -156,7 +158,7 @@ def status(
     """
     from usaggr.sweep.inspect.status import print_status
 
-    print_status(_check_results(directory), make_console(), watch=watch)
+    print_status(find_results(directory), make_console(), watch=watch)
 
 
 @app.command(cls=Command)
@@ -171,7 +173,7 @@ def clean(
     """
     from usaggr.sweep.inspect.clean import format_size, list_removable, remove
 
-    items = list_removable(_check_results(directory))
+    items = list_removable(find_results(directory))
     for item in items:
         print(item)
     if not items:
@@ -184,15 +186,23 @@ def clean(
 
 @app.command(cls=Command)
 def report(
-    directories: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR...", help="Folders of one study's results.", autocompletion=complete_results),
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR... [OVERRIDES]...",
+            help="Folders of one study's results, and settings of the report such as report.margin=0.05.",
+            autocompletion=complete_results,
+        ),
     ],
 ) -> None:
     """Rebuild the report from the finished runs; several folders of one study with the same split are joined."""
     from usaggr.report.build import build_report
 
-    print(build_report([_check_results(directory) for directory in directories]))
+    directories = [find_results(Path(word)) for word in words if "=" not in word or Path(word).is_dir()]
+    settings = read_report_settings([word for word in words if "=" in word and not Path(word).is_dir()])
+    if not directories:
+        raise ConfigError("DIR: give a folder of results, such as outputs/demo, before the overrides")
+    print(build_report(directories, settings=settings))
 
 
 @app.command(cls=Command)
@@ -287,22 +297,14 @@ def _make_plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
     from usaggr.progress import RichProgress
     from usaggr.sweep.planning.study_plan import make_plan
 
-    return make_plan(study, RichProgress())
+    study_plan = make_plan(study, RichProgress())
+    print_notes(study, study_plan.describe_tasks())
+    return study_plan
 
 
 def _show_plan(plan: "Plan") -> None:
     from usaggr.sweep.inspect.plan_console import print_plan
+    from usaggr.sweep.inspect.planned_networks import check_planned_networks
 
+    check_planned_networks(plan)
     print_plan(plan, make_console())
-
-
-def _check_results(directory: Path) -> Path:
-    """Return a folder if it holds a study's results.
-
-    Raises:
-        ConfigError: It does not; the message lists folders beside it that do.
-    """
-    if (directory / contract.STUDY).is_file():
-        return directory
-    parent = directory.parent if directory.parent.is_dir() else Path("outputs")
-    raise ConfigError(one_of("DIR", str(directory), (str(path.parent) for path in parent.glob(f"*/{contract.STUDY}"))))

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from usaggr.cli.arguments import DataRoot, Fold, Split, Tasks
+from usaggr.cli.arguments import DataRoot, Fold, Split, Tasks, find_in_outputs
+from usaggr.cli.option_checks import check_new_file, check_new_folder
 
 Runs = Annotated[
     Path,
@@ -17,7 +18,15 @@ Runs = Annotated[
 def predict(
     source: Runs,
     root: DataRoot,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the predictions.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the predictions.",
+            callback=check_new_folder,
+        ),
+    ],
     grouping: Annotated[str | None, typer.Option(help="For a study: use the models of this grouping.")] = None,
     recommended: Annotated[
         bool, typer.Option("--recommended", help="For a study: use the model that its report recommends for each task.")
@@ -51,7 +60,7 @@ def predict(
 
     progress = RichProgress()
     options = PredictionOptions(batch_size, device, parse_on_bad_image(on_bad_image))
-    selection = select_models(source, grouping, recommended, RunFilter(scale, seed, variant), progress)
+    selection = select_models(find_in_outputs(source), grouping, recommended, RunFilter(scale, seed, variant), progress)
     if grouping is not None or recommended:
         print_selection(selection)
     index = IndexSelection(root, tuple(tasks.split(",")) if tasks else (), split, fold, follow_links)
@@ -68,7 +77,12 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, trained with training.keep_weights.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.onnx", help="Default: name of the run, in the current folder."),
+        typer.Option(
+            "--out",
+            metavar="FILE.onnx",
+            help="Default: name of the run, in the current folder.",
+            callback=check_new_file,
+        ),
     ] = None,
 ) -> None:
     """Write a run's model as one ONNX file, compare both, and write a JSON file that describes the model."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from usaggr.cli.arguments import Command
+from usaggr.cli.option_checks import check_folder
 
 if TYPE_CHECKING:
     from usaggr.data.sources.presets import PresetTask
 
-_Images = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the data set, as it was unpacked.")]
+_Images = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of the data set, as it was unpacked.", callback=check_folder)
+]
 _Out = Annotated[
     Path | None,
     typer.Option(

@@ -119,4 +119,6 @@ def _compose(origin: Origin) -> StudyConfig:
         sources = find_sources(origin)
         files = {key: f" ({source})" for key, source in sources.items() if source != COMMAND_LINE}
         # The value of seeds[1] is written where seeds is.
-        raise ConfigError(explain(error, lambda key: files.get(key.partition("[")[0], ""))) from error
+        typed = {override.key: override.value for override in read_overrides(origin.overrides, origin.folders)}
+        message = explain(error, lambda key: files.get(key.partition("[")[0], ""), typed=typed)
+        raise ConfigError(message) from error

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -16,7 +19,8 @@ from yaml import YAMLError
 
 from usaggr.config.bounded_sources import check_config_files
 from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format_path, list_choices, read_mapping
-from usaggr.config.overrides import quote, read_overrides
+from usaggr.config.messages import is_text
+from usaggr.config.overrides import quote, quote_override, read_overrides
 from usaggr.config.references import check_references
 from usaggr.config.study import Origin
 from usaggr.errors import ConfigError, one_of
@@ -83,6 +87,26 @@ def find_sources(origin: Origin) -> dict[str, str]:
     return sources
 
 
+def list_override_values(origin: Origin) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of each value that the overrides of a study give, as Hydra reads it."""
+    for key, value in _parse_overrides(origin):
+        yield from list_values(value, key)
+
+
+def list_override_mappings(origin: Origin) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the dotted key and the content of each override that is a mapping, such as `variants={base: []}`."""
+    for key, value in _parse_overrides(origin):
+        if isinstance(value, dict):
+            yield key, {str(name): content for name, content in value.items()}
+
+
+def _parse_overrides(origin: Origin) -> Iterator[tuple[str, Any]]:
+    parser = OverridesParser.create()
+    for override in read_overrides(origin.overrides, origin.folders):
+        if not override.is_choice and not override.is_deletion:
+            yield override.key, parser.parse_override(override.text).value()
+
+
 def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Yield the values under a mapping with their dotted keys; an empty mapping is a value."""
     if isinstance(content, dict) and content:
@@ -114,6 +138,8 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
             check_config_files(),
             initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"),
         ):
+            loader: Any = GlobalHydra.instance().config_loader()
+            loader.repository = _CheckedRepository(loader.config_search_path)
             yield
     except MissingConfigException as error:
         raise ConfigError(_explain_missing_file(error, origin)) from error
@@ -140,9 +166,15 @@ def _join_lines(reason: object) -> str:
 
 
 def _explain_grammar(error: OverrideParseException) -> str:
-    """Return the message for an override that Hydra cannot read; a frequent cause is a variant without quotes."""
+    """Return the message for an override that Hydra cannot read, with quotes around what was typed."""
     text = error.override.lstrip("+")  # read_overrides has added ++
-    advice = """put text that contains '=' or spaces in quotes, as in 'variants.slow=["training.learning_rate=1e-3"]'"""
+    key, _, value = text.partition("=")
+    if is_text(key):
+        advice = f"put the value in quotes: {quote_override(key, value)}"
+    else:
+        # A frequent cause is a variant without quotes.
+        variant = """'variants.slow=["training.learning_rate=1e-3"]'"""
+        advice = f"put text that contains '=' or spaces in quotes, as in {variant}"
     return f"'{text}' is not in Hydra's grammar (key=value): {advice} ({_join_lines(error)})"
 
 
@@ -174,6 +206,21 @@ def _refuse_hydra_settings(name: str, path: Path | None) -> None:
         raise ConfigError(f"{format_path(path)}: a study cannot move its values; remove the line with @package")
 
 
+class _CheckedRepository(ConfigRepository):
+    """Hydra's reader of files; it refuses a defaults list that calls a resolver, before Hydra resolves the list.
+
+    Without this, a message about a missing file would print the value of a variable such as `${oc.env:NAME}`.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Return a file's content and its defaults list, which may refer to other choices only."""
+        loaded = super().load_config(config_path)
+        for default in (loaded.defaults_list if loaded else None) or ():
+            for name in ("path", "group", "value", "package"):
+                _refuse_resolver(f"{config_path}: defaults", str(getattr(default, name, None)))
+        return loaded
+
+
 def _refuse_resolvers(config: DictConfig) -> None:
     """Refuse calls such as `${oc.env:NAME}` in values; `${other.key}` stays allowed.
 
@@ -182,8 +229,11 @@ def _refuse_resolvers(config: DictConfig) -> None:
     """
     for key, value in list_values(OmegaConf.to_container(config, resolve=False), ""):
         for item in value if isinstance(value, list) else [value]:
-            # The name of a resolver may itself be an interpolation, so any colon after ${ may belong to a call.
-            if ":" in str(item).partition("${")[2]:
-                raise ConfigError(
-                    f"{key}: '{item}' calls a resolver; a study may refer to other keys only, as in ${{name}}"
-                )
+            _refuse_resolver(key, str(item))
+
+
+def _refuse_resolver(key: str, text: str) -> None:
+    """Refuse a text that calls a resolver; `key` names where it is written."""
+    # The name of a resolver may itself be an interpolation, so any colon after ${ may belong to a call.
+    if ":" in text.partition("${")[2]:
+        raise ConfigError(f"{key}: '{text}' calls a resolver; a study may refer to other keys only, as in ${{name}}")

@@ -5,7 +5,7 @@ What is allowed is read from the schema, so that a message cannot differ from th
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -33,7 +33,10 @@ FindSource = Callable[[str], str]
 
 
 def explain(
-    error: ValidationError, find_source: FindSource = lambda key: "", schema: type[BaseModel] = StudyConfig
+    error: ValidationError,
+    find_source: FindSource = lambda key: "",
+    schema: type[BaseModel] = StudyConfig,
+    typed: Mapping[str, str] | None = None,
 ) -> str:
     """Return the message for all errors that pydantic found in a configuration, one line per key.
 
@@ -41,6 +44,7 @@ def explain(
         error: Errors of the validation.
         find_source: Returns the file that a value comes from.
         schema: The class that was validated.
+        typed: Values of the command line as they were typed, by dotted key: YAML and Hydra read 2024_11 as 202411.
     """
     lines: dict[str, str] = {}
     for details in error.errors():
@@ -48,7 +52,7 @@ def explain(
         if details["type"] == "extra_forbidden":
             line = explain_unknown_key(key, find_source(key), schema, section)
         else:
-            line = _explain_value(details, key, node, find_source)
+            line = _explain_value(details, key, node, find_source, typed or {})
         lines.setdefault(key, line)  # a union has one error per alternative: the first names them all
     return "\n".join(lines.values())
 
@@ -99,7 +103,20 @@ def is_list(key: str) -> bool:
     return not missing and any(alternative.get("type") == "array" for alternative in list_alternatives(node))
 
 
-def _explain_value(details: ErrorDetails, key: str, node: Node, find_source: FindSource) -> str:
+def is_text(key: str) -> bool:
+    """Return whether a key of the schema takes any text, such as a path or a name."""
+    node, _, missing = find_node(key, read_schema(StudyConfig))
+    if missing:
+        node = find_entry(node) or {}
+    return any(
+        alternative.get("type") == "string" and not {"enum", "const"} & alternative.keys()
+        for alternative in list_alternatives(node)
+    )
+
+
+def _explain_value(
+    details: ErrorDetails, key: str, node: Node, find_source: FindSource, typed: Mapping[str, str]
+) -> str:
     """Return the line for a value that is missing or not allowed.
 
     Args:
@@ -107,6 +124,7 @@ def _explain_value(details: ErrorDetails, key: str, node: Node, find_source: Fin
         key: Its dotted key.
         node: Schema of the key.
         find_source: Returns the file that a value comes from.
+        typed: Values of the command line as they were typed, by dotted key.
     """
     value, where = details["input"], f"{key}{find_source(key)}"
     match details["type"]:
@@ -125,9 +143,24 @@ def _explain_value(details: ErrorDetails, key: str, node: Node, find_source: Fin
             return one_of(where, value, node["enum"])
         case "string_type" if "examples" not in node and isinstance(value, bool | int | float):
             # YAML and Hydra read a word such as 007 or true as another type.
-            quoted = f"\"{key}='{_format_value(value)}'\""
-            return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}, which needs quotes: {quoted}"
+            remedy = "quotes there" if find_source(key) else f"quotes: {_quote_typed(key, value, typed)}"
+            return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}, which needs {remedy}"
     return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}"
+
+
+def _quote_typed(key: str, value: object, typed: Mapping[str, str]) -> str:
+    """Return an override whose value Hydra reads as text, in the words that were typed.
+
+    Args:
+        key: Dotted key, with the index of an item of a list, such as tasks[0].
+        value: Value that was read.
+        typed: Values of the command line as they were typed, by dotted key.
+    """
+    list_key, bracket, _ = key.partition("[")
+    if not bracket or list_key not in typed:
+        return f"\"{key}='{typed.get(key, _format_value(value))}'\""
+    items = (item.strip(" '\"") for item in typed[list_key].strip("[] ").split(","))
+    return f'"{list_key}=[{",".join(repr(item) for item in items)}]"'
 
 
 def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | None]:

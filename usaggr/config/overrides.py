@@ -4,12 +4,13 @@ Keys are checked against the schema first, so that a misspelled key gets the sch
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.config.folders import GROUPS, list_choices
-from usaggr.config.messages import explain_unknown_key, is_known, is_list
+from usaggr.config.messages import explain_unknown_key, is_known, is_list, is_text
 from usaggr.errors import ConfigError, one_of
 
 _QUOTED_OR_BRACKETED = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
@@ -26,6 +27,11 @@ class Override:
     """Dotted key, or name of a group."""
     text: str
     """In Hydra's grammar, as it is given to Hydra."""
+
+    @property
+    def value(self) -> str:
+        """The value as it was typed; empty for a deletion."""
+        return self.text.partition("=")[2]
 
     @property
     def is_choice(self) -> bool:
@@ -54,6 +60,17 @@ def quote(text: str) -> str:
     return f"'{escaped}'"
 
 
+def quote_override(key: str, value: str) -> str:
+    """Return an override with a quoted value, as it is typed in a shell.
+
+    >>> print(quote_override("data.root", "my data (new)"))
+    "data.root='my data (new)'"
+    """
+    text = f"{key}={quote(value)}"
+    # In double quotes, a shell still replaces these characters.
+    return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
+
+
 def _read_override(text: str, folders: Sequence[Path]) -> Override:
     name, _, value = text.lstrip("+~").partition("=")
     key, at_sign, _ = name.partition("@")
@@ -79,6 +96,8 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
 def _explain_several_values(key: str, text: str) -> str:
     """Return the message for a value that Hydra would read as a sweep of its own."""
     value = text.partition("=")[2]
+    if is_text(key):
+        return f"{key} takes one text; put it in quotes: {quote_override(key, value)}"
     if not is_list(key):
         return f"{key} takes one value; got '{value}'. To compare several values, use variants"
     items = "..." if value.startswith(_SWEEPS) else value

@@ -4,9 +4,12 @@ Torch is not needed. The data set is needed only for pictures of test samples, w
 """
 
 import hashlib
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from usaggr import __version__
 from usaggr.analysis.collect import Collection, collect
@@ -45,7 +48,9 @@ _STEPS = 4
 """Steps of the progress: tables, figures, pictures of samples, pages."""
 
 
-def build_report(directories: Sequence[Path], progress: Progress | None = None) -> Path:
+def build_report(
+    directories: Sequence[Path], progress: Progress | None = None, settings: Mapping[str, Any] | None = None
+) -> Path:
     """Build the report of one or several folders of results, in the `report/` folder of the first one.
 
     The new report replaces the old one only when it is complete. A report is written even if no run is finished yet.
@@ -53,6 +58,7 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
     Args:
         directories: Folders of results of one study and split.
         progress: Receives the steps.
+        settings: Settings of the report in place of the study's, such as {"margin": 0.05}; the study keeps its own.
 
     Returns:
         The report's folder.
@@ -63,6 +69,9 @@ def build_report(directories: Sequence[Path], progress: Progress | None = None) 
     progress = progress or NoProgress()
     inputs = _hash_inputs(directories)  # before they are read, so that a change in the meantime outdates the report
     collection = collect(directories, progress)
+    if settings:
+        inputs += json.dumps(dict(settings))  # so that the next sweep builds the report with the study's settings again
+        collection = _override_settings(collection, dict(settings))
     home = collection.directories[0]
     try:
         with hold_lock(home / ".report.lock", patience=_PATIENCE) as is_locked:
@@ -96,6 +105,14 @@ def refresh_report(directories: Sequence[Path], progress: Progress | None = None
     except OSError:
         is_current = False
     return home / "report" if is_current else build_report(directories, progress)
+
+
+def _override_settings(collection: Collection, settings: dict[str, Any]) -> Collection:
+    """Return the collection with other settings of the report."""
+    controls = collection.controls
+    if controls is not None:
+        controls = replace(controls, study=controls.study.override_report(settings))
+    return replace(collection, study=collection.study.override_report(settings), controls=controls)
 
 
 def _hash_inputs(directories: Sequence[Path]) -> str:

@@ -54,6 +54,20 @@ class StudyFacts:
     """Grouping whose block sizes a random grouping has, by the random grouping."""
     staged: dict[str, StagedFacts] = field(default_factory=dict)
     """Staged groupings, whose runs start from other runs' weights, by name."""
+    report_overrides: dict[str, Any] = field(default_factory=dict)
+    """Settings of the report that its command gives in place of the study's, by name."""
+
+    def override_report(self, values: dict[str, Any]) -> "StudyFacts":
+        """Return the study with other settings of the report, such as {"margin": 0.05}."""
+        stored = self.settings.get("report")
+        report = {**(stored if isinstance(stored, dict) else {}), **values}
+        return replace(
+            self,
+            confidence=values.get("confidence", self.confidence),
+            formats=tuple(values.get("formats", self.formats)),
+            settings={**self.settings, "report": report},
+            report_overrides=values,
+        )
 
     @property
     def margin(self) -> float:

@@ -69,7 +69,7 @@ class SweepOutcome:
     seconds: float
     """Duration of the sweep with its planning."""
     report: Path | None
-    """Folder of the report; None if no run is done, the sweep was interrupted, or building failed."""
+    """Folder of the report; None if no run is done or failed, the sweep was interrupted, or building failed."""
     errors: tuple[str, ...]
     """Messages about files, or a report, that could not be written; the runs are not affected."""
 
@@ -226,7 +226,7 @@ def _build_report(
 ) -> tuple[Path | None, list[str]]:
     """Build the report and print its folder, or the reason why it failed.
 
-    No report is built if no run is done, or if the sweep was interrupted.
+    No report is built if no run has ended, or if the sweep was interrupted. If all runs failed, the report says why.
 
     Args:
         plan: runs of the study.
@@ -238,7 +238,7 @@ def _build_report(
     Returns:
         The report's folder, None if there is no report, and the errors.
     """
-    if loop.interrupted or not loop.count("done"):
+    if loop.interrupted or not (loop.count("done") or loop.count("failed")):
         return None, []
     try:
         with clock.step("report"):

@@ -169,6 +169,17 @@ def test_missing_runs_are_the_reason_where_nothing_can_be_compared(tmp_path: Pat
     assert row_of(use, task="fetal_femur")["because"] == "CG: same model as TS; AU: runs are missing"
 
 
+def test_if_all_runs_failed_the_report_says_so(tmp_path: Path) -> None:
+    sweep = FakeSweep(tmp_path / "study")
+    sweep.write_plan()
+    for run, _ in sweep.runs():
+        sweep.write_failure(run, "RunError: the training loss is nan at step 2 of 63")
+    document = document_of(sweep)
+    assert "**All 15 planned runs failed, so there is no answer.** The section on failed runs gives" in texts(document)
+    assert "15 distinct runs: 15 failed." in texts(document)
+    assert "Failed runs" in titles(document)
+
+
 def test_without_finished_runs_there_is_no_answer(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study")
     sweep.write_plan()

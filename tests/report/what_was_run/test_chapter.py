@@ -22,6 +22,7 @@ from usaggr.document.elements import Document, Paragraph
 from usaggr.report.differences.chapter import write_differences
 from usaggr.report.what_was_run.chapter import write_run
 from usaggr.report.what_was_run.data_section import write_data
+from usaggr.sweep.inspect.status import read_sweep_status
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,12 @@ def test_unplanned_runs_and_combined_folders_are_reported(tmp_path: Path) -> Non
     assert "Results are combined from" in text
 
 
-def test_first_stages_are_counted_separately(tmp_path: Path) -> None:
-    text = texts(chapters_of(material_of(sweep_of(tmp_path / "study").written()), write_run))
+def test_first_stages_are_counted_among_all_runs_as_on_the_command_line(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study").written()
+    status = read_sweep_status(sweep.directory)
+    text = texts(chapters_of(material_of(sweep), write_run))
     assert "3 first stages of staged groupings, whose models belong to no grouping: 3 done." in text
+    assert f"{len(status.runs)} distinct runs: {status.count('done')} done" in text
 
 
 def test_the_proof_that_subsets_are_disjoint_is_printed(document: Document) -> None:

@@ -192,10 +192,17 @@ def test_a_report_that_fails_hides_no_run_and_is_reported(tmp_path: Path) -> Non
     assert "ZeroDivisionError: no figures" in out.getvalue()
 
 
-def test_without_a_finished_run_there_is_no_report(tmp_path: Path) -> None:
+def test_a_report_says_so_if_all_runs_failed(tmp_path: Path) -> None:
     plan, _ = runs_of(tmp_path, {"raises": "no"})
     built: list[object] = []
-    assert sweep(plan, build_report=built.append).report is None
+    sweep(plan, build_report=built.append)
+    assert built == [[plan.directory]]
+
+
+def test_without_a_run_that_ended_there_is_no_report(tmp_path: Path) -> None:
+    plan, _ = runs_of(tmp_path, {"raises": "no"})
+    built: list[object] = []
+    assert sweep(plan, build_report=built.append, limit=0).report is None
     assert built == []
 
 

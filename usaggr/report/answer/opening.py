@@ -17,12 +17,18 @@ _MAX_NAMES = 6
 
 def write_lead(material: Material) -> tuple[Block, ...]:
     """Write what the page shows before its first chapter."""
-    runs, finished = material.collection.runs, material.comparison.runs_done
+    runs = material.collection.planned
+    finished = sum(run.state == "done" for run in runs)
     if not runs:
         return (Paragraph("**This folder has no planned runs, so there is nothing to report.**"),)
     question = _write_question(material)
-    if not finished:
-        state = f"**0 of {plural(len(runs), 'planned run')} are finished, so there is no answer yet.**"
+    if not material.comparison.runs_done:
+        state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished, so there is no answer yet.**"
+        if all(run.state == "failed" for run in runs):
+            state = (
+                f"**All {plural(len(runs), 'planned run')} failed, so there is no answer.** The section on failed runs "
+                "gives the reasons."
+            )
         return (Paragraph(f"{question} {state} The chapters below describe the settings of the study."),)
     state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished.**"
     if finished < len(runs):

@@ -13,6 +13,7 @@ from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import describe_exceptions
 from usaggr.report.what_was_run.networks_section import describe_network, write_networks
 from usaggr.results.run_result import State
+from usaggr.results.stored_study import StudyFacts
 
 _STATES: tuple[State, ...] = ("done", "failed", "running", "queued", "stale", "pending")
 """States in the order of columns and sentences."""
@@ -28,18 +29,21 @@ def write_settings(material: Material) -> Section | None:
 def write_run(material: Material) -> Section | None:
     """Write the section on runs: counts by state, networks, failed runs and missing runs."""
     runs = material.collection.runs
-    shared = sum(len(run.row.groupings) - 1 for run in runs)
-    sentences = [f"{plural(len(runs), 'distinct run')}: {_list_states(runs) or 'none'}."]
+    planned = material.collection.planned
+    shared = sum(max(1, len(run.row.groupings)) - 1 for run in planned)
+    sentences = [f"{plural(len(planned), 'distinct run')}: {_list_states(planned) or 'none'}."]
     if shared:
         sentences.append(
             "A block that occurs in several groupings is trained once: "
-            f"{plural(shared, 'run')} fewer than if each grouping were trained separately."
+            f"{plural(shared, 'run')} fewer than if each grouping were trained separately. The table counts it in each."
         )
     if first := material.collection.first_stages:
         sentences.append(
-            f"In addition, {plural(len(first), 'first stage')} of staged groupings, whose models belong to no grouping"
-            f": {_list_states(first)}."
+            f"Among them are {plural(len(first), 'first stage')} of staged groupings, whose models belong to no "
+            f"grouping: {_list_states(first)}."
         )
+    if random := len(planned) - len(first) - len(runs):
+        sentences.append(f"{plural(random, 'run')} of them {'is' if random == 1 else 'are'} of random groupings only.")
     unplanned = material.collection.unplanned
     if unplanned:
         sentences.append(
@@ -49,7 +53,7 @@ def write_run(material: Material) -> Section | None:
     directories = material.collection.directories
     if len(directories) > 1:
         sentences.append(f"Results are combined from {', '.join(literal(path) for path in directories)}.")
-    failed = any(run.state == "failed" for run in runs)
+    failed = any(run.state == "failed" for run in planned)
     failures = make_section("Failed runs", *_tabulate_failures(material)) if failed else None
     unpredicted = [run for run in runs if run.state == "done" and run.pseudovalues is None]
     predictions = make_section("Runs without predictions", _name_unpredicted(unpredicted)) if unpredicted else None
@@ -101,8 +105,17 @@ def _list_settings(material: Material) -> Items:
             f"Model: {network}.",
             *_list_input_scales(material),
             f"Training: {training}.",
+            *_list_report_settings(study),
         )
     )
+
+
+def _list_report_settings(study: StudyFacts) -> list[str]:
+    """Return a line with the report's settings that its command has changed; study.yaml has others."""
+    if not study.report_overrides:
+        return []
+    changes = " ".join(f"report.{name}={value}" for name, value in study.report_overrides.items())
+    return [f"Settings of this report, in place of those of the study: {literal(changes)}."]
 
 
 def _list_input_scales(material: Material) -> list[str]:
@@ -149,7 +162,7 @@ def _tabulate_states(material: Material) -> Block | None:
 
 def _tabulate_failures(material: Material) -> tuple[Block | None, ...]:
     """Return a table of failed runs, each with the first line of its error, and the way to repeat them."""
-    failed = [run for run in material.collection.runs if run.state == "failed"]
+    failed = [run for run in material.collection.planned if run.state == "failed"]
     lines = [_failure_cells(run) for run in failed[:_MOST_FAILURES]]
     more = f"And {len(failed) - len(lines):,} more." if len(failed) > len(lines) else ""
     table = TextTable(("run", "groupings", "error"), tuple(lines))
@@ -162,7 +175,7 @@ def _tabulate_failures(material: Material) -> tuple[Block | None, ...]:
 
 def _failure_cells(run: CollectedRun) -> tuple[str, ...]:
     error = (run.error or "").strip().splitlines() or ["no reason is stored"]
-    labels = ", ".join(grouping_label(name) for name in run.row.groupings)
+    labels = ", ".join(grouping_label(name) for name in run.row.groupings) or "first stage"
     return run.path.name if run.path else run.row.run_id, labels, error[0]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from usaggr.config.compose import describe_study
 from usaggr.config.study import StudyConfig
+from usaggr.config.unused_keys import PlannedTasks
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.manifest import Manifest, check_same_data, make_manifest, write_manifest
 from usaggr.errors import ConfigError, one_of
@@ -42,6 +43,13 @@ class Plan:
     def runs_without_sharing(self) -> int:
         """Number of runs if groupings shared no blocks; a first stage whose scores no grouping uses counts once."""
         return sum(max(1, len(run.groupings)) for run in self.runs)
+
+    def describe_tasks(self) -> PlannedTasks:
+        """Return what the check of keys without effect needs to know about the tasks."""
+        tasks = self.manifest.dataset.tasks
+        planned = {task_id for run in self.runs for task_id in run.spec.tasks}
+        types = frozenset(tasks[task_id].type for task_id in planned)
+        return PlannedTasks(types, has_shared_models=any(len(run.spec.tasks) > 1 for run in self.runs))
 
 
 def make_plan(study: StudyConfig, progress: Progress | None = None) -> Plan:
