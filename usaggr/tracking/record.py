@@ -24,6 +24,7 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results.contract import TRACKING
 from usaggr.results.integrity import read_json, typed
+from usaggr.tracking.wandb_key import check_wandb_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +50,8 @@ def check_logger(study: StudyConfig) -> None:
     """Check that the logger of a study can be used.
 
     Raises:
-        ConfigError: A package is missing, or nodes of a cluster would write into a file that they do not see.
+        ConfigError: A package or W&B's API key is missing, or nodes of a cluster would write into a file that they do not
+            see.
     """
     disable_usage_statistics()
     logger, executor = study.logger, study.executor
@@ -61,6 +63,8 @@ def check_logger(study: StudyConfig) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise ConfigError(f"logger={logger.name} needs the package {module}: pip install usaggr[{logger.name}]")
+    if isinstance(logger, WandbLogger):
+        check_wandb_key()
     has_separate_files = isinstance(executor, RayConfig) and not executor.shared
     if has_separate_files and location is not None and location.startswith((_SQLITE, "file:")):
         raise ConfigError(

@@ -1,0 +1,66 @@
+"""Check that Weights & Biases has an API key, before a sweep trains runs that could not be logged.
+
+The key itself is not read into usaggr; importing wandb would take a second, so its places are looked up here.
+"""
+
+import configparser
+import netrc
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from usaggr.errors import ConfigError
+
+_OFFLINE = ("offline", "disabled", "dryrun")
+"""Modes in which W&B needs no key."""
+_KEY_VARIABLES = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")
+_DEFAULT_SERVER = "https://api.wandb.ai"
+
+
+def check_wandb_key() -> None:
+    """Check that there is a key for W&B's server, or that W&B works offline.
+
+    Raises:
+        ConfigError: Neither is the case.
+    """
+    settings = _read_settings()
+    mode = os.environ.get("WANDB_MODE") or settings.get("mode", "online")
+    has_key = any(os.environ.get(name) for name in _KEY_VARIABLES) or bool(
+        settings.keys() & {"api_key", "identity_token_file"}
+    )
+    server = os.environ.get("WANDB_BASE_URL") or settings.get("base_url", _DEFAULT_SERVER)
+    if mode in _OFFLINE or has_key or _has_netrc_entry(urlsplit(server).hostname or server):
+        return
+    raise ConfigError(
+        f"logger=wandb: no API key for {server}; run `wandb login`, or set WANDB_API_KEY, or keep all files on this "
+        "machine with WANDB_MODE=offline"
+    )
+
+
+def _read_settings() -> dict[str, str]:
+    """Return the settings that `wandb offline` and `wandb login` write; those of the current folder come first."""
+    settings: dict[str, str] = {}
+    # Path.expanduser would raise without a home folder.
+    folder = os.environ.get("WANDB_CONFIG_DIR") or os.path.expanduser("~/.config/wandb")  # noqa: PTH111
+    for path in (Path(folder) / "settings", Path("wandb") / "settings"):
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read(path, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError, OSError):
+            continue  # wandb itself reports a damaged file
+        settings |= dict(parser["default"]) if parser.has_section("default") else {}
+    return settings
+
+
+def _has_netrc_entry(host: str) -> bool:
+    """Return whether a netrc file names the host; also if a file cannot be read, because wandb may still read it."""
+    paths = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for path in map(os.path.expanduser, paths):
+        try:
+            if netrc.netrc(path).authenticators(host) is not None:
+                return True
+        except FileNotFoundError:
+            continue
+        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+            return True
+    return False
