@@ -50,8 +50,8 @@ def check_logger(study: StudyConfig) -> None:
     """Check that the logger of a study can be used.
 
     Raises:
-        ConfigError: A package or W&B's API key is missing, or nodes of a cluster would write into a file that they do not
-            see.
+        ConfigError: A package or the API key of W&B is missing, or nodes of a cluster would write into a file that they
+            do not see.
     """
     disable_usage_statistics()
     logger, executor = study.logger, study.executor
