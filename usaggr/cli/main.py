@@ -36,6 +36,7 @@ from usaggr.cli.arguments import (
 )
 from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
+from usaggr.cli.doctor_command import doctor
 from usaggr.cli.model_commands import export, predict
 from usaggr.cli.standard_streams import prepare_streams, use_utf8
 from usaggr.errors import ConfigError, UsaggrError
@@ -231,6 +232,7 @@ def train(
     print_scores(run, make_console())
 
 
+app.command(cls=Command)(doctor)
 app.command(cls=Command)(advise)
 app.command(cls=Command)(affinity)
 app.command(cls=Command)(predict)
