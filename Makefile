@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
+.PHONY: demo test test-slow test-clusters test-lowest wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
 	@echo "make test       fast tests, 5 to 12 minutes on two cores"
 	@echo "make test-slow  failures, whole sweeps, notebooks, browsers, many examples of each property, within 25 minutes"
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
+	@echo "make test-lowest    commands with the oldest Python and the lowest versions of dependencies, about 3 minutes"
 	@echo "make wheel-smoke  every command after `pip install .`, in an empty folder, 5 to 10 minutes"
 	@echo "make coverage   coverage of lines and branches by the fast tests"
 	@echo "make check      ruff, mypy and codespell"
@@ -45,6 +46,15 @@ test-clusters: .venv/installed-dev
 wheel-smoke: .venv/installed-dev
 	$(BIN)/pytest -q -m installed $(PYTEST_FLAGS)
 
+# The commands, with one whole sweep, on the oldest Python of this machine and the oldest dependencies that are allowed.
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-lowest/bin/python -m pytest -q -m 'slow or not slow' $(PYTEST_FLAGS) tests/cli/test_main.py
+
+.venv-lowest/installed: pyproject.toml .ci/constraints-lowest.txt
+	"$$($(PYTHON) .ci/pythons.py oldest)" -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint .ci/constraints-lowest.txt --editable . 'pytest>=8.3' 'hypothesis>=6.100'
+	@touch $@
+
 coverage: .venv/installed-dev
 	$(BIN)/pytest -q -n 2 --cov=usaggr --cov-branch --cov-report=term:skip-covered $(PYTEST_FLAGS)
 
@@ -61,7 +71,16 @@ bench: .venv/installed-dev
 	done
 
 # Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md.
-bench-coverage: .venv/installed-dev
+bench-# The commands, with one whole sweep, on the oldest Python of this machine and the oldest dependencies that are allowed.
+test-lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-lowest/bin/python -m pytest -q -m 'slow or not slow' $(PYTEST_FLAGS) tests/cli/test_main.py
+
+.venv-lowest/installed: pyproject.toml .ci/constraints-lowest.txt
+	"$$($(PYTHON) .ci/pythons.py oldest)" -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint .ci/constraints-lowest.txt --editable . 'pytest>=8.3' 'hypothesis>=6.100'
+	@touch $@
+
+coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 
 bench-verdicts: .venv/installed-dev

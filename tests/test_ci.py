@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ci_stages", path)
+    spec = importlib.util.spec_from_file_location(f"ci_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -24,6 +25,7 @@ def load(path: Path) -> ModuleType:
 
 
 stages = load(ROOT / ".ci" / "stages.py")
+pythons = load(ROOT / ".ci" / "pythons.py")
 NOTHING = {"gpu": False, "root with apt": False, "linux": True, "test data": False}
 PASSED = '<testcase classname="tests.test_a" name="test_one[x]" />'
 OTHER = '<testcase classname="tests.test_a" name="test_one[y]" />'
@@ -130,3 +132,27 @@ def test_an_allowed_skip_with_an_unknown_fact_is_an_error(tmp_path: Path) -> Non
     path.write_text('[[skip]]\nreason = "x"\nunless = "moonlight"\n')
     with pytest.raises(ValueError, match="moonlight"):
         stages.read_allowed_skips(path)
+
+
+def test_the_oldest_and_the_newest_supported_python_are_found(tmp_path: Path) -> None:
+    paths = []
+    for number, version in enumerate(("3.13.0", "3.10.13", "3.11.7", "3.12.1", "3.99.0")):
+        path = tmp_path / f"python{number}"
+        path.write_text(f"#!/bin/sh\necho Python {version}\n")
+        path.chmod(0o755)
+        paths.append(path)
+    (tmp_path / "shim").write_text("#!/bin/sh\nexit 1\n")
+    interpreters = pythons.find_interpreters([tmp_path / "shim", tmp_path / "missing", *paths])
+    assert list(interpreters) == [(3, 11, 7), (3, 12, 1), (3, 13, 0)]
+    assert interpreters[3, 11, 7] == paths[2]
+
+
+def test_the_lowest_versions_are_those_that_the_package_allows() -> None:
+    """A bound such as >=1.12 is met by 1.12.0."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lowest = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / ".ci" / "constraints-lowest.txt").read_text(), re.MULTILINE))
+    bounds = dict(
+        match.groups() for text in project["dependencies"] if (match := re.match(r"([\w-]+)>=([\d.]+)", text))
+    )
+    assert bounds.keys() - lowest.keys() == {"torch", "torchvision", "monai"}
+    assert {name for name in lowest if not lowest[name].startswith(bounds[name])} == set()

@@ -197,7 +197,7 @@ def _find_bits(image: "Image") -> int:
         depths = stored if isinstance(stored, tuple) else (stored,)
         bits = max((depth for depth in depths if isinstance(depth, int)), default=8)
     elif tiles := getattr(image, "tile", None):  # images that were made from arrays have none
-        arguments = tiles[0].args
+        arguments = tiles[0][3]  # by position: in Pillow 10 a tile is a plain tuple
         raw_mode = arguments if isinstance(arguments, str) else arguments[0] if arguments else ""
         bits = 16 if isinstance(raw_mode, str) and ";16" in raw_mode else 8
     if image.mode.startswith("I"):
