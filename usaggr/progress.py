@@ -1,6 +1,7 @@
-"""Progress of long work: one live line on a terminal, and nothing elsewhere.
+"""Progress of long work: one line on a terminal that is updated as the work advances, and nothing elsewhere.
 
-Other modules take a `Progress` and do not depend on how it is shown. `NoProgress` is for tests and silent callers.
+Other modules take a `Progress` and do not depend on how it is shown: `RichProgress` shows it with the package rich,
+`NoProgress` is for tests and silent callers.
 """
 
 import sys
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Pieces of work one after another, each with a given number of steps."""
+    """Interface for work that reports its progress: pieces of work in sequence, each with a known number of steps."""
 
     def start(self, what: str, total: int) -> None:
         """Start a piece of work with `total` steps, described by `what` in a few words; end the previous one."""
@@ -26,7 +27,7 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """A progress that prints nothing."""
+    """Implementation that shows nothing."""
 
     def start(self, what: str, total: int) -> None:
         """Do nothing."""
@@ -41,12 +42,12 @@ class NoProgress:
 class RichProgress:
     """A live line on standard error: description, finished steps, elapsed time and remaining time.
 
-    It prints nothing if the console is no terminal. A finished line is replaced by a short one with its duration, so
-    that the output still shows how long a preparation took.
+    It prints nothing if the console is not a terminal. When the work is finished, a summary with its duration replaces
+    the live line, so that the output still shows how long a preparation took.
 
     Args:
-        console: Where the line is shown. Default: standard error.
-        keep_seconds: Work that took less time leaves no line.
+        console: Console that shows the line. Default: standard error.
+        keep_seconds: Minimum duration of work that leaves a summary, in seconds.
     """
 
     def __init__(self, console: "Console | None" = None, keep_seconds: float = 1.0) -> None:
@@ -57,22 +58,23 @@ class RichProgress:
         self._line: LiveLine | None = None
 
     def start(self, what: str, total: int) -> None:
-        """Show a new line on a terminal."""
+        """End the previous piece of work, and show a new line on a terminal."""
         self.finish()
         # rich.progress is imported only if a line is shown, so that quiet commands start faster.
         if self._console.is_terminal:
             from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-            times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
-            self._line = start_line(self._console, what, total, MofNCompleteColumn(), *times)
+            time_columns = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+            self._line = start_line(self._console, what, total, MofNCompleteColumn(), *time_columns)
 
     def advance(self, n: int = 1) -> None:
         """Advance the line by `n` steps."""
         if self._line is not None:
+            # `LiveLine` can show several tasks (pieces of work); a line of this class has one.
             self._line.advance(self._line.task_ids[0], n)
 
     def finish(self) -> None:
-        """Remove the live line, and print its duration if it was at least `keep_seconds`."""
+        """Remove the live line, and print a summary if the work took at least `keep_seconds`."""
         if self._line is None:
             return
         task = self._line.tasks[0]
@@ -84,14 +86,14 @@ class RichProgress:
 
 
 def start_line(console: "Console", what: str, total: int, *columns: "ProgressColumn", **fields: Any) -> "LiveLine":
-    """Show a live line with a description and a bar on a terminal; it disappears when it is stopped.
+    """Show a live line with a description and a bar on a terminal; it disappears when its `stop` is called.
 
     Args:
-        console: The terminal.
+        console: Console of the terminal.
         what: Description in front of the bar.
         total: Number of steps.
         columns: Further columns, shown after the bar.
-        fields: Values that columns show as `task.fields[name]`.
+        fields: Named values that `columns` can show; a column reads them from `task.fields`.
     """
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as LiveLine

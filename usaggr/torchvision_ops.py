@@ -1,9 +1,9 @@
-"""Import hook for torchvision builds whose compiled operators do not fit the installed torch.
+"""Import hook for torchvision builds whose compiled operators are incompatible with the installed torch.
 
-A CPU build of torch with torchvision from the package index fails at `import torchvision` with "operator
-torchvision::nms does not exist": its library `_C` cannot be loaded, so its operators are not declared. Declaring their
-schemas is enough for usaggr, which uses no compiled operator. The hook does this only when torchvision is imported, so
-that importing usaggr does not import torch.
+With a CPU build of torch, the torchvision of the package index fails at `import torchvision`: "operator
+torchvision::nms does not exist". Its compiled library `_C` cannot be loaded, so that its operators are not declared.
+usaggr calls none of them, so it is enough to declare their schemas (signatures without an implementation). The hook
+waits until torchvision is imported, so that importing usaggr does not import torch.
 """
 
 import importlib.abc
@@ -16,12 +16,16 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_fragment: object = None
-"""Keeps the declarations alive, because torch removes those of a library object that is garbage-collected."""
+"""Operators that `import torchvision` expects to exist."""
+_declarations: object = None
+"""Library object that holds the declarations. Torch removes them if this object is garbage-collected."""
 
 
 class _BeforeTorchvision(importlib.abc.MetaPathFinder):
-    """Finder that acts once, right before torchvision is first imported, and finds no module itself."""
+    """Entry of `sys.meta_path`, which Python asks for each module before it is imported.
+
+    It acts once, when Python asks for torchvision. It finds no module itself, so that the usual finders do.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -33,28 +37,30 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Install the hook, unless it is installed already or torchvision is imported."""
-    if "torchvision" not in sys.modules and not any(isinstance(f, _BeforeTorchvision) for f in sys.meta_path):
+    """Install the hook, unless it is already installed or torchvision is already imported."""
+    if "torchvision" not in sys.modules and not any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path):
         sys.meta_path.insert(0, _BeforeTorchvision())
 
 
 def _declare_missing_operators() -> None:
-    global _fragment
+    """Declare the operators of torchvision, unless its compiled library declares them."""
+    global _declarations
     import torch
 
-    if _compiled_library_loads():
+    if _load_compiled_library():
         return
-    # A fragment adds operators without claiming the namespace "torchvision", which belongs to torchvision itself.
+    # FRAGMENT adds operators without owning the namespace "torchvision", which torchvision itself defines later.
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         library.define(schema)  # type: ignore[no-untyped-call]
-    _fragment = library
+    _declarations = library
 
 
-def _compiled_library_loads() -> bool:
-    """Return whether torchvision's library `_C` fits this torch and so declares the operators itself."""
+def _load_compiled_library() -> bool:
+    """Load torchvision's compiled library `_C`, which declares the operators; return whether this succeeded."""
     import torch
 
+    # `PathFinder` searches the files without an import of torchvision, which would fail here.
     spec = importlib.machinery.PathFinder.find_spec("torchvision")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         library = importlib.machinery.PathFinder.find_spec("_C", [folder])

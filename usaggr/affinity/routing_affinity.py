@@ -1,4 +1,7 @@
-"""Similarity of the tasks' routing to experts in unified models, from finished runs of the study without training."""
+"""Affinity measure `routing`: similarity of the experts to which two tasks route their tokens.
+
+It is read from the finished unified runs of a study, so that nothing is trained for it.
+"""
 
 from typing import Any
 
@@ -15,11 +18,12 @@ Array = NDArray[np.float64]
 
 
 def check_has_router(model: Any) -> None:
-    """Check that a network routes tokens to experts.
+    """Check that the section `model` of a configuration describes a network that routes tokens to experts.
 
     Raises:
-        ConfigError: It does not; the message names the configuration that does.
+        ConfigError: The network has no router; the message names the keys that give it one.
     """
+    # Some networks have no key `experts`. They are treated as a uniform router, which weighs all experts equally.
     router = getattr(getattr(model, "experts", None), "router", "uniform")
     if model.name != "m2dino" or model.conditioning != "experts" or router == "uniform":
         raise ConfigError(
@@ -29,13 +33,16 @@ def check_has_router(model: Any) -> None:
 
 
 def compute_run_similarity(run: PlannedRun) -> Array:
-    """Return the routing similarity (T, T) in [0, 1] of the tasks of a finished unified run, sorted by id.
+    """Return the routing similarity of each pair of tasks in a finished unified run.
 
-    See `routing_similarity` for the definition.
+    See `usaggr.statistics.routing_similarity` for the definition.
+
+    Returns:
+        (T tasks, T tasks) symmetric similarities in [0, 1]; tasks are sorted by id.
 
     Raises:
         ConfigError: The run is not finished, or has no routing.csv.
-        RunError: Its routing.csv is damaged.
+        RunError: The routing.csv of the run is damaged.
     """
     if run.state() != "done":
         raise ConfigError(
@@ -44,7 +51,8 @@ def compute_run_similarity(run: PlannedRun) -> Array:
         )
     path = run.directory / contract.ROUTING
     try:
-        return routing_similarity(read_routing(path, tuple(sorted(run.spec.tasks))).share)
+        routing = read_routing(path, tuple(sorted(run.spec.tasks)))
+        return routing_similarity(routing.share)
     except FileNotFoundError as error:
         raise ConfigError(
             f"--measure routing: {run.directory} has no {contract.ROUTING}; remove the run and sweep again"

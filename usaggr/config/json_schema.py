@@ -1,7 +1,7 @@
-"""The schema of a configuration as JSON schema, which pydantic writes: which keys it has, and which values they take.
+"""Keys of a configuration and their allowed values, read from the JSON schema that pydantic generates.
 
-A node is the JSON schema of one key. A section is a node with fixed keys. `model`, `executor` and `logger` may hold one
-of several sections, which their key `name` tells apart.
+A node is the JSON schema of one key. A section is a node with fixed keys. `model`, `executor` and `logger` each hold
+one of several alternative sections; the value of the key `name` decides which.
 """
 
 from collections.abc import Iterator
@@ -12,51 +12,55 @@ from pydantic import BaseModel
 
 Node = dict[str, Any]
 
-_LIMITS = {
+_LIMIT_WORDS = {
     "minimum": "of at least",
     "exclusiveMinimum": "above",
     "maximum": "at most",
     "exclusiveMaximum": "below",
     "multipleOf": "a multiple of",
 }
+"""Words for each limit of JSON schema. They follow "a number" and precede the limit: "a number above 0"."""
 
 
 @cache
 def read_schema(model: type[BaseModel]) -> Node:
-    """Return the JSON schema of a model, with each reference replaced by its definition."""
+    """Return the JSON schema of a pydantic model, with each reference replaced by its definition."""
     schema = model.model_json_schema()
 
-    def inline(node: Any) -> Any:
+    # This ends because no section of the configuration contains itself.
+
+    def resolve_references(node: Any) -> Any:
         if isinstance(node, list):
-            return [inline(item) for item in node]
+            return [resolve_references(item) for item in node]
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
-            return inline(schema["$defs"][node["$ref"].rpartition("/")[2]])
-        return {name: inline(value) for name, value in node.items() if name != "$defs"}
+            return resolve_references(schema["$defs"][node["$ref"].rpartition("/")[2]])
+        return {name: resolve_references(value) for name, value in node.items() if name != "$defs"}
 
-    resolved: Node = inline(schema)
+    resolved: Node = resolve_references(schema)
     return resolved
 
 
 def list_alternatives(node: Node) -> list[Node]:
-    """Return the nodes of which a value must match one; the node itself if it has no alternatives."""
+    """Return the alternatives of a node, such as text and null; the node itself if it has none."""
     alternatives: list[Node] = node.get("anyOf") or node.get("oneOf") or [node]
     return alternatives
 
 
 def list_sections(node: Node) -> list[Node]:
-    """Return the sections that a key may hold: none, one, or several."""
+    """Return the sections among the alternatives of a node; none if its value is not a mapping with fixed keys."""
     return [alternative for alternative in list_alternatives(node) if "properties" in alternative]
 
 
 def read_name(section: Node) -> str:
-    """Return the `name` of one of several sections, such as `mh_mtl`."""
+    """Return the `name` that selects a section among alternatives, such as `mh_mtl` for a section of `model`."""
     return str(section["properties"]["name"]["const"])
 
 
 def list_keys(node: Node) -> dict[str, Node]:
-    """Return the keys of all sections that a key may hold."""
+    """Return the keys of all alternative sections of a node."""
+    # A key of several sections, such as `name`, appears once, with the node of the last section.
     return {name: key for section in list_sections(node) for name, key in section["properties"].items()}
 
 
@@ -70,27 +74,31 @@ def walk_keys(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
-    """Follow a dotted key as far as the schema has its names.
+    """Follow a dotted key through the schema, as far as its names exist.
 
     Returns:
-        The last node, its dotted key, and the names that are left; "" if the schema has the whole key.
+        The last node that exists, its dotted key, and the remaining dotted names; "" if the complete key exists.
     """
-    node, parents, names = schema, list[str](), key.split(".")
-    while names and names[0] in list_keys(node):
-        node = list_keys(node)[names[0]]
-        parents.append(names.pop(0))
-    return node, ".".join(parents), ".".join(names)
+    node, existing, remaining = schema, list[str](), key.split(".")
+    while remaining and remaining[0] in list_keys(node):
+        node = list_keys(node)[remaining[0]]
+        existing.append(remaining.pop(0))
+    return node, ".".join(existing), ".".join(remaining)
 
 
 def find_entry(node: Node) -> Node | None:
-    """Return the node of a mapping's values if its names are free, as in `training.task_weights`; else None."""
-    # pydantic writes patternProperties if the names have a pattern. A section has additionalProperties: false.
+    """Return the node of the values of a mapping whose keys the user chooses, as in `training.task_weights`.
+
+    Other nodes, such as sections, have no such values: the result is None.
+    """
+    # pydantic generates patternProperties if the keys must match a pattern, else additionalProperties, which holds the
+    # node of the values. In a section, additionalProperties is false.
     patterns = list((node.get("patternProperties") or {}).values())
     return patterns[0] if patterns else node.get("additionalProperties") or None
 
 
 def describe_allowed(node: Node) -> str:
-    """Describe in words what a value may be, such as "a whole number of at least 1, or null"."""
+    """Describe the allowed values of a node in words, such as "a whole number of at least 1, or null"."""
     alternatives = list_alternatives(node)
     if len(alternatives) > 1:
         return ", or ".join(map(describe_allowed, alternatives))
@@ -121,12 +129,12 @@ def describe_allowed(node: Node) -> str:
 
 
 def _describe_limits(node: Node) -> str:
-    limits = " and ".join(f"{words} {node[name]:g}" for name, words in _LIMITS.items() if name in node)
+    limits = " and ".join(f"{words} {node[name]:g}" for name, words in _LIMIT_WORDS.items() if name in node)
     return f" {limits}" if limits else ""
 
 
 def _describe_list(node: Node) -> str:
-    least, most = node.get("minItems", 0), node.get("maxItems")
-    if least and least == most:
-        return f"a list of {least} items"
-    return "a non-empty list" if least else "a list"
+    min_items, max_items = node.get("minItems", 0), node.get("maxItems")
+    if min_items and min_items == max_items:
+        return f"a list of {min_items} items"
+    return "a non-empty list" if min_items else "a list"

@@ -1,4 +1,7 @@
-"""Scale of the images that a network gives to its pretrained weights, determined without building the network."""
+"""Normalization of images that pretrained weights receive: mean and std per color channel, for images in [0, 1].
+
+It is determined without building the network. Weights that were trained with another normalization perform worse.
+"""
 
 from typing import Any
 
@@ -16,21 +19,21 @@ from usaggr.models.weights import find_weights_file
 from usaggr.results.input_scale import InputScale, Values
 
 _DIGITS = 6
-"""Decimals of a mean or std that is computed from a factor and a shift in single precision."""
+"""Decimals of a computed mean or std; further ones are rounding errors of single precision."""
 
 
 def find_input_scale(model: ModelConfig) -> InputScale | None:
-    """Return the scale of images that a network's pretrained weights receive; None without pretrained weights.
+    """Return the normalization of images for a network's pretrained weights; None without pretrained weights.
 
-    Nothing is downloaded: timm lists the scale of its weights separately from them.
+    Nothing is downloaded: timm lists the normalization separately from the weights.
 
     Raises:
-        ConfigError: The encoder or file does not exist, or the file cannot be read.
+        ConfigError: The encoder or the weights file does not exist, or the file cannot be read.
     """
     if model.weights is None:
         return None
     if isinstance(model, MhMtlConfig):
-        # Convolutional encoders receive images normalized with MEAN and STD, whatever the library lists.
+        # `mh_mtl` normalizes with MEAN and STD for all weights. Record what the library lists only if it differs.
         listed = _read_library_scale(model)
         listed_mean, listed_std = (None, None) if listed is None or listed == (MEAN, STD) else listed
         return InputScale(model.encoder, model.weights, MEAN, STD, "network", listed_mean, listed_std)
@@ -38,31 +41,37 @@ def find_input_scale(model: ModelConfig) -> InputScale | None:
     stored = None if file is None else read_transform(read_tensors(file))
     if stored is not None:
         return InputScale(model.encoder, model.weights, *_compute_scale(stored), "file")
-    with torch.device("meta"):  # shapes without values: a large network costs as little as a small one
+    with torch.device("meta"):  # tensors have a shape but no values, so that a large network needs no memory
         vit = create_vit(model)
     mean, std = _compute_scale(get_timm_transform(vit))
     return InputScale(model.encoder, model.weights, mean, std, "library" if file is None else "name")
 
 
 def _compute_scale(transform: InputTransform) -> tuple[Values, Values]:
-    """Return mean and std for images in [0, 1], from the transform that follows the normalization with MEAN and STD."""
+    """Return the mean and std that replace two steps: normalization with MEAN and STD, then the transform.
+
+    factor * (image - MEAN) / STD + shift = (image - mean) / std for std = STD / factor and mean = MEAN - shift * std.
+    """
     std = torch.tensor(STD, dtype=torch.float64) / transform.factor.double()
     mean = torch.tensor(MEAN, dtype=torch.float64) - transform.shift.double() * std
     return _round(mean), _round(std)
 
 
 def _round(values: Tensor) -> Values:
-    """Return the values (3,) without the digits that single precision does not have."""
+    """Return the values (3,), rounded to `_DIGITS` decimals."""
     return tuple(round(value, _DIGITS) for value in values.tolist())
 
 
 def _read_library_scale(model: MhMtlConfig) -> tuple[Values, Values] | None:
-    """Return mean and std that the library lists for an encoder's weights or name; None if it lists none.
+    """Return the mean and std that the library lists for an encoder; None if it lists none.
 
-    Weights from a file have the scale that is listed for the encoder's name, if the name alone has one.
+    For weights of the library, it lists them by their id. For a weights file, only timm lists them, for the encoder's
+    name alone.
     """
     name, weights = model.encoder, str(model.weights)
     is_library_weights = find_weights_file(model) is None
+    # segmentation_models_pytorch marks encoders of timm by "tu-"; "imagenet" stands for timm's default weights, which
+    # have no tag of their own.
     if name.startswith("tu-"):
         timm_name = name.removeprefix("tu-")
         has_tag = is_library_weights and weights != "imagenet"

@@ -1,4 +1,8 @@
-"""Reader of a table of landmarks, boxes or labels, with the column names of the program or clinic that wrote it."""
+"""Reader of a table of landmarks, boxes or labels, as annotation programs and clinics write them.
+
+The user names the columns. A row belongs to an image of a folder. The result is a `SourceTable`: one task, with one
+`SourceRow` for each image that has a label.
+"""
 
 import re
 from collections import defaultdict
@@ -16,9 +20,14 @@ from usaggr.data.sources.table_file import Record, TableFile, read_table_file
 from usaggr.errors import ConfigError, DataError, one_of
 
 TableBoxes = Literal["xyxy", "xywh", "center"]
-"""Boxes as corners; as x_min, y_min, width, height; or as the center's x, y, width, height."""
-_SUSPECT = 0.1
-"""Share of boxes with x_max <= x_min or y_max <= y_min from which on they are not corners."""
+"""The four numbers of a box, in pixels.
+
+* xyxy: x_min, y_min, x_max, y_max.
+* xywh: x_min, y_min, width, height.
+* center: x and y of the center, width, height.
+"""
+_MAX_REVERSED_SHARE = 0.1
+"""Number of boxes per image with x_max <= x_min or y_max <= y_min, above which the columns are hardly corners."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +35,24 @@ class TableColumns:
     """Names of a table's columns. Exactly one of `points`, `box` and `label` is given."""
 
     image: str
-    """Path or name of the image; the suffix may be missing."""
+    """Column with the path or name of the image; the suffix may be missing."""
     points: str | None = None
-    """`x{i},y{i}` with the number of the landmark, one column `p{i}` with both coordinates, or pairs of columns with
-    names, `apex=ax,ay;base=bx,by`."""
+    """Columns of landmarks, in one of three forms; {i} stands for the number of a landmark.
+
+    * `x{i},y{i}`: two columns for each landmark.
+    * `p{i}`: one column for each landmark, with both coordinates.
+    * `apex=ax,ay;base=bx,by`: a name and two columns for each landmark.
+    """
     landmark: str | None = None
-    """Name of the landmark, if each row has one landmark; `points` is then one pair of columns."""
+    """Column with the name of the landmark, if each row has one landmark; `points` is then one pair of columns."""
     box: str | None = None
-    """Four columns, separated by commas."""
+    """Four columns of a box, separated by commas."""
     label: str | None = None
+    """Column with the class."""
     subject: str | None = None
+    """Column with the patient or video."""
     split: str | None = None
+    """Column with the subset: train, val or test."""
 
 
 def read_table(
@@ -50,23 +66,27 @@ def read_table(
     box_format: TableBoxes = "xyxy",
     several: Several = "refuse",
 ) -> SourceTable:
-    """Read one task from a table.
+    """Read one task from a table of landmarks, boxes or classes.
 
-    Rows without an image or a value are left out and listed.
+    Rows without an image, images without a row, and images without a complete label are left out. The result lists
+    them with the reason.
 
     Args:
         path: The table, a text file with one row per image, box or landmark.
         images: Folder of the images.
         task: Id of the task.
         columns: Names of the columns.
-        names: Names of the classes in the order of their numbers, of the landmarks, or of the box.
-        separator: Separator of columns; None to find it.
+        names: Names of the classes or landmarks, in the order of their numbers, or one name for the box. Empty: names
+            from the table.
+        separator: Character that separates columns; None: it is detected.
         decimal: Decimal point or comma.
         box_format: Meaning of the four columns of a box.
-        several: Treatment of several boxes in one image: "largest", "union" (the box around all) or an error.
+        several: Treatment of several boxes in one image: "refuse" (an error), "largest" or "union" (the box around
+            all).
 
     Raises:
-        ConfigError: The table or a column does not exist, or the columns do not say which labels are read.
+        ConfigError: The table or a column does not exist, `names` does not fit the table, or not exactly one kind of
+            label is selected.
         DataError: A value is not a number, an image has several labels, or no image is in the folder.
     """
     check_task_name(task)
@@ -86,8 +106,7 @@ def read_table(
         source = _read_boxes(reader, task, records, names)
     else:
         source = _read_labels(reader, task, records, names)
-    listed = set(records)
-    without_row = [LeftOut(str(image), f"is not in {path}") for image in folder.images if image not in listed]
+    without_row = [LeftOut(str(image), f"is not in {path}") for image in folder.images if image not in records]
     return SourceTable(
         source.task,
         source.type,
@@ -114,7 +133,7 @@ def parse_table_boxes(text: str) -> TableBoxes:
 def _group_by_image(
     table: TableFile, column: str, folder: ImageFolder
 ) -> tuple[dict[Path, list[Record]], list[LeftOut]]:
-    """Return the rows of each image, and the rows whose image is not in the folder."""
+    """Return the rows of each image, sorted by its path, and the rows whose image is not in the folder."""
     records: dict[Path, list[Record]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for record in table.records:
@@ -131,30 +150,30 @@ def _group_by_image(
     return dict(sorted(records.items())), left_out
 
 
+@dataclass(frozen=True)
 class _RowReader:
-    """Reader of values of a table's rows.
+    """A table and the options for reading its rows."""
 
-    Attributes:
-        table: The table.
-        columns: Names of its columns.
-        box_format: Meaning of the columns of a box.
-        several: Treatment of several boxes in one image.
-    """
+    table: TableFile
+    columns: TableColumns
+    box_format: TableBoxes
+    several: Several
 
-    def __init__(self, table: TableFile, columns: TableColumns, box_format: TableBoxes, several: Several) -> None:
-        self.table, self.columns, self.box_format, self.several = table, columns, box_format, several
+    def read_subject_and_split(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
+        """Return the subject and the subset of an image, by their columns in an index; without those it does not have.
 
-    def further(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
-        """Return the subject and the subset of an image."""
+        Raises:
+            DataError: The rows of the image disagree, or the subset is unknown.
+        """
         cells: dict[str, str] = {}
-        for target, column in (("subject_id", self.columns.subject), ("split", self.columns.split)):
+        for index_column, column in (("subject_id", self.columns.subject), ("split", self.columns.split)):
             texts = {record.text(column) for record in records if record.text(column)} if column else set()
             if len(texts) > 1:
                 raise DataError(
                     f"{self.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
                 )
             if texts:
-                cells[target] = texts.pop()
+                cells[index_column] = texts.pop()
         if "split" in cells:
             subset = subset_of(cells["split"])
             if subset is None:
@@ -169,6 +188,7 @@ class _RowReader:
 def _read_boxes(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
+    """Read a detection task; `records` holds the rows of each image."""
     columns = [name.strip() for name in (reader.columns.box or "").split(",")]
     if len(columns) != 4:
         raise ConfigError(
@@ -181,8 +201,8 @@ def _read_boxes(
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     reversed_boxes = 0
-    for image, lines in records.items():
-        boxes = [box for record in lines if (box := _read_box(reader, record, columns)) is not None]
+    for image, image_records in records.items():
+        boxes = [box for record in image_records if (box := _read_box(reader, record, columns)) is not None]
         reversed_boxes += sum(box[2] <= box[0] or box[3] <= box[1] for box in boxes)
         if not boxes:
             left_out.append(LeftOut(str(image), "has no box"))
@@ -192,12 +212,12 @@ def _read_boxes(
                 f"{reader.table.path}: {image.name} has {len(set(boxes))} boxes, but a sample has one; add --several "
                 "largest, or --several union for the box around all"
             )
-        box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+        box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))  # the largest, or the only one
         if reader.several == "union":
             x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
             box = (min(x_min), min(y_min), max(x_max), max(y_max))
-        source_rows.append(SourceRow(image, box=box, columns=reader.further(image, lines)))
-    if reader.box_format == "xyxy" and reversed_boxes > _SUSPECT * len(records):
+        source_rows.append(SourceRow(image, box=box, columns=reader.read_subject_and_split(image, image_records)))
+    if reader.box_format == "xyxy" and reversed_boxes > _MAX_REVERSED_SHARE * len(records):
         raise DataError(
             f"{reader.table.path}: {reversed_boxes} of {len(records)} boxes end before they begin, so they are not "
             "x_min, y_min, x_max, y_max; add --box-format xywh or center"
@@ -206,6 +226,7 @@ def _read_boxes(
 
 
 def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tuple[float, float, float, float] | None:
+    """Return (x_min, y_min, x_max, y_max) of a row; None if one of its four cells is empty."""
     numbers = [reader.table.number(record, column) for column in columns]
     values = [number for number in numbers if number is not None]
     if len(values) < 4:
@@ -223,6 +244,7 @@ def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tup
 def _read_points(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
+    """Read a regression task of landmarks; `records` holds the rows of each image."""
     points = parse_point_columns(reader.columns.points or "", reader.table)
     if reader.columns.landmark is not None:
         return _read_long_points(reader, task, records, points, names)
@@ -230,19 +252,20 @@ def _read_points(
         raise ConfigError(f"--names: has {len(names)} names for {len(points.pairs)} landmarks")
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
-    for image, lines in records.items():
-        values = {points.read(reader.table, record) for record in lines}
+    for image, image_records in records.items():
+        values = {points.read(reader.table, record) for record in image_records}
         if len(values) > 1:
             raise DataError(
-                f"{reader.table.path}: {image.name} has {len(lines)} rows (lines "
-                f"{', '.join(str(record.line) for record in lines[:5])}) with other landmarks; keep one, or name the "
-                "column of landmarks with --landmark"
+                f"{reader.table.path}: {image.name} has {len(image_records)} rows (lines "
+                f"{', '.join(str(record.line) for record in image_records[:5])}) with other landmarks; "
+                "keep one, or name the column of landmarks with --landmark"
             )
         value = values.pop()
         if value is None:
             left_out.append(LeftOut(str(image), "a landmark is missing"))
         else:
-            source_rows.append(SourceRow(image, points=value, columns=reader.further(image, lines)))
+            cells = reader.read_subject_and_split(image, image_records)
+            source_rows.append(SourceRow(image, points=value, columns=cells))
     class_names = tuple(names) or points.names
     return SourceTable(task, "regression", len(points.pairs), tuple(source_rows), class_names, tuple(left_out))
 
@@ -250,21 +273,21 @@ def _read_points(
 def _read_long_points(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], points: PointColumns, names: Sequence[str]
 ) -> SourceTable:
-    """Read a table with one row per landmark.
+    """Read a regression task from a table in long format: one row for each landmark of an image.
 
     Args:
-        reader: The table.
+        reader: Table with its options.
         task: Id of the task.
-        records: Rows by image.
-        points: The pair of columns.
-        names: Names of the landmarks in order; empty to sort those of the table.
+        records: Rows of each image.
+        points: Columns of x and y, the same for every landmark.
+        names: Names of the landmarks in order. Empty: the names in the table, sorted.
     """
     column = reader.columns.landmark or ""
     if len(points.pairs) != 1:
         raise ConfigError(
             f"--points: '{reader.columns.points}' must be one pair of columns with --landmark, such as x,y"
         )
-    seen = {record.text(column) for lines in records.values() for record in lines} - {""}
+    seen = {record.text(column) for image_records in records.values() for record in image_records} - {""}
     order = tuple(names) or tuple(sorted(seen, key=_natural_key))
     if set(order) != seen:
         raise ConfigError(
@@ -272,31 +295,35 @@ def _read_long_points(
         )
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
-    for image, lines in records.items():
+    for image, image_records in records.items():
         by_name: dict[str, tuple[float, float]] = {}
-        for record in lines:
+        for record in image_records:
             value = points.read(reader.table, record)
             name = record.text(column)
             if value is None or not name:
                 continue
-            if by_name.setdefault(name, value[0]) != value[0]:
+            (point,) = value  # `points` has one pair of columns
+            # The same row may be repeated; two positions of one landmark are an error.
+            if by_name.setdefault(name, point) != point:
                 raise DataError(f"{reader.table.path}, line {record.line}: {image.name} has the landmark {name} twice")
         if set(by_name) != set(order):
             left_out.append(LeftOut(str(image), "a landmark is missing"))
             continue
         coordinates = tuple(by_name[name] for name in order)
-        source_rows.append(SourceRow(image, points=coordinates, columns=reader.further(image, lines)))
+        cells = reader.read_subject_and_split(image, image_records)
+        source_rows.append(SourceRow(image, points=coordinates, columns=cells))
     return SourceTable(task, "regression", len(order), tuple(source_rows), order, tuple(left_out))
 
 
 def _read_labels(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
+    """Read a classification task; `records` holds the rows of each image."""
     column = reader.columns.label or ""
     labels: dict[Path, str] = {}
     left_out: list[LeftOut] = []
-    for image, lines in records.items():
-        texts = {_without_fraction(record.text(column)) for record in lines} - {""}
+    for image, image_records in records.items():
+        texts = {_remove_zero_fraction(record.text(column)) for record in image_records} - {""}
         if len(texts) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -321,18 +348,19 @@ def _read_labels(
             f"{reader.table.path}: {column} has one label ({', '.join(seen)}); a classification needs at least 2"
         )
     source_rows = tuple(
-        SourceRow(image, label=order.index(text), columns=reader.further(image, records[image]))
+        SourceRow(image, label=order.index(text), columns=reader.read_subject_and_split(image, records[image]))
         for image, text in labels.items()
     )
     note = f"classes: {', '.join(f'{number} = {name}' for number, name in enumerate(order))}"
     return SourceTable(task, "classification", len(order), source_rows, order, tuple(left_out), (note,))
 
 
-def _without_fraction(text: str) -> str:
-    """Return a whole number without the fraction that table programs add: 1 for 1.0."""
-    return re.sub(r"(?<=^)(-?\d+)\.0+$", r"\1", text)
+def _remove_zero_fraction(text: str) -> str:
+    """Return 1 for 1.0, which spreadsheet programs write for a whole number; return other texts as they are."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 
 
 def _natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a key that sorts numbers by value: 2 before 10."""
+    """Return a sort key that compares numbers within texts by value: p2 comes before p10."""
+    # Python converts at most 4300 digits to a number; 18 at a time are always accepted.
     return tuple((0, int(run)) if run.isdigit() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))

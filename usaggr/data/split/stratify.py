@@ -1,8 +1,9 @@
-"""Stratified assignment of components to subsets.
+"""Stratified assignment of components to subsets: train, val and test.
 
-Each component in turn, the largest first, is assigned to the subset where it brings the counts of samples nearest to
-their targets. This is iterative stratification (Sechidis et al. 2011) over groups of samples. Moves of single
-components, then swaps of two, reduce the cost further until neither helps.
+A component is a group of samples that must stay together, such as those of one subject. Each component in turn, the
+largest first, is assigned to the subset where it brings the counts of samples nearest to their targets. This is
+iterative stratification (Sechidis et al. 2011) over groups of samples. Moves of single components, then swaps of two,
+reduce the cost further until neither helps.
 """
 
 from collections import Counter
@@ -21,7 +22,7 @@ _ALL_CLASSES = -1
 SWAP_LIMIT = 150
 """Number of components, the largest first, among which swaps are tried; swaps of small ones gain little over moves."""
 MIN_GAIN = 1e-9
-"""Smallest reduction of the cost that is accepted. Below it, rounding errors could do and undo one change forever."""
+"""Smallest reduction of the cost that counts. With 0, rounding errors could make and undo one change forever."""
 
 
 def assign_components(
@@ -32,14 +33,15 @@ def assign_components(
     """Assign each component to a subset, so that every stratum has its fractions of samples in the subsets.
 
     Args:
-        components: samples of each component to assign, by stratum; ties are decided by this order.
+        components: samples of each component to assign, by stratum; the largest component must come first. The order
+            of components of equal size decides ties.
         fixed: subset and samples of each component whose subset is already decided.
         fractions: of train, val and test; they sum to 1. A subset with fraction 0 gets no component.
 
     Returns:
         The subset of each of `components`.
     """
-    # The cost divides by the target, so a subset with fraction 0 would have an infinite cost.
+    # A subset with fraction 0 may have fixed samples, but gets no others, because its targets are 0.
     allowed = [subset for subset, fraction in enumerate(fractions) if fraction > 0]
     assignment = _Assignment(components, fixed, fractions)
     for component in components:
@@ -75,13 +77,13 @@ class _Assignment:
             totals.update(counts)
         self.subsets: dict[int, int] = {}
         """Index of the subset of each assigned component, in the order of assignment."""
-        self._strata = {component: tuple(_add_task_totals(counts)) for component, counts in components.items()}
+        self._strata = {component: tuple(_iterate_strata(counts)) for component, counts in components.items()}
         self._tasks = {component: {task_id for task_id, _ in counts} for component, counts in components.items()}
-        self._targets = {stratum: [n * f for f in fractions] for stratum, n in _add_task_totals(totals)}
+        self._targets = {stratum: [n * fraction for fraction in fractions] for stratum, n in _iterate_strata(totals)}
         self._counts = {stratum: [0] * len(fractions) for stratum in self._targets}
         for name, counts in fixed:
             subset = SUBSETS.index(name)
-            for stratum, n in _add_task_totals(counts):
+            for stratum, n in _iterate_strata(counts):
                 self._counts[stratum][subset] += n
 
     def has_shared_task(self, first: int, second: int) -> bool:
@@ -100,35 +102,37 @@ class _Assignment:
         for stratum, n in self._strata[component]:
             target = self._targets[stratum][subset]
             gap = self._counts[stratum][subset] - target
+            # The minimum keeps targets of 0 from a division by zero.
             change += ((gap + sign * n) ** 2 - gap**2) / max(target, 1e-9)
         return change
 
     def find_cheapest_subset(self, component: int, subsets: Sequence[int]) -> int:
-        """Return the one of `subsets` whose cost rises least if the component enters it; of equal ones, the first."""
+        """Return the subset whose cost rises least if the component enters it; the first one of a tie."""
         return min(subsets, key=lambda subset: self.compute_cost_change(component, subset, 1))
 
     def assign(self, component: int, subset: int) -> float:
         """Put an unassigned component into a subset and return the change of the cost."""
-        change = self._count(component, subset, 1)
+        change = self._update_counts(component, subset, 1)
         self.subsets[component] = subset
         return change
 
     def move(self, component: int, subset: int) -> float:
         """Move a component to another subset and return the change of the cost."""
-        change = self._count(component, self.subsets[component], -1)
+        change = self._update_counts(component, self.subsets[component], -1)
         return change + self.assign(component, subset)
 
     def swap(self, first: int, second: int) -> float:
         """Swap the subsets of two components and return the change of the cost; a second call undoes the swap."""
         first_subset, second_subset = self.subsets[first], self.subsets[second]
-        # The order of these four terms is part of the split: rounding decides between swaps of equal cost.
-        change = self._count(first, first_subset, -1)
-        change += self._count(second, second_subset, -1)
+        # The order of these four terms must not change: rounding decides between swaps of equal cost, so that another
+        # order could give another split.
+        change = self._update_counts(first, first_subset, -1)
+        change += self._update_counts(second, second_subset, -1)
         change += self.assign(first, second_subset)
         change += self.assign(second, first_subset)
         return change
 
-    def _count(self, component: int, subset: int, sign: int) -> float:
+    def _update_counts(self, component: int, subset: int, sign: int) -> float:
         """Add a component's samples to a subset's counts, or subtract them, and return the change of the cost.
 
         Args:
@@ -142,10 +146,10 @@ class _Assignment:
         return change
 
 
-def _add_task_totals(counts: StratumCounts) -> Iterator[tuple[Stratum, int]]:
-    """Yield the counts, and an additional stratum with all samples of each task.
+def _iterate_strata(counts: StratumCounts) -> Iterator[tuple[Stratum, int]]:
+    """Yield each stratum with its count, then one more stratum for each task, which counts all of its samples.
 
-    It keeps the total of a task in proportion even if its classes are too rare for that.
+    The additional stratum keeps a task in proportion even if each of its classes is too rare to be divided.
     """
     task_totals: Counter[str] = Counter()
     for (task_id, label), n in counts.items():
@@ -162,18 +166,20 @@ def _improve_by_moves(assignment: _Assignment, allowed: Sequence[int]) -> bool:
         other_subsets = [subset for subset in allowed if subset != current]
         if not other_subsets:
             continue
-        target = assignment.find_cheapest_subset(component, other_subsets)
-        leaving = assignment.compute_cost_change(component, current, -1)
-        if leaving + assignment.compute_cost_change(component, target, 1) < -MIN_GAIN:
-            assignment.move(component, target)
+        destination = assignment.find_cheapest_subset(component, other_subsets)
+        change = assignment.compute_cost_change(component, current, -1)
+        change += assignment.compute_cost_change(component, destination, 1)
+        if change < -MIN_GAIN:
+            assignment.move(component, destination)
             has_moved = True
     return has_moved
 
 
 def _improve_by_swaps(assignment: _Assignment) -> bool:
-    """Swap two components of a task between subsets where that reduces the cost; return whether any were swapped.
+    """Swap the subsets of two components where that reduces the cost; return whether any were swapped.
 
-    Only the largest components are tried, because moves alone place the small ones well.
+    A swap needs a task that both components share; otherwise it is the same as two moves. Only the `SWAP_LIMIT` largest
+    components are tried.
     """
     has_swapped = False
     largest = list(assignment.subsets)[:SWAP_LIMIT]

@@ -1,4 +1,8 @@
-"""Acoustic properties of tissues, shared by all phantoms: organs of one clinical group consist of the same tissues."""
+"""Acoustic properties of the tissues that phantoms consist of.
+
+A phantom is a synthetic ultrasound image. All phantoms share these tissues, so that organs of one clinical group look
+alike. Strengths are relative to soft tissue: an echo of 0 dB is its mean, and 20 dB is its attenuation.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -8,21 +12,22 @@ class Tissue:
     """Acoustic properties of a tissue."""
 
     echo: float
-    """Level of the scatterers, in decibels; 0 for soft tissue."""
+    """Mean brightness: level of the scatterers, in decibels relative to soft tissue."""
     attenuation: float = 20.0
-    """Attenuation over one image height, there and back, in decibels."""
+    """Loss of the sound over the full depth of the image, there and back, in decibels; more gives a darker shadow."""
     impedance: float = 0.0
-    """Acoustic impedance; a difference to the neighboring tissue is a bright interface."""
+    """Relative acoustic impedance, without a unit. A difference between neighboring tissues is a bright interface."""
     mottle: float = 0.0
-    """Patchy variation of the echo, in decibels."""
+    """Patchy variation of the brightness, in decibels."""
     fibres: float = 0.0
-    """Variation of the echo in layers across the beam, in decibels."""
+    """Variation of the brightness in layers across the beam, as in muscle, in decibels."""
 
     def brighten(self, decibels: float) -> "Tissue":
-        """Return the tissue with a higher echo, or with a lower one for negative decibels."""
+        """Return a brighter tissue, or a darker one for negative decibels."""
         return replace(self, echo=self.echo + decibels)
 
 
+# The first value is `echo`. Fluid is almost black and transmits all of the sound; bone and gas cast shadows.
 FLUID = Tissue(-60, attenuation=0, impedance=-1.0)
 BLOOD = Tissue(-32, attenuation=4, impedance=-0.7, mottle=2)
 SKIN = Tissue(12, impedance=0.4)
@@ -41,4 +46,4 @@ BONE = Tissue(22, attenuation=420, impedance=2.0)
 THIN_BONE = Tissue(15, attenuation=150, impedance=2.0)
 """Bone of the fetal skull, which transmits some of the sound."""
 GAS = Tissue(6, attenuation=160, impedance=-1.5, mottle=5)
-"""Gas, with a bright surface and a dirty shadow behind it."""
+"""Gas, with a bright surface and a dirty (partly filled) shadow behind it."""

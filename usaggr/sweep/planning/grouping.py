@@ -1,12 +1,14 @@
 """Groupings: partitions of a study's tasks into named blocks, each of which is trained as one model.
 
-A grouping is a small YAML file in `conf/grouping/`. It has one of three keys:
+A grouping is a small YAML file in `conf/grouping/`. It has exactly one of three keys:
 
-* `by:` an attribute of tasks, each of whose values becomes a block.
-* `blocks:` that select tasks by id, organ, clinical group or type.
-* `like:` another grouping, whose block sizes several random groupings get (a control, see controls.py).
+* `by`: an attribute of tasks. Tasks with the same value form a block.
+* `blocks`: the name and the tasks of each block. Tasks are selected by id, organ, clinical group or type.
+* `like`: the name of another grouping. Tasks are assigned at random to blocks of the same sizes, several times. This is
+  a control for the other grouping: see controls.py.
 
-A staged grouping also has `parent:`. It starts each block from the weights of another grouping's model: see stages.py.
+A staged grouping also has the key `parent`, the name of another grouping. Each of its models starts from the trained
+weights of one of the parent's models and is trained further: see stages.py.
 """
 
 from collections import Counter
@@ -22,14 +24,15 @@ from usaggr.tasks import Task
 
 Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
 Budget = Literal["equal", "extra"]
-"""Training examples of both stages together.
+"""Number of training examples of a staged run, both stages together.
 
-`equal`: as many as a run of one stage; `extra`: those of the second stage are added to a complete run.
+* equal: as many as a run with one stage, so that the first stage is shorter than a complete run.
+* extra: the first stage is a complete run, and the second stage is added.
 """
 
 
 class Selector(BaseModel):
-    """Tasks that share one attribute."""
+    """Selection of all tasks that have one value of one attribute, such as `organ: thyroid`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -44,7 +47,7 @@ class Selector(BaseModel):
         return self
 
     def selects(self, task: Task) -> bool:
-        """Return whether a task has the attribute, in any spelling."""
+        """Return whether a task has the selected value, in any spelling."""
         return all(
             normalize_subject(getattr(task, name)) == normalize_subject(getattr(self, name) or "")
             for name in self.model_fields_set
@@ -57,27 +60,27 @@ class GroupingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     by: Attribute | None = None
-    """Attribute of tasks; each of its values becomes a block."""
+    """Attribute of tasks: tasks with the same value form a block. `all` puts all tasks into one block."""
     blocks: dict[str, Annotated[list[str | Selector], Field(min_length=1)]] | None = None
     """Tasks of each block by its name: task ids, or {organ: ...}, {clinical_group: ...}, {type: ...}."""
     like: str | None = None
-    """Name of another grouping: assign tasks at random to blocks of its sizes."""
+    """Name of another grouping; tasks are assigned at random to blocks of the same sizes."""
     draws: Annotated[int, Field(ge=1, le=100)] = 5
     """Number of different random groupings, with `like`."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the random groupings, with `like`."""
     parent: str | None = None
-    """Name of another grouping: each block starts from the weights of its model for the block's tasks."""
+    """Name of another grouping. Each block starts from the weights of the model that it has for the block's tasks."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Fraction of each task's stream before the second stage; the second stage has the length of the remainder."""
+    """Fraction of each task's stream before the second stage, which has the length of the remainder; with `parent`."""
     budget: Budget = "equal"
-    """Training examples of both stages, with `parent`."""
+    """Number of training examples of both stages, with `parent`."""
     overrides: list[str] = []
     """Configuration overrides of the second stage, such as training.learning_rate=1e-4; with `parent`."""
 
     @model_validator(mode="after")
     def _check_kind(self) -> "GroupingConfig":
-        # An empty `blocks:` counts as absent.
+        # An empty `blocks:` counts as missing.
         if sum((self.by is not None, bool(self.blocks), self.like is not None)) != 1:
             raise ValueError("must have exactly one of `by:` an attribute, `blocks:`, and `like:` another grouping")
         # Keys with defaults always have a value; `model_fields_set` holds those that the file writes.
@@ -91,25 +94,28 @@ class GroupingConfig(BaseModel):
 
 
 ImageSources = Callable[[], Mapping[str, str]]
-"""Function that returns the name of each task's image source. It reads all samples, so it is called only if needed."""
+"""Function that returns the image source of each task, by its id. It reads all samples, so it is called only if needed.
+
+Tasks that share images have the same image source.
+"""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """Parent of a staged grouping, and the settings of its second stage."""
+    """Parent of a staged grouping, and the settings of the second stage."""
 
     parent: "Grouping"
-    """Grouping whose models the blocks start from; it has one stage."""
+    """Grouping whose models the blocks start from; it is not staged itself."""
     share: float
-    """Fraction in (0, 1) of each task's stream; the second stage has the length of the remainder."""
+    """Fraction in (0, 1) of each task's stream before the second stage, which has the length of the remainder."""
     budget: Budget
     overrides: tuple[str, ...] = ()
-    """Overrides of the second stage, applied after the variant's."""
+    """Configuration overrides of the second stage, applied after those of the variant."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """A partition of the task set."""
+    """Partition of a study's tasks into blocks."""
 
     name: str
     blocks: dict[str, tuple[str, ...]]
@@ -143,11 +149,11 @@ def partition_tasks(
     if config.by is not None:
         blocks: dict[str, list[str]] = {}
         if config.by == "image_source":
-            values = image_sources()
+            block_names = image_sources()
         else:
-            values = {task.id: _read_attribute(task, config.by) for task in tasks.values()}
+            block_names = {task.id: _read_attribute(task, config.by) for task in tasks.values()}
         for task_id in tasks:
-            blocks.setdefault(values[task_id], []).append(task_id)
+            blocks.setdefault(block_names[task_id], []).append(task_id)
     else:
         blocks = {
             block: _select_tasks(f"grouping {name}, block {block}", selectors, tasks)
@@ -165,6 +171,7 @@ def partition_tasks(
 
 
 def _read_attribute(task: Task, attribute: Attribute) -> str:
+    """Return the value of a task's attribute, which is the name of its block."""
     match attribute:
         case "task":
             return task.id
@@ -174,11 +181,11 @@ def _read_attribute(task: Task, attribute: Attribute) -> str:
             return str(getattr(task, attribute))
 
 
-def _select_tasks(key: str, selectors: Sequence[str | Selector], tasks: Mapping[str, Task]) -> list[str]:
-    """Return the ids of the tasks that a block's selectors name, each once.
+def _select_tasks(location: str, selectors: Sequence[str | Selector], tasks: Mapping[str, Task]) -> list[str]:
+    """Return the ids of the tasks that a block's selectors select, each once.
 
     Args:
-        key: grouping and block, for messages.
+        location: grouping and block, for error messages.
         selectors: task ids, and selectors by attribute.
         tasks: tasks of the study by id.
 
@@ -189,14 +196,14 @@ def _select_tasks(key: str, selectors: Sequence[str | Selector], tasks: Mapping[
     for selector in selectors:
         if isinstance(selector, str):
             if selector not in tasks:
-                raise ConfigError(one_of(f"{key}: task", selector, tasks))
+                raise ConfigError(one_of(f"{location}: task", selector, tasks))
             members.append(selector)
             continue
         selected = [task.id for task in tasks.values() if selector.selects(task)]
         if not selected:
             attribute = next(iter(selector.model_fields_set))
             existing = {str(getattr(task, attribute)) for task in tasks.values()}
-            raise ConfigError(one_of(f"{key}: {attribute}", getattr(selector, attribute), existing))
+            raise ConfigError(one_of(f"{location}: {attribute}", getattr(selector, attribute), existing))
         members.extend(selected)
     # Several selectors of a block may match the same task.
     return list(dict.fromkeys(members))

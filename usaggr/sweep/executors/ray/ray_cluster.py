@@ -1,6 +1,7 @@
-"""A connection to Ray: it starts tasks, lists the resources of nodes, and explains the loss of a task.
+"""Connection to a Ray cluster: starts tasks, counts what its nodes can hold, and explains why a task was lost.
 
-The package ray is imported only here, when a sweep starts.
+In this file, a task is a task of Ray: a function that a process on a node calls to train one run of the sweep. The
+package ray is imported only here, when a sweep starts.
 """
 
 import logging
@@ -32,12 +33,14 @@ _GIB = 1024**3
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """Resources that a run requires on its node."""
+    """Resources that a run reserves on its node."""
 
     cpus: int
+    """Number of cores."""
     gpus: float
+    """Number of GPUs; a fraction below 1 shares a GPU with other runs."""
     memory: float | None
-    """GiB; None: memory is not reserved."""
+    """Main memory in GiB; None: memory is not reserved."""
 
     def __str__(self) -> str:
         memory = f", {self.memory:g} GiB" if self.memory else ""
@@ -45,22 +48,23 @@ class ResourceRequest:
 
 
 class Cluster:
-    """A connection to a Ray cluster, or a cluster on this machine that ends with the connection."""
+    """Connection to a running Ray cluster, or to one that it starts on this machine and ends with `close`."""
 
     def __init__(self, address: str | None) -> None:
-        """Connect to a cluster, or start one.
+        """Connect to the cluster at an address, or start one on this machine if the address is None.
 
         Raises:
             ConfigError: Ray is not installed, or the cluster cannot be reached or has another version.
         """
         with _keep_signals():
             self._ray = _import_ray()
-            self._is_ours = not self._ray.is_initialized()
-            if self._is_ours:
+            # A connection that already exists in this process is used, and is not closed by this object.
+            self._owns_connection = not self._ray.is_initialized()
+            if self._owns_connection:
                 _silence(self._ray)
                 self._connect(address)
         self._listed_at = -math.inf
-        self._nodes: list[dict[str, float]] = []
+        self._nodes: list[dict[str, float]] = []  # resources of each node by Ray's names, such as CPU; memory in bytes
 
     def _connect(self, address: str | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -84,8 +88,8 @@ class Cluster:
             ) from error
 
     def close(self) -> None:
-        """Leave the cluster; a cluster that was started here ends."""
-        if self._is_ours and self._ray.is_initialized():
+        """Close the connection if this object opened it; a cluster that it started ends."""
+        if self._owns_connection and self._ray.is_initialized():
             with _keep_signals():
                 self._ray.shutdown()
 
@@ -96,15 +100,23 @@ class Cluster:
     def describe_largest(self) -> str:
         """Return the largest amount of each resource on any node, for messages."""
         nodes = self._list_node_resources()
-        cpus, gpus, memory = (max((node.get(k, 0.0) for node in nodes), default=0) for k in ("CPU", "GPU", "memory"))
+        cpus, gpus, memory = (
+            max((node.get(resource, 0.0) for node in nodes), default=0) for resource in ("CPU", "GPU", "memory")
+        )
         return f"{cpus:g} cores, {gpus:g} GPUs, {memory / _GIB:.1f} GiB"
 
     def request_alone(self, request: ResourceRequest, where: AloneScope) -> ResourceRequest:
-        """Return the resources requested for a run that must have its GPU (`device`) or its node (`machine`) alone."""
+        """Return the resources to reserve for a run that must not share its GPU or its node with other runs.
+
+        Args:
+            request: Resources that the run would reserve otherwise.
+            where: "device" for a GPU of its own, "machine" for a node of its own. A run without a GPU gets a node.
+        """
         if where == "device" and request.gpus:
             return replace(request, gpus=math.ceil(request.gpus))
-        fitting = [node["CPU"] for node in self._list_node_resources() if _count_fitting_runs(node, request)]
-        return replace(request, cpus=max(request.cpus, int(max(fitting, default=0))), gpus=math.ceil(request.gpus))
+        # Ray has no exclusive nodes. A run that reserves all cores of the largest node that it fits on is alone there.
+        node_cpus = [node["CPU"] for node in self._list_node_resources() if _count_fitting_runs(node, request)]
+        return replace(request, cpus=max(request.cpus, int(max(node_cpus, default=0))), gpus=math.ceil(request.gpus))
 
     def start_task(
         self, function: Callable[[Any], TaskResult], argument: Any, request: ResourceRequest, name: str
@@ -124,18 +136,23 @@ class Cluster:
         return remote.options(num_cpus=request.cpus, num_gpus=request.gpus, name=name, **memory).remote(argument)
 
     def wait_for_tasks(self, tasks: Sequence[Any], timeout: float) -> list[Any]:
-        """Return the tasks that have ended for any reason; wait at most `timeout` seconds for one."""
+        """Wait until a task has ended for any reason, at most `timeout` seconds; return all that have ended."""
         if not tasks:
-            time.sleep(timeout)
+            time.sleep(timeout)  # Ray refuses to wait for no tasks
             return []
         ended, pending = self._ray.wait(list(tasks), num_returns=1, timeout=timeout)
         if ended and pending:
-            more, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
-            ended += more
+            # The first call returns one task, even if several have ended.
+            also_ended, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
+            ended += also_ended
         return list(ended)
 
     def get_result(self, task: Any) -> tuple[TaskResult, bool]:
-        """Return the result of a task, and whether its process was lost."""
+        """Return the result of an ended task, and whether the task was lost.
+
+        A lost task has returned no result, for example because its process or node died. Its result here is made from
+        the exception that Ray raises instead.
+        """
         try:
             result: TaskResult = self._ray.get(task)
             return result, False
@@ -143,24 +160,27 @@ class Cluster:
             return read_error(error, self._ray.exceptions), True
 
     def cancel(self, tasks: Sequence[Any], force: bool) -> None:
-        """Ask tasks to end; with `force`, end their processes."""
+        """Ask tasks to end by themselves; with `force`, kill their processes."""
         for task in tasks:
             with suppress(Exception):  # the task has ended, or its node is gone
                 self._ray.cancel(task, force=force)
 
     def _list_node_resources(self) -> list[dict[str, float]]:
+        """Return the total resources of each living node; the list may be `_LIST_SECONDS` old."""
         now = time.monotonic()
         if now - self._listed_at >= _LIST_SECONDS:
-            with suppress(self._ray.exceptions.RayError):
+            with suppress(self._ray.exceptions.RayError):  # the previous list is kept
                 self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
                 self._listed_at = now
         return self._nodes
 
 
 def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
-    """Return the outcome of a run whose process is lost, from the exception of Ray.
+    """Return the outcome of a run whose task was lost, from the exception that Ray raised.
 
-    `ray_exceptions` is the module `ray.exceptions`, which is not imported here.
+    Args:
+        error: The exception.
+        ray_exceptions: The module `ray.exceptions`, which cannot be imported at the top of this file.
     """
     message = (str(error).strip().splitlines() or [""])[0]
     match error:
@@ -174,7 +194,7 @@ def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
             return TaskResult("died", "its worker on the cluster died")
         case ray_exceptions.ObjectLostError():
             return TaskResult("interrupted", "its result was lost with its node")
-        case ray_exceptions.RayTaskError():
+        case ray_exceptions.RayTaskError():  # the function itself raised `cause`
             cause = error.cause
             return TaskResult("failed", f"{type(cause).__name__}: {(str(cause).splitlines() or [''])[0]}")
         case _:
@@ -182,23 +202,23 @@ def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
 
 
 def _count_fitting_runs(node: dict[str, float], request: ResourceRequest) -> int:
-    """Return the number of runs that fit on an empty node, which its scarcest resource limits."""
+    """Return the number of runs that an empty node can hold at once; its scarcest resource decides."""
     limits = [int(node.get("CPU", 0.0) // request.cpus)]
     if request.gpus:
-        # A run's share lies on one GPU: with 0.4 each, two runs fit on a GPU, and four on two GPUs, not five. 1e-6
-        # corrects for fractions that binary numbers cannot represent.
-        shares = int(1 / request.gpus + 1e-6)
-        limits.append(int(node.get("GPU", 0.0)) * shares)
+        # A run cannot be divided between GPUs: with 0.4 each, two runs fit on a GPU, and four on two GPUs, not five.
+        # 1e-6 corrects for fractions that binary numbers cannot represent.
+        runs_per_gpu = int(1 / request.gpus + 1e-6)
+        limits.append(int(node.get("GPU", 0.0)) * runs_per_gpu)
     if request.memory:
         limits.append(int(node.get("memory", 0.0) // (request.memory * _GIB)))
     return min(limits)
 
 
 def _check_reachable(address: str) -> None:
-    """Check that something listens at host:port; names such as `auto` are left to Ray.
+    """Check that a server accepts connections at an address host:port; other addresses, such as `auto`, pass.
 
     Raises:
-        OSError: Nothing listens there, or the host does not exist.
+        OSError: No server does, or the host does not exist.
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
@@ -206,6 +226,11 @@ def _check_reachable(address: str) -> None:
 
 
 def _import_ray() -> Any:
+    """Return the module ray.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     # Ray reads this variable when it is imported. 0 keeps CUDA_VISIBLE_DEVICES in tasks that request no GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -236,7 +261,8 @@ def _make_job_config(ray: Any) -> Any:
 
 
 def _silence(ray: Any) -> None:
-    """Suppress the state that Ray prints when one of its node processes (raylets) dies; Ray has no setting for it."""
+    """Replace the function by which Ray prints messages of its node processes, such as their state when one dies."""
+    # Ray has no setting for this, so a private function is replaced, if this version of Ray has it.
     worker = ray._private.worker
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = lambda *arguments, **named: None
@@ -244,15 +270,19 @@ def _silence(ray: Any) -> None:
 
 @contextmanager
 def _keep_signals() -> Iterator[None]:
-    """Keep this process's signal handlers, which Ray would replace, and protect the processes it starts from Ctrl-C."""
+    """Restore this process's signal handlers, which Ray replaces, and keep Ctrl-C from the processes that Ray starts.
+
+    Only the main thread can set handlers; in another thread, this does nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # Processes that start while SIGINT is blocked inherit the blocking.
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
