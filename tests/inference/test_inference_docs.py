@@ -59,4 +59,4 @@ def test_the_options_of_the_table_are_those_of_the_command() -> None:
     option_names = {name for option in command.params for name in option.opts if name.startswith("--")}
     table = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `--"))
     named = set(re.findall(r"--[a-z-]+", table))
-    assert option_names - {"--data", "--out"} == named
+    assert option_names - {"--out"} == named

@@ -8,6 +8,8 @@ mask (`mask_path`) without the leading `../`.
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from usaggr.data.read.index import IndexRow
 from usaggr.errors import DataError
 from usaggr.results.predictions import Prediction
@@ -67,3 +69,13 @@ def make_record(image_path: str, prediction: Prediction, height: int, width: int
     record[f"{name}_normalized"] = [float(value / side) for value, side in zip(values, sides, strict=True)]
     record[f"{name}_pixels"] = [float(value) for value in values]
     return record
+
+
+def read_record(record: dict[str, Any]) -> Prediction:
+    """Return the prediction of a record that `make_record` made, in pixels of the original image."""
+    probs, box, points = (
+        None if values is None else np.array(values, np.float64)
+        for values in (record.get(name) for name in ("predicted_probs", "bbox_pixels", "predicted_points_pixels"))
+    )
+    points = None if points is None else points.reshape(-1, 2)
+    return Prediction(record["task_id"], record["image_path"], "", probs=probs, box=box, points=points)

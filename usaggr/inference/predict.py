@@ -1,7 +1,7 @@
-"""Prediction of the images of an index with selected models, one model after the other, in the challenge's layout."""
+"""Prediction of the images of an index or a folder with selected models, in the layout of the challenge."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +12,17 @@ from usaggr.data.read.thread_pool import count_readers, split_into_pieces
 from usaggr.data.samples import Fault
 from usaggr.data.show.overview import write_faults
 from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
-from usaggr.inference.prediction_requests import PredictionRequest, read_requests
+from usaggr.inference.prediction_pictures import write_overlays
+from usaggr.inference.prediction_requests import PredictionRequest, RequestedPredictions, read_requests
 from usaggr.inference.preprocess import PreparedImage, get_reading_rules, prepare
 from usaggr.io.home import expand_home
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
 from usaggr.stopping import RunInterrupted
+from usaggr.tasks import Task
 
 if TYPE_CHECKING:
     from usaggr.inference.loaded_model import Model
@@ -57,6 +60,8 @@ class PredictionOptions:
     device: str
     """cpu, cuda, or auto (a GPU if there is one)."""
     on_bad_image: OnBadImage
+    overlays: bool = False
+    """True: draw each prediction into its image, in the folder `overlays/`."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,10 @@ class PredictionSummary:
     """Faults of rows that could not be predicted."""
     left_out: dict[str, int]
     """Task without a model: number of its rows."""
+    unread: tuple[str, ...] = ()
+    """Lines about files of a folder that are no images."""
+    overlays: int = 0
+    """Number of pictures with predictions drawn in."""
 
 
 def parse_on_bad_image(text: str) -> OnBadImage:
@@ -88,13 +97,17 @@ def parse_on_bad_image(text: str) -> OnBadImage:
 
 
 def predict(
-    selection: ModelSelection, index: IndexSelection, out: Path, options: PredictionOptions, progress: Progress
+    selection: ModelSelection,
+    images: IndexSelection | FolderSelection,
+    out: Path,
+    options: PredictionOptions,
+    progress: Progress,
 ) -> PredictionSummary:
-    """Predict the rows of an index whose tasks the selected models have; existing predictions are kept.
+    """Predict rows of an index, or images of a folder, for the tasks of the models; existing predictions are kept.
 
     Args:
         selection: Model of each task.
-        index: Rows to predict; those of tasks without a model are left out.
+        images: Rows of an index, of which those of tasks without a model are left out; or a folder of images.
         out: Folder of the predictions.
         options: Batch size, device, and reaction to bad images.
         progress: Receives the number of predicted images.
@@ -111,26 +124,22 @@ def predict(
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size: must be at least 1; got {options.batch_size}")
     get_device(options.device)  # checked before anything is read
-    root = expand_home(index.root, "--data").absolute()
+    root = expand_home(images.root, "--images" if isinstance(images, FolderSelection) else "--data").absolute()
     runs = {path: read_stored_run(path) for path in selection.runs}
     model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
-    for task_id in index.tasks:
-        if task_id not in model_tasks:
-            raise ConfigError(one_of("--tasks", task_id, model_tasks))
-    tasks = {task_id: task for task_id, task in model_tasks.items() if not index.tasks or task_id in index.tasks}
-    requested = read_requests(root, tasks, index.split, index.fold, index.follow_links)
+    tasks = _choose_tasks(model_tasks, images.tasks)
+    requested = _list_requested(images, root, tasks)
+    if requested.faults and options.on_bad_image == "error":
+        raise DataError(str(requested.faults[0]))
     skipped = list(requested.faults)
-    if skipped and options.on_bad_image == "error":
-        raise DataError(str(skipped[0]))
     identities = {task_id: _get_identity(runs[model.run]) for task_id, model in selection.models.items()}
     with open_prediction_folder(out, identities, root, model_tasks) as folder:
         remaining = [request for request in requested.requests if not folder.has(request)]
+        finder = FileFinder(str(root.resolve()), images.follow_links)
         progress.start("images predicted", len(remaining))
         try:
             for path, run_tasks in selection.runs.items():
-                run_requests = [request for request in remaining if request.task in run_tasks]
-                if run_requests:
-                    finder = FileFinder(str(root.resolve()), index.follow_links)
+                if run_requests := [request for request in remaining if request.task in run_tasks]:
                     skipped += _predict_run(runs[path], run_requests, finder, folder, options, progress)
         except KeyboardInterrupt as stop:
             raise RunInterrupted("stopped; run the same command to continue") from stop
@@ -140,10 +149,41 @@ def predict(
         (out / SKIPPED).unlink(missing_ok=True)
         if skipped:
             write_faults(skipped, out / SKIPPED)
+        max_pixels = max(run.max_pixels for run in runs.values())
+        drawn = requested.requests if options.overlays else ()
+        overlays = write_overlays(folder, drawn, tasks, finder, max_pixels, progress)
+    total, unreadable = len(requested.requests), len(skipped) - len(requested.faults)
     left_out = {task_id: number for task_id, number in requested.left_out.items() if task_id not in model_tasks}
-    total = len(requested.requests)
-    unreadable = len(skipped) - len(requested.faults)
-    return PredictionSummary(total, total - len(remaining), unreadable, tuple(skipped), left_out)
+    return PredictionSummary(
+        total, total - len(remaining), unreadable, tuple(skipped), left_out, requested.unread, overlays
+    )
+
+
+def _list_requested(
+    images: IndexSelection | FolderSelection, root: Path, tasks: Mapping[str, Task]
+) -> RequestedPredictions:
+    """Return the predictions to make for rows of an index or images of a folder.
+
+    Args:
+        images: Requested rows or images.
+        root: Folder of the data, as an absolute path.
+        tasks: Tasks to predict, by id.
+    """
+    if isinstance(images, FolderSelection):
+        return list_requests(root, tasks.values())
+    return read_requests(root, tasks, images.split, images.fold, images.follow_links)
+
+
+def _choose_tasks(model_tasks: Mapping[str, Task], task_ids: Sequence[str]) -> dict[str, Task]:
+    """Return the requested tasks; all tasks of the models if none is requested.
+
+    Raises:
+        ConfigError: The models do not have a requested task.
+    """
+    for task_id in task_ids:
+        if task_id not in model_tasks:
+            raise ConfigError(one_of("--tasks", task_id, model_tasks))
+    return {task_id: task for task_id, task in model_tasks.items() if not task_ids or task_id in task_ids}
 
 
 def _predict_run(

@@ -3,6 +3,7 @@
 from usaggr.document.display_names import listed, plural
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.predict import SKIPPED, PredictionSummary
+from usaggr.inference.prediction_pictures import OVERLAYS
 
 MAX_SHOWN = 20
 """Number of skipped rows that are printed; skipped.csv lists all."""
@@ -37,7 +38,9 @@ def format_summary(summary: PredictionSummary) -> list[str]:
     predictions = summary.requested - summary.unreadable
     existing = f", {summary.existing:,} of them already existed" if summary.existing else ""
     lines = [f"{plural(predictions, 'prediction')}{existing}"]
+    if summary.overlays:
+        lines.append(f"{plural(summary.overlays, 'picture')} with predictions drawn in: {OVERLAYS}/")
     if summary.left_out:
         counts = [f"{number:,} of {task}" for task, number in sorted(summary.left_out.items())]
         lines.append(f"rows of tasks that these models do not have: {listed(counts)}")
-    return lines
+    return lines + [f"left out: {line}" for line in summary.unread]

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from usaggr.challenge.layout import JSON_FILES, make_record
+import numpy as np
+
+from usaggr.challenge.layout import JSON_FILES, make_record, read_record
+from usaggr.data.read.images import read_mask
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.prediction_requests import Key, PredictionRequest
 from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
@@ -63,6 +66,21 @@ class PredictionFolder:
         if request.mask_path is not None:
             return (self.folder / request.mask_path).is_file()
         return request.key in self._records
+
+    def read(self, request: PredictionRequest, max_pixels: int) -> Prediction:
+        """Return a stored prediction, in pixels of its image.
+
+        Args:
+            request: Request whose prediction exists.
+            max_pixels: Largest number of pixels of a mask.
+
+        Raises:
+            DataError: The mask cannot be read.
+        """
+        if request.mask_path is not None:
+            mask = read_mask(self.folder / request.mask_path, False, max_pixels)
+            return Prediction(request.task, request.image_path, "", mask=mask.astype(np.uint8))
+        return read_record(self._records[request.key])
 
     def add(self, predictions: Sequence[tuple[PredictionRequest, Prediction, int, int]]) -> None:
         """Add predictions, each with height and width of its image in pixels.

@@ -49,6 +49,8 @@ class RequestedPredictions:
     """Faults of rows that have no task or no image."""
     left_out: dict[str, int]
     """Task without a model: number of its rows."""
+    unread: tuple[str, ...] = ()
+    """Lines about files of a folder that are no images."""
 
 
 def read_requests(

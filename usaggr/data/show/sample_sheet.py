@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,29 +143,53 @@ def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint
         image: (H, W) gray values.
         max_pixels: Largest number of pixels of the mask.
     """
+    mask = None if sample.mask_path is None else read_mask(sample.mask_path, True, max_pixels)
+    points = None if sample.points is None else np.array(sample.points)
+    draw_label(axes, task, image, mask, None if sample.box is None else np.array(sample.box), points)
+    if sample.label is not None:
+        axes.set_title(task.class_names[sample.label], fontsize=7.5, pad=2.5)
+
+
+def draw_label(
+    axes: "Axes",
+    task: Task,
+    image: NDArray[np.uint8],
+    mask: NDArray[Any] | None,
+    box: NDArray[Any] | None,
+    points: NDArray[Any] | None,
+) -> None:
+    """Draw an image with the outlines of classes, a box or numbered landmarks, all in pixels of the image.
+
+    Args:
+        axes: Axes to draw on.
+        task: Task of the label.
+        image: (H, W) gray values.
+        mask: (H, W) class of each pixel, or None.
+        box: (4,) x_min, y_min, x_max, y_max, or None.
+        points: (P, 2) x, y of each landmark, or None.
+    """
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    if sample.mask_path is not None:
-        mask = read_mask(sample.mask_path, True, max_pixels)
+    if mask is not None:
         for label in range(1, task.num_classes):
             # A border of background, so that regions at the image's border have closed outlines.
             region = np.pad(mask == label, 1)
             if region.any():
                 grid_x, grid_y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
-                axes.contour(grid_x, grid_y, region, levels=[0.5], colors=[_color(label)], linewidths=1.2)
-    if sample.label is not None:
-        axes.set_title(task.class_names[sample.label], fontsize=7.5, pad=2.5)
-    if sample.box is not None:
-        x0, y0, x1, y1 = sample.box
+                axes.contour(grid_x, grid_y, region, levels=[0.5], colors=[get_color(label)], linewidths=1.2)
+    if box is not None:
+        x0, y0, x1, y1 = box
         # Pixel centers are at integers in matplotlib, but at .5 in the index.
-        axes.plot(np.array([x0, x1, x1, x0, x0]) - 0.5, np.array([y0, y0, y1, y1, y0]) - 0.5, color=_color(1), lw=1.3)
-    for number, (x, y) in enumerate(sample.points or (), start=1):
-        axes.plot(x - 0.5, y - 0.5, "+", color=_color(number), markersize=8, markeredgewidth=1.6)
+        axes.plot(
+            np.array([x0, x1, x1, x0, x0]) - 0.5, np.array([y0, y0, y1, y1, y0]) - 0.5, color=get_color(1), lw=1.3
+        )
+    for number, (x, y) in enumerate(() if points is None else points, start=1):
+        axes.plot(x - 0.5, y - 0.5, "+", color=get_color(number), markersize=8, markeredgewidth=1.6)
         axes.annotate(
             str(number),
             (x - 0.5, y - 0.5),
             xytext=(4, 4),
             textcoords="offset points",
-            color=_color(number),
+            color=get_color(number),
             fontsize=8,
             weight="bold",
         )
@@ -173,7 +197,7 @@ def draw_sample(axes: "Axes", task: Task, sample: Sample, image: NDArray[np.uint
     axes.set_ylim(image.shape[0] - 0.5, -0.5)
 
 
-def _color(number: int) -> str:
+def get_color(number: int) -> str:
     """Return the color of a class or landmark, counted from 1."""
     return COLORS[(number - 1) % len(COLORS)]
 
@@ -220,7 +244,7 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
     )
     x = left
     for number, name in enumerate(strip.legend, 1):
-        write(x, top + _TITLE_HEIGHT - 0.03, "\u25a0", fontsize=9, color=_color(number))
+        write(x, top + _TITLE_HEIGHT - 0.03, "\u25a0", fontsize=9, color=get_color(number))
         write(x + 0.12, top + _TITLE_HEIGHT - 0.015, name, fontsize=7.5)
         x += 0.25 + 0.068 * len(name)
     for position, (sample, image) in enumerate(zip(strip.samples, strip.images, strict=True)):

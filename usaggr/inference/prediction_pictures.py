@@ -1,0 +1,141 @@
+"""Pictures of predictions: each image with its predicted outlines, class, box or landmarks drawn in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from usaggr.data.read.images import read_image
+from usaggr.data.read.paths import FileFinder, UnusablePath
+from usaggr.data.show.sample_sheet import draw_label, get_color
+from usaggr.errors import DataError
+from usaggr.inference.prediction_folder import PredictionFolder
+from usaggr.inference.prediction_requests import PredictionRequest
+from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.progress import Progress
+from usaggr.results.predictions import Prediction
+from usaggr.tasks import Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OVERLAYS = "overlays"
+"""Folder of the pictures, in the folder of predictions."""
+_MIN_SIDE = 480
+"""Smallest length in pixels of a picture's longer side: small images are enlarged, so that lines do not cover them."""
+_DPI = 100
+
+
+def write_overlays(
+    folder: PredictionFolder,
+    requests: Sequence[PredictionRequest],
+    tasks: Mapping[str, Task],
+    finder: FileFinder,
+    max_pixels: int,
+    progress: Progress,
+) -> int:
+    """Write a picture of each stored prediction to `overlays/TASK/`, and return their number.
+
+    Requests without a prediction have no picture.
+
+    Args:
+        folder: Folder with the predictions.
+        requests: Predictions to draw.
+        tasks: Tasks by id; give the names of classes.
+        finder: Finds the images.
+        max_pixels: Largest number of pixels of an image or mask.
+        progress: Counts the pictures.
+
+    Raises:
+        WriteError: A picture cannot be written.
+        DataError: An image that was predicted cannot be read any more.
+    """
+    predicted = [request for request in requests if folder.has(request)]
+    if not predicted:
+        return 0
+    progress.start("overlays drawn", len(predicted))
+    try:
+        for request in predicted:
+            file = finder.find(request.image_path)
+            if isinstance(file, UnusablePath):
+                raise DataError(f"{request.image_path}: {file.message}")
+            image = read_image(Path(file.path), 1, max_pixels)[:, :, 0]
+            prediction = folder.read(request, max_pixels)
+            _write_picture(folder.folder / make_overlay_path(request), tasks[request.task], image, prediction)
+            progress.advance()
+    finally:
+        progress.finish()
+    return len(predicted)
+
+
+def make_overlay_path(request: PredictionRequest) -> PurePosixPath:
+    """Return the path of a request's picture in the folder of predictions."""
+    image = PurePosixPath(request.image_path.removeprefix("../"))
+    # The image's suffix stays in the name: a.png and a.jpg are two images.
+    return PurePosixPath(OVERLAYS, request.task, image.parent, f"{image.name}.png")
+
+
+def format_class(task: Task, probs: NDArray[np.float64]) -> str:
+    """Return the most probable class with its probability, such as `malignant 0.87`."""
+    index = int(probs.argmax())
+    return f"{task.class_names[index]} {probs[index]:.2f}"
+
+
+def _write_picture(path: Path, task: Task, image: NDArray[np.uint8], prediction: Prediction) -> None:
+    """Draw one prediction.
+
+    Args:
+        path: PNG file to write.
+        task: Task of the prediction.
+        image: (H, W) gray values.
+        prediction: Prediction in pixels of the image.
+
+    Raises:
+        WriteError: The file cannot be written.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height, width = image.shape
+    zoom = max(1.0, _MIN_SIDE / max(height, width))
+    figure = Figure(figsize=(width * zoom / _DPI, height * zoom / _DPI), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    with rc_context({"text.parse_math": False}):  # otherwise a name with dollar signs would be set as a formula
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        draw_label(axes, task, image, prediction.mask, prediction.box, prediction.points)
+        _write_legend(axes, task, prediction)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path, single_writer=True) as temporary:
+                figure.savefig(temporary, format="png")
+        except OSError as error:
+            raise make_write_error(path, error) from error
+
+
+def _write_legend(axes: "Axes", task: Task, prediction: Prediction) -> None:
+    """Write the class, or the names of the predicted regions and landmarks, into the picture's upper left corner."""
+    lines: list[tuple[str, str]]
+    match task.type:
+        case "segmentation":
+            assert prediction.mask is not None
+            present = [label for label in range(1, task.num_classes) if (prediction.mask == label).any()]
+            lines = [(task.class_names[label], get_color(label)) for label in present] or [("no region", "white")]
+        case "classification":
+            assert prediction.probs is not None
+            lines = [(format_class(task, prediction.probs), "white")]
+        case "detection":
+            lines = [(task.class_names[0], get_color(1))]
+        case "regression":
+            lines = [(f"{i} {name}", get_color(i)) for i, name in enumerate(task.class_names, start=1)]
+        case _:
+            assert_never(task.type)
+    background = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.5}
+    for number, (text, color) in enumerate(lines):
+        axes.annotate(
+            text, (0, 1), xycoords="axes fraction", xytext=(5, -5 - 14 * number), textcoords="offset points",
+            va="top", color=color, fontsize=9, bbox=background,
+        )  # fmt: skip
