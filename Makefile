@@ -71,16 +71,7 @@ bench: .venv/installed-dev
 	done
 
 # Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md.
-bench-# The commands, with one whole sweep, on the oldest Python of this machine and the oldest dependencies that are allowed.
-test-lowest: .venv-lowest/installed
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-lowest/bin/python -m pytest -q -m 'slow or not slow' $(PYTEST_FLAGS) tests/cli/test_main.py
-
-.venv-lowest/installed: pyproject.toml .ci/constraints-lowest.txt
-	"$$($(PYTHON) .ci/pythons.py oldest)" -m venv --clear .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --constraint .ci/constraints-lowest.txt --editable . 'pytest>=8.3' 'hypothesis>=6.100'
-	@touch $@
-
-coverage: .venv/installed-dev
+bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 
 bench-verdicts: .venv/installed-dev

@@ -110,7 +110,7 @@ def test_first_stages_are_counted_among_all_runs_as_on_the_command_line(tmp_path
 
 def test_the_proof_that_subsets_are_disjoint_is_printed(document: Document) -> None:
     text = texts(find(document, "Data"))
-    assert "**Subsets are disjoint.**" in text
+    assert "**Folds are disjoint.** Folds are the subsets train, val and test of `split.csv`." in text
     assert (
         "of 90 components, 136 images and 80 subjects, 0 components, 0 images and 0 subjects are in two subsets" in text
     )

@@ -52,9 +52,10 @@ def _describe_proof(material: Material) -> tuple[Block | None, ...]:
     kinds = [kind for kind in KINDS if kind in counts]
     totals = listed([plural(counts[kind], kind.removesuffix("s")) for kind in kinds])
     shared = listed([plural(counts[kind + IN_TWO_FOLDS], kind.removesuffix("s")) for kind in kinds])
-    conclusion = "Subsets are disjoint." if material.collection.disjoint else "Subsets are not disjoint."
+    # Scripts look for the first sentence, which has the word of split.csv's column.
+    conclusion = "Folds are disjoint." if material.collection.disjoint else "Folds are not disjoint."
     text = (
-        f"**{conclusion}** Samples that share an image or a subject form one component, across all tasks of the data, "
+        f"**{conclusion}** Folds are the subsets train, val and test of `split.csv`. Samples that share an image or a subject form one component, across all tasks of the data, "
         "and each component is in one subset. Images are compared by their bytes and paths, subjects by their names in "
         f"the index: of {totals}, {shared} are in two subsets."
     )
