@@ -126,7 +126,7 @@ def test_subsets_that_overlap_are_reported_first_with_the_names_of_the_patients(
     (warning,) = [block for block in document.lead[:1] if isinstance(block, Paragraph)]
     assert warning.text.startswith("**The training, validation and test subsets overlap: ")
     text = texts(find(document, "Data"))
-    assert "**Subsets are not disjoint.**" in text
+    assert "**Folds are not disjoint.**" in text
     assert "of 2 components, 2 images, 2 files and 1 subject, 0 components, 0 images, 0 files and 1 subject are" in text
     assert "subject 17 (train, test)" in text
 
