@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -19,10 +16,10 @@ from yaml import YAMLError
 
 from usaggr.config.bounded_sources import check_config_files
 from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format_path, list_choices, read_mapping
-from usaggr.config.messages import is_text
-from usaggr.config.overrides import quote, quote_override, read_overrides
+from usaggr.config.overrides import quote, read_overrides
 from usaggr.config.references import check_references
 from usaggr.config.study import Origin
+from usaggr.config.study_defaults import check_defaults_lists, refuse_resolver
 from usaggr.errors import ConfigError, one_of
 from usaggr.io.bounded_files import read_bounded_text
 
@@ -42,6 +39,7 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     overrides = read_overrides(origin.overrides, origin.folders)
     _refuse_hydra_settings(origin.config, find_file(origin.config, origin.folders))
     with _initialize_hydra(origin):
+        check_defaults_lists()
         texts = [_format_search_path(origin.folders), *(override.text for override in overrides)]
         config = compose(origin.config, overrides=texts, return_hydra_config=True)
         data = config.hydra.runtime.choices.get("data")
@@ -68,6 +66,7 @@ def find_sources(origin: Origin) -> dict[str, str]:
     """
     texts = [override.text for override in read_overrides(origin.overrides, origin.folders)]
     with _initialize_hydra(origin):
+        check_defaults_lists()
         defaults = _read_defaults(origin, texts).defaults
         # Without a study, the values are those of the command line alone.
         from_command_line = compose(overrides=[text for text in texts if text.startswith("++")])
@@ -85,26 +84,6 @@ def find_sources(origin: Origin) -> dict[str, str]:
         sources |= dict.fromkeys((key, key.rpartition(".")[0]), COMMAND_LINE)
     sources.pop("", None)  # a key at the top is in no mapping
     return sources
-
-
-def list_override_values(origin: Origin) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of each value that the overrides of a study give, as Hydra reads it."""
-    for key, value in _parse_overrides(origin):
-        yield from list_values(value, key)
-
-
-def list_override_mappings(origin: Origin) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the dotted key and the content of each override that is a mapping, such as `variants={base: []}`."""
-    for key, value in _parse_overrides(origin):
-        if isinstance(value, dict):
-            yield key, {str(name): content for name, content in value.items()}
-
-
-def _parse_overrides(origin: Origin) -> Iterator[tuple[str, Any]]:
-    parser = OverridesParser.create()
-    for override in read_overrides(origin.overrides, origin.folders):
-        if not override.is_choice and not override.is_deletion:
-            yield override.key, parser.parse_override(override.text).value()
 
 
 def list_values(content: Any, key: str) -> Iterator[tuple[str, Any]]:
@@ -138,8 +117,6 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
             check_config_files(),
             initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"),
         ):
-            loader: Any = GlobalHydra.instance().config_loader()
-            loader.repository = _CheckedRepository(loader.config_search_path)
             yield
     except MissingConfigException as error:
         raise ConfigError(_explain_missing_file(error, origin)) from error
@@ -167,14 +144,10 @@ def _join_lines(reason: object) -> str:
 
 def _explain_grammar(error: OverrideParseException) -> str:
     """Return the message for an override that Hydra cannot read, with quotes around what was typed."""
+    from usaggr.config.overrides import suggest_quotes
+
     text = error.override.lstrip("+")  # read_overrides has added ++
-    key, _, value = text.partition("=")
-    if is_text(key):
-        advice = f"put the value in quotes: {quote_override(key, value)}"
-    else:
-        # A frequent cause is a variant without quotes.
-        variant = """'variants.slow=["training.learning_rate=1e-3"]'"""
-        advice = f"put text that contains '=' or spaces in quotes, as in {variant}"
+    advice = suggest_quotes(text)
     return f"'{text}' is not in Hydra's grammar (key=value): {advice} ({_join_lines(error)})"
 
 
@@ -206,21 +179,6 @@ def _refuse_hydra_settings(name: str, path: Path | None) -> None:
         raise ConfigError(f"{format_path(path)}: a study cannot move its values; remove the line with @package")
 
 
-class _CheckedRepository(ConfigRepository):
-    """Hydra's reader of files; it refuses a defaults list that calls a resolver, before Hydra resolves the list.
-
-    Without this, a message about a missing file would print the value of a variable such as `${oc.env:NAME}`.
-    """
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        """Return a file's content and its defaults list, which may refer to other choices only."""
-        loaded = super().load_config(config_path)
-        for default in (loaded.defaults_list if loaded else None) or ():
-            for name in ("path", "group", "value", "package"):
-                _refuse_resolver(f"{config_path}: defaults", str(getattr(default, name, None)))
-        return loaded
-
-
 def _refuse_resolvers(config: DictConfig) -> None:
     """Refuse calls such as `${oc.env:NAME}` in values; `${other.key}` stays allowed.
 
@@ -229,11 +187,4 @@ def _refuse_resolvers(config: DictConfig) -> None:
     """
     for key, value in list_values(OmegaConf.to_container(config, resolve=False), ""):
         for item in value if isinstance(value, list) else [value]:
-            _refuse_resolver(key, str(item))
-
-
-def _refuse_resolver(key: str, text: str) -> None:
-    """Refuse a text that calls a resolver; `key` names where it is written."""
-    # The name of a resolver may itself be an interpolation, so any colon after ${ may belong to a call.
-    if ":" in text.partition("${")[2]:
-        raise ConfigError(f"{key}: '{text}' calls a resolver; a study may refer to other keys only, as in ${{name}}")
+            refuse_resolver(key, str(item))

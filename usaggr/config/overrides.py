@@ -71,6 +71,16 @@ def quote_override(key: str, value: str) -> str:
     return shlex.quote(text) if re.search(r'["$`\\!]', text) else f'"{text}"'
 
 
+def suggest_quotes(text: str) -> str:
+    """Return how to write an override that Hydra cannot read, with quotes around what was typed."""
+    key, _, value = text.partition("=")
+    if is_text(key):
+        return f"put the value in quotes: {quote_override(key, value)}"
+    # A frequent cause is a variant without quotes.
+    variant = """'variants.slow=["training.learning_rate=1e-3"]'"""
+    return f"put text that contains '=' or spaces in quotes, as in {variant}"
+
+
 def _read_override(text: str, folders: Sequence[Path]) -> Override:
     name, _, value = text.lstrip("+~").partition("=")
     key, at_sign, _ = name.partition("@")

@@ -230,7 +230,7 @@ def check_unused_keys(study: StudyConfig, tasks: PlannedTasks | None = None) -> 
 
 def find_unused_keys(study: StudyConfig, tasks: PlannedTasks | None = None) -> Iterator[UnusedKey]:
     """Yield the keys without effect: of the command line, of the study's file, and of the variants' overrides."""
-    from usaggr.config.hydra import list_override_values
+    from usaggr.config.override_values import list_override_values
 
     typed_values = dict(list_override_values(study.origin))
     typed_keys = {override.key for override in read_overrides(study.origin.overrides, study.origin.folders)}
@@ -264,7 +264,7 @@ def explain_merged_mappings(study: StudyConfig) -> list[str]:
 
     `variants={base: []}` does not remove the other variants of a study, because Hydra merges mappings.
     """
-    from usaggr.config.hydra import list_override_mappings
+    from usaggr.config.override_values import list_override_mappings
 
     notes = []
     composed = study.model_dump()

@@ -76,17 +76,14 @@ def read_table(
         images: Folder of the images.
         task: Id of the task.
         columns: Names of the columns.
-        names: Names of the classes or landmarks, in the order of their numbers, or one name for the box. Empty: names
-            from the table.
+        names: Names of the classes or landmarks in order, or one name for the box. Empty: those of the table.
         separator: Character that separates columns; None: it is detected.
         decimal: Decimal point or comma.
         box_format: Meaning of the four columns of a box.
-        several: Treatment of several boxes in one image: "refuse" (an error), "largest" or "union" (the box around
-            all).
+        several: Treatment of several boxes in one image: "refuse" (an error), "largest", or "union" (around all).
 
     Raises:
-        ConfigError: The table or a column does not exist, `names` does not fit the table, or not exactly one kind of
-            label is selected.
+        ConfigError: The table or a column does not exist, `names` does not fit, or not one kind of label is selected.
         DataError: A value is not a number, an image has several labels, or no image is in the folder.
     """
     check_task_name(task)

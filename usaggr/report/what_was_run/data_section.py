@@ -55,9 +55,10 @@ def _describe_proof(material: Material) -> tuple[Block | None, ...]:
     # Scripts look for the first sentence, which has the word of split.csv's column.
     conclusion = "Folds are disjoint." if material.collection.disjoint else "Folds are not disjoint."
     text = (
-        f"**{conclusion}** Folds are the subsets train, val and test of `split.csv`. Samples that share an image or a subject form one component, across all tasks of the data, "
-        "and each component is in one subset. Images are compared by their bytes and paths, subjects by their names in "
-        f"the index: of {totals}, {shared} are in two subsets."
+        f"**{conclusion}** Folds are the subsets train, val and test of `split.csv`. Samples that share an image or a "
+        "subject form one component, across all tasks of the data, and each component is in one subset. Images are "
+        "compared by their bytes and paths, subjects by their names in the index: "
+        f"of {totals}, {shared} are in two subsets."
     )
     examples = [
         f"{kind.removesuffix('s')} {literal(example)}"
