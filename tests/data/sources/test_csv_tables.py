@@ -81,6 +81,17 @@ def test_boxes_that_are_not_corners_and_several_boxes_are_refused(tmp_path: Path
     assert read(tmp_path, text, columns, several="union").rows[0].box == (1, 1, 20, 22)
 
 
+def test_reversed_boxes_are_counted_among_boxes_and_not_images(tmp_path: Path) -> None:
+    columns = TableColumns("file", box="x1,y1,x2,y2")
+    one_of_eleven = "file,x1,y1,x2,y2\n" + "a,1,1,5,6\n" * 10 + "a,20,15,5,6\n"
+    assert read(tmp_path, one_of_eleven, columns, several="largest").rows[0].box == (1, 1, 5, 6)
+
+
+def test_labels_with_other_digits_are_sorted_as_text(tmp_path: Path) -> None:
+    table = read(tmp_path, "file,BIRADS\na,5²\nb,5\n", TableColumns("file", label="BIRADS"))
+    assert table.class_names == ("5", "5²")
+
+
 def test_labels_keep_their_names(tmp_path: Path) -> None:
     columns = TableColumns("file", label="BIRADS")
     table = read(tmp_path, "file,BIRADS\na,10\nb,2.0\nc,2\n", columns)

@@ -57,7 +57,7 @@ class FrameChoice:
         if text in ("none", "first", "middle", "last", "all"):
             return cls(text)
         texts = text.split(",")
-        if not all(number.strip().isdigit() and 0 < int(number) < 10**6 for number in texts):
+        if not all(number.strip().isdecimal() and 0 < int(number) < 10**6 for number in texts):
             raise ConfigError(
                 f"--frames: '{text:.80}' must be none, first, middle, last, all, or numbers from 1 such as 1,5,9"
             )

@@ -197,9 +197,10 @@ def _read_boxes(
         raise ConfigError(f"--names: has {len(names)} names, but a box has one")
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
-    reversed_boxes = 0
+    n_boxes = reversed_boxes = 0
     for image, image_records in records.items():
         boxes = [box for record in image_records if (box := _read_box(reader, record, columns)) is not None]
+        n_boxes += len(boxes)
         reversed_boxes += sum(box[2] <= box[0] or box[3] <= box[1] for box in boxes)
         if not boxes:
             left_out.append(LeftOut(str(image), "has no box"))
@@ -209,14 +210,15 @@ def _read_boxes(
                 f"{reader.table.path}: {image.name} has {len(set(boxes))} boxes, but a sample has one; add --several "
                 "largest, or --several union for the box around all"
             )
-        box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))  # the largest, or the only one
+        # The largest, or the only one; a reversed box has no area, although both of its sides are negative.
+        box = max(boxes, key=lambda box: max(0, box[2] - box[0]) * max(0, box[3] - box[1]))
         if reader.several == "union":
             x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
             box = (min(x_min), min(y_min), max(x_max), max(y_max))
         source_rows.append(SourceRow(image, box=box, columns=reader.read_subject_and_split(image, image_records)))
-    if reader.box_format == "xyxy" and reversed_boxes > _MAX_REVERSED_SHARE * len(records):
+    if reader.box_format == "xyxy" and reversed_boxes > _MAX_REVERSED_SHARE * n_boxes:
         raise DataError(
-            f"{reader.table.path}: {reversed_boxes} of {len(records)} boxes end before they begin, so they are not "
+            f"{reader.table.path}: {reversed_boxes} of {n_boxes} boxes end before they begin, so they are not "
             "x_min, y_min, x_max, y_max; add --box-format xywh or center"
         )
     return SourceTable(task, "detection", 1, tuple(source_rows), tuple(names), tuple(left_out))
@@ -360,4 +362,4 @@ def _remove_zero_fraction(text: str) -> str:
 def _natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key that compares numbers within texts by value: p2 comes before p10."""
     # Python converts at most 4300 digits to a number; 18 at a time are always accepted.
-    return tuple((0, int(run)) if run.isdigit() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))
+    return tuple((0, int(run)) if run.isdecimal() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))
