@@ -60,7 +60,6 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 COMPARED = {
     "data/read/index.py",  # the challenge's spelling of one type
     "report/claims/tables.py",  # a claim of the paper about segmentation and other types
-    "report/methods/methods.py",  # names metrics of a complete test set, which only classification has
 }
 """Files that compare a type with a name, with the reasons why a new type needs no decision there."""
 

@@ -23,6 +23,17 @@ def has_mask_label(task_type: TaskType) -> bool:
             assert_never(task_type)
 
 
+def has_box_label(task_type: TaskType) -> bool:
+    """Return True if the label of a sample is a box."""
+    match task_type:
+        case "detection":
+            return True
+        case "segmentation" | "classification" | "regression":
+            return False
+        case _:
+            assert_never(task_type)
+
+
 def has_class_label(task_type: TaskType) -> bool:
     """Return whether the label of a sample is a class, and its prediction a list of class probabilities."""
     match task_type:

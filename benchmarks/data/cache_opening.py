@@ -64,7 +64,7 @@ def time_batches(directory: Path, images: int, size: int, batches: int) -> list[
     with (directory / "images.u8").open("wb") as file:
         for _ in range(images):
             file.write(rng.bytes(size * size * 3))
-    samples = _samples(directory, range(images))
+    samples = list_samples(directory, range(images))
     cache = ImageCache(directory)
     for sample in samples:
         cache.view_image(sample).max()
@@ -81,7 +81,7 @@ def time_batches(directory: Path, images: int, size: int, batches: int) -> list[
 def _opening(directory: Path, plain: bool) -> Opened:
     images = json.loads((directory / "meta.json").read_text(encoding="utf-8"))["images"]
     rng = np.random.default_rng(1)
-    samples = _samples(directory, rng.integers(images, size=BATCHES * BATCH).tolist())
+    samples = list_samples(directory, rng.integers(images, size=BATCHES * BATCH).tolist())
     gc.collect()
     before = read_anonymous_mib()
     cache = _table(directory) if plain else ImageCache(directory)
@@ -103,7 +103,7 @@ def _table(directory: Path) -> dict[str, int]:
     }
 
 
-def _samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
+def list_samples(directory: Path, indices: Iterable[int]) -> list[Sample]:
     """Return samples of a cache that contain only the image's hash."""
     samples = []
     with (directory / "images.sha256").open("rb") as file:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.data.cache import Built
-from benchmarks.data.cache_opening import Opened, make_sparse_cache, measure_opening, time_batches
+from benchmarks.data.cache_opening import Opened, list_samples, make_sparse_cache, measure_opening, time_batches
 from benchmarks.data.image_files import KINDS
 from benchmarks.generated import write_part
 from usaggr.data.batches.cache import ImageCache
@@ -73,7 +73,7 @@ def test_a_large_cache_is_opened_in_a_new_process_with_less_memory_than_a_table(
     plain, ours = measure_opening(directory, plain=True), measure_opening(directory, plain=False)
     assert plain.rows == ours.rows == 30_000
     assert plain.mib > 2 > ours.mib
-    assert not ImageCache(directory)._images.any()
+    assert not ImageCache(directory).load_images(list_samples(directory, range(3))).any()
 
 
 def test_batches_are_timed(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_killed_command_is_run_again(tmp_path: Path) -> None:
     code += "time.sleep(0 if there else 60)"
     sweeps = Script(tmp_path, code, kills := Kills(0, Pace(late=(0.0, 0.1), share_early=0)))
     sweeps.until_done(1, "", NoProgress())
-    assert kills.done["main"] == 1
+    assert kills.counts["main"] == 1
     assert len(sweeps.sessions) == 2
 
 
@@ -128,7 +128,7 @@ def test_the_number_of_kills_can_be_limited(tmp_path: Path) -> None:
     code = FINISH + "(run / 'result.json').open('a'); import time; time.sleep(0.3)"
     sweeps = Script(tmp_path, code, kills := Kills(0, Pace(late=(0.0, 0.0), early=(0.0, 0.0), share_early=0.5, most=2)))
     sweeps.until_done(1, "", NoProgress())
-    assert kills.done["main"] <= 2
+    assert kills.counts["main"] <= 2
 
 
 def test_the_section_shows_the_results(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_processes_that_workers_start_are_counted() -> None:
         tree.look()
         process.communicate()
     assert tree.most == 4
-    assert len(tree.below) == 1
+    assert len(tree.descendants) == 1
 
 
 def test_invocations_are_read_if_there_are_any(tmp_path: Path) -> None:

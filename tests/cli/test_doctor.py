@@ -170,7 +170,7 @@ def test_weights_and_biases_needs_a_key_that_is_not_shown(monkeypatch: pytest.Mo
     monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     study = compose("logger=wandb")
-    assert "no key" in warnings(doctor_reachability.describe_tracker(study))["tracker"]
+    assert "no API key" in warnings(doctor_reachability.describe_tracker(study))["tracker"]
     monkeypatch.setenv("WANDB_API_KEY", "0123456789")
     findings = list(doctor_reachability.describe_tracker(study))
     assert warnings(findings) == {}

@@ -289,6 +289,7 @@ def test_status_counts_runs(shell: Shell, results: Path) -> None:
 
 
 def test_clean_removes_only_with_yes(shell: Shell, results: Path) -> None:
+    (results / "study.yaml").unlink()  # its made-up plan.csv does not list the runs of the demo
     assert shell("clean", str(results)) == 0
     assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
     assert shell.out.endswith("nothing was removed; use --yes to remove without a question\n")

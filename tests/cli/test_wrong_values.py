@@ -78,6 +78,7 @@ evaluate nix --data data ~ PRED_DIR: nix: no such folder
 {EVALUATE} --mode nix ~ --mode: unknown 'nix'. Allowed: challenge, strict
 {EVALUATE} --config-dir nix ~ --config-dir: folder nix does not exist
 config --config-dir nix ~ --config-dir: folder nix does not exist
+doctor --config-dir nix ~ --config-dir: folder nix does not exist
 data check --config-dir nix ~ --config-dir: folder nix does not exist
 data check data --out im ~ --out: im: this is a folder; give a file
 data check data --out file/x.csv ~ --out: file/x.csv: file is a file and no folder

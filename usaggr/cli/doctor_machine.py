@@ -1,6 +1,5 @@
 """Versions, device, threads, memory and limits of this machine, for `usaggr doctor`."""
 
-import json
 import os
 import resource
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usaggr.cli.doctor_findings import Finding
+from usaggr.io.bounded_content import parse_json
 from usaggr.io.cores import count_bound_cores
 from usaggr.io.system_limits import explain_semaphores, explain_system_limit
 
@@ -121,7 +121,7 @@ def _describe_device(study: "StudyConfig | None") -> Finding:
         lines = finished.stderr.strip().splitlines() or [f"the process ended with status {finished.returncode}"]
         reason = explain_system_limit(ImportError(lines[-1])) or lines[-1]
         return Finding("device", "unknown", f"torch cannot be imported: {reason}")
-    answer: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    answer: dict[str, Any] = parse_json(finished.stdout.splitlines()[-1])
     devices = answer["gpus"] or (["Apple GPU (mps)"] if answer["mps"] else ["no GPU"])
     build = f"CUDA {answer['cuda']}" if answer["cuda"] else "without CUDA"
     wants_gpu = study is not None and study.training.accelerator == "gpu"

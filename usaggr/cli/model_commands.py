@@ -18,26 +18,26 @@ Runs = Annotated[
     Path,
     typer.Argument(metavar="RUN_OR_SWEEP", help="Folder of a run, or of a study's results, such as outputs/demo."),
 ]
+PredictionsOut = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder of the predictions.", callback=check_new_folder)
+]
+IndexRoot = Annotated[
+    Path | None, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/: predict its index.")
+]
+ImagesFolder = Annotated[
+    Path | None, typer.Option("--images", metavar="DIR", help="Folder of images without an index: predict them all.")
+]
+ModelTasks = Annotated[
+    str | None,
+    typer.Option("--tasks", "--task", help="Task ids, separated by commas. Default: all tasks of the models."),
+]
 
 
 def predict(
     source: Runs,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            metavar="DIR",
-            help="Folder of the predictions.",
-            callback=check_new_folder,
-        ),
-    ],
-    root: Annotated[
-        Path | None, typer.Option("--data", metavar="ROOT", help="Folder that holds csv_files/: predict its index.")
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", metavar="DIR", help="Folder of images without an index: predict them all."),
-    ] = None,
+    out: PredictionsOut,
+    root: IndexRoot = None,
+    images: ImagesFolder = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw each prediction into its image, in the folder overlays/ of --out.")
     ] = False,
@@ -53,10 +53,7 @@ def predict(
     variant: Annotated[str | None, typer.Option(help="For a study. Default: the first.")] = None,
     split: Split = None,
     fold: Fold = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option("--tasks", "--task", help="Task ids, separated by commas. Default: all tasks of the models."),
-    ] = None,
+    tasks: ModelTasks = None,
     batch_size: Annotated[int, typer.Option(help="Images per batch.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     on_bad_image: Annotated[str, typer.Option(help="skip: report the image and continue; error: stop.")] = "skip",

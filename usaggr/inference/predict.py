@@ -149,13 +149,12 @@ def predict(
         (out / SKIPPED).unlink(missing_ok=True)
         if skipped:
             write_faults(skipped, out / SKIPPED)
-        max_pixels = max(run.max_pixels for run in runs.values())
         drawn = requested.requests if options.overlays else ()
-        overlays = write_overlays(folder, drawn, tasks, finder, max_pixels, progress)
-    total, unreadable = len(requested.requests), len(skipped) - len(requested.faults)
+        overlays = write_overlays(folder, drawn, tasks, finder, max(run.max_pixels for run in runs.values()), progress)
+    total, failed = len(requested.requests), len(skipped) - len(requested.faults)
     left_out = {task_id: number for task_id, number in requested.left_out.items() if task_id not in model_tasks}
     return PredictionSummary(
-        total, total - len(remaining), unreadable, tuple(skipped), left_out, requested.unread, overlays
+        total, total - len(remaining), failed, tuple(skipped), left_out, requested.unread, overlays
     )
 
 

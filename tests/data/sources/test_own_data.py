@@ -106,6 +106,7 @@ def test_wrong_requests_end_with_one_line(
     words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["usaggr", "data", "index", *words.split()])
     with pytest.raises(SystemExit) as end:
         main()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from usaggr.data.read.index import IndexRow
 from usaggr.data.samples import Fault
-from usaggr.tasks import TaskType
+from usaggr.tasks import TaskType, has_box_label
 
 LARGEST_FRACTION = 1.5
 """Largest absolute coordinate that looks like a fraction: fractions can be a bit above 1, or go from -1 to 1."""
@@ -87,7 +87,7 @@ class CoordinateChecks:
         """Return a fault for each row whose coordinates look like another unit or order."""
         faults: list[Fault] = []
         for (task_id, csv_file, task_type), group in self._groups.items():
-            is_box = task_type == "detection"
+            is_box = has_box_label(task_type)
             name = f"{len(group)} {'boxes' if is_box else 'rows of landmarks'} of {task_id}"
             order = _find_box_order(group) if is_box else ""
             if fractions := _find_fractions(group, name):

@@ -23,7 +23,7 @@ from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
 from usaggr.data.read.sample_readings import find_palette_conflicts
 from usaggr.data.read.subjects import SubjectFinder, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
-from usaggr.tasks import has_mask_label
+from usaggr.tasks import has_box_label, has_mask_label
 
 Prober = Callable[[Iterable[ProbeKey]], dict[ProbeKey, FileFacts]]
 """Function that reads files and returns their facts."""
@@ -238,7 +238,7 @@ class _RowValidator:
             case "classification":
                 return read_class(row, task)
             case "detection" | "regression":
-                result = read_box(row, size) if task.type == "detection" else read_points(row, task, size)
+                result = read_box(row, size) if has_box_label(task.type) else read_points(row, task, size)
                 self.coordinates.add(row, task.type, result.coordinates, size)
                 return result
             case "segmentation":

@@ -11,6 +11,7 @@ from usaggr.data.sources.image_folder import subset_of
 from usaggr.data.sources.table import SourceRow, SourceTable
 from usaggr.errors import ConfigError
 from usaggr.results.split import SUBSETS
+from usaggr.tasks import has_class_label
 
 
 def add_subjects(source_rows: Iterable[SourceRow], pattern: str | None, images: Path) -> list[SourceRow]:
@@ -75,7 +76,7 @@ def add_subsets(table: SourceTable, images: Path) -> SourceTable:
         table: The samples.
         images: Folder of the images; the first two folders of paths below it can be those of subsets.
     """
-    names = table.class_names if table.type == "classification" else ()
+    names = table.class_names if has_class_label(table.type) else ()
     subsets = {
         row.image: _find_subset(_path_below(row.image, images), names)
         for row in table.rows

@@ -23,6 +23,7 @@ from usaggr.config.model import ModelConfig
 from usaggr.data.read.paths import find_cache_folder
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
+from usaggr.io.bounded_content import parse_json
 from usaggr.sweep.network_checks import Network, find_distinct_networks
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import Task
@@ -90,7 +91,7 @@ def _check_in_process(networks: Sequence[Network]) -> list[str]:
             input=content, capture_output=True, text=True, encoding="utf-8", timeout=_PATIENCE,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
-        answer = json.loads(finished.stdout.splitlines()[-1])
+        answer = parse_json(finished.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
     return [str(fault) for fault in answer]
@@ -101,7 +102,7 @@ def main() -> None:
     from usaggr.models.checking import check_network
 
     faults = []
-    for content in json.load(sys.stdin):
+    for content in parse_json(sys.stdin.read()):
         model: ModelConfig = TypeAdapter(ModelConfig).validate_python(content["model"])
         tasks = [Task(**{**task, "class_names": tuple(task["class_names"])}) for task in content["tasks"]]
         try:
