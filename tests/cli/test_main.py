@@ -1,6 +1,7 @@
 """Tests of the command line: arguments, messages, exit statuses and the output of each command."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -269,15 +270,23 @@ def test_phantoms_are_written_shown_and_read_like_any_data(shell: Shell) -> None
 # Folders of results
 
 
+TOY_DATA = {
+    "schema_version": 1, "root": "toy", "content_hash": "0", "split_hash": "0", "tasks": [], "skipped": [],
+    "warnings": [], "disjoint": {},
+}  # fmt: skip
+TOY_STUDY = ("tasks=[lung_2cls]", "groupings=[unified]", "reference=unified", "scales=[1.0]", "seeds=[0]")
+
+
 @pytest.fixture
 def results(shell: Shell) -> Path:
     """Results of a study with one missing run and one run that is no longer in the study."""
     directory = Path("outputs/toy")
     old = directory / "runs" / "toy-s1-k9-00000000"
     old.mkdir(parents=True)
-    (directory / "study.yaml").write_text(describe_study(compose_study("demo", ["name=toy"])))
-    row = PlanRow(f"toy-s1-k0-{'1' * 8}", "toy", ("unified",), ("toy",), 1.0, 0, "base", "1" * 64)
+    (directory / "study.yaml").write_text(describe_study(compose_study("demo", ["name=toy", *TOY_STUDY])))
+    row = PlanRow(f"toy-s1-k0-{'1' * 8}", "toy", ("unified",), ("lung_2cls",), 1.0, 0, "base", "1" * 64)
     write_plan_rows(directory, [(row, "pending")])
+    (directory / "data.json").write_text(json.dumps(TOY_DATA))
     (old / "run.yaml").write_text(f"schema_version: 1\nrun_id: {old.name}\nfingerprint: '{'0' * 64}'\n")
     (old / "result.json").write_text("{}")
     return directory
@@ -289,7 +298,6 @@ def test_status_counts_runs(shell: Shell, results: Path) -> None:
 
 
 def test_clean_removes_only_with_yes(shell: Shell, results: Path) -> None:
-    (results / "study.yaml").unlink()  # its made-up plan.csv does not list the runs of the demo
     assert shell("clean", str(results)) == 0
     assert "unplanned run: outputs/toy/runs/toy-s1-k9-00000000" in shell.out
     assert shell.out.endswith("nothing was removed; use --yes to remove without a question\n")

@@ -78,7 +78,6 @@ evaluate nix --data data ~ PRED_DIR: nix: no such folder
 {EVALUATE} --mode nix ~ --mode: unknown 'nix'. Allowed: challenge, strict
 {EVALUATE} --config-dir nix ~ --config-dir: folder nix does not exist
 config --config-dir nix ~ --config-dir: folder nix does not exist
-doctor --config-dir nix ~ --config-dir: folder nix does not exist
 data check --config-dir nix ~ --config-dir: folder nix does not exist
 data check data --out im ~ --out: im: this is a folder; give a file
 data check data --out file/x.csv ~ --out: file/x.csv: file is a file and no folder
@@ -162,6 +161,7 @@ NOT_TRIED = {
     ("data index classes", "--subject"), ("data index coco", "--subject"), ("data index table", "--subject"),
     ("data index busi", "--out"), ("data index busi", "--task"), ("data index camus", "--out"),
     ("data index camus", "--task"), ("data index camus", "--convert"), ("data index hc18", "--out"),
+    ("doctor", "--config-dir"),
     ("data index hc18", "--task"), ("data index tn3k", "--out"), ("data index tn3k", "--task"),
 }  # fmt: skip
 """Options whose values are checked only after valid data or models; tests beside these commands try them."""
