@@ -30,6 +30,13 @@ class _BeforeTorchvision(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        """Declare the operators when torchvision is imported, and leave every import to the other finders.
+
+        Args:
+            fullname: Name of the imported module.
+            path: Folders of its package; not used.
+            target: Module that is reloaded; not used.
+        """
         if fullname == "torchvision":
             sys.meta_path.remove(self)
             _declare_missing_operators()

@@ -1,4 +1,4 @@
-"""Whether a study's tracker and cluster can be reached from here, for `usaggr doctor`."""
+"""Checks that a study's tracker and cluster can be reached from here, for `usaggr doctor`."""
 
 import importlib.util
 import netrc

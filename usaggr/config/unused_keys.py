@@ -42,7 +42,7 @@ ALWAYS_USED = frozenset({
 
 @dataclass(frozen=True)
 class PlannedTasks:
-    """What the rules need to know about the tasks of a study, which only its data tell."""
+    """Facts about the tasks of a study that the rules need and only its data give."""
 
     types: frozenset[str]
     """Types of the tasks, such as "segmentation"."""

@@ -56,11 +56,11 @@ class Sample:
     mask_kind: FileKind = UNKNOWN_KIND
     """Kind of the mask file (segmentation)."""
     reading: ImageReading = FILE_READING
-    """How the image's pixels are read."""
+    """Rules by which the image's pixels are read."""
 
     @property
     def changed_image(self) -> str:
-        """How the image is read otherwise than by the first version of the readers; empty if it is read as before."""
+        """Difference from the first version of the readers in how the image is read; empty if it is read as before."""
         return self.reading.describe_change(self.image_kind)
 
     @property
@@ -146,7 +146,7 @@ class Dataset:
     warnings: tuple[str, ...] = ()
     """Messages for the user, such as the tasks without a clinical group."""
     rules: dict[str, ReadingRules] = field(default_factory=dict)
-    """How images are read, by task."""
+    """Rules by which images are read, by task."""
 
     @cached_property
     def by_task(self) -> dict[str, tuple[Sample, ...]]:

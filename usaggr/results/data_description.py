@@ -29,7 +29,7 @@ class TaskFacts:
 
 @dataclass(frozen=True)
 class StoredRules:
-    """How the images of a task are read (`ReadingRules`)."""
+    """Rules by which the images of a task are read (`ReadingRules`)."""
 
     bit_depth: int | None = None
     exif_orientation: Literal["apply", "ignore"] | None = None
@@ -52,7 +52,7 @@ class DataFacts:
     disjoint: dict[str, int]
     """Numbers of components, images and subjects, and of those in two subsets."""
     readings: dict[str, StoredRules] | None = None
-    """How the images of each task are read; None if an older version wrote the file."""
+    """Rules by which the images of each task are read; None if an older version wrote the file."""
 
 
 @dataclass(frozen=True)

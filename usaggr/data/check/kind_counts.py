@@ -19,7 +19,7 @@ class KindCount:
     kind: str
     """Kind in words; see `FileKind.describe`."""
     reading: str
-    """How the files are read, if that is a choice: bit depth, orientation, transparency, palette; otherwise empty."""
+    """Choice of how the files are read: bit depth, orientation, transparency, palette; otherwise empty."""
     tasks: dict[str, int]
     """Number of files by task, the most frequent first."""
 

@@ -1,4 +1,4 @@
-"""How an image file becomes pixels of 8 bits: bit depth, orientation and transparency.
+"""Conversion of an image file to pixels of 8 bits: bit depth, orientation and transparency.
 
 The readers' first version scaled each file of 16 bits by its own largest value, and ignored orientation and
 transparency. Where an image is read otherwise now, `describe_change` returns a text, which is part of the key of cached
@@ -23,7 +23,7 @@ Transparency = Literal["black", "ignore"]
 
 @dataclass(frozen=True, slots=True)
 class ImageReading:
-    """How the pixels of an image are read; the defaults are those of a file on its own."""
+    """Rules by which the pixels of an image are read; the defaults are those of a file on its own."""
 
     depths: tuple[int, ...] = BIT_DEPTHS
     """Allowed bit depths, ascending; the smallest that holds the file's largest value is used, otherwise the last."""

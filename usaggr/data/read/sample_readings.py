@@ -1,4 +1,4 @@
-"""How the images and masks of a task are read together: one bit depth for all images, one palette for all masks."""
+"""Rules for reading the files of a task together: one bit depth for all images, one palette for all masks."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -235,6 +235,14 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
     task = strip.task
 
     def write(x: float, y: float, text: str, **style: object) -> None:
+        """Write a text onto the sheet.
+
+        Args:
+            x: Distance of its left end from the sheet's left border, in inches.
+            y: Distance of its top from the sheet's upper border, in inches.
+            text: The text.
+            style: Properties of the text, as in matplotlib.
+        """
         figure.text(x / width, 1 - y / height, text, va="top", **style)  # type: ignore[arg-type]
 
     # The width of a name is estimated by its number of characters, because matplotlib measures text only when drawing.

@@ -26,7 +26,7 @@ _Name = TypeVar("_Name", bound=str)
 
 @dataclass(frozen=True)
 class CocoOptions:
-    """What to read from a COCO file, and how to treat what one sample cannot have."""
+    """Selection of what is read from a COCO file, and treatment of what one sample cannot have."""
 
     kind: Kind
     category: str | None = None

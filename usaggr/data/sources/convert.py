@@ -92,7 +92,7 @@ class FrameChoice:
 
     @property
     def has_several(self) -> bool:
-        """Whether several frames of a file can be taken, so that names need a number."""
+        """True if several frames of a file can be taken, so that names need a number."""
         return self.name == "all" or len(self.numbers) > 1
 
 

@@ -54,9 +54,9 @@ class SourceTable:
     left_out: tuple[LeftOut, ...] = ()
     """Files that are not samples, with the reasons."""
     notes: tuple[str, ...] = ()
-    """What a user should know about how the source was read."""
+    """Notes for the user about how the source was read."""
     several: Literal["refuse", "largest", "union"] = "refuse"
-    """How one mask is made of an image's masks."""
+    """Rule by which one mask is made of an image's masks."""
 
 
 def format_index(table: SourceTable, root: Path) -> str:
