@@ -61,6 +61,8 @@ ELSEWHERE = {
     "data/sources/table_file.py": "labels of data in a table of their own",
     "data/sources/presets.py": "the subsets of public data sets",
     "data/read/class_names.py": "labels of data",
+    "cli/doctor_machine.py": "the answer of a process of its own",
+    "sweep/inspect/planned_networks.py": "the answer of a process of its own",
 }
 
 
