@@ -57,6 +57,8 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
         if words[0] != "usaggr":
             continue
         small = list(SMALL) if words[1] in TAKES_OVERRIDES else []
+        if "data=fmuia" in words:  # keys of phantoms would have no effect, which is an error
+            small = [override for override in small if not override.startswith("data.synthetic.")]
         arguments = [word.replace("nodules", "seg").replace("grades", "cls") for word in words[1:]]
         completed = run([*arguments, *small], tmp_path)
         assert completed.returncode == 0, f"{line}\n{completed.stdout}\n{completed.stderr}"

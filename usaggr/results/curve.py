@@ -29,8 +29,8 @@ def read_curve(path: Path) -> pd.DataFrame | None:
         if text.partition("\n")[0].count(",") >= _MAX_COLUMNS:
             return None
         curve = pd.read_csv(io.StringIO(text))
+        # An integer of hundreds of digits is an error of `to_numeric` even where it is to give NaN.
+        numbers = pd.DataFrame({name: pd.to_numeric(column, errors="coerce") for name, column in curve.items()})
     except (OSError, ValueError, OverflowError):
         return None
-    if "progress" not in curve or curve.empty:
-        return None
-    return pd.DataFrame({name: pd.to_numeric(column, errors="coerce") for name, column in curve.items()})
+    return None if "progress" not in numbers or numbers.empty else numbers
