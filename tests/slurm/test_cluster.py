@@ -37,10 +37,10 @@ def start(outputs: Path, runs: list[dict[str, Any]], *overrides: str) -> subproc
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=out, stderr=err, start_new_session=True)
 
 
-def end_of(sweep: subprocess.Popen[str], seconds: float = 240) -> str:
-    """Return the output of a sweep, after checking that it ended with status 0."""
+def end_of(sweep: subprocess.Popen[str], seconds: float = 240, status: int = 0) -> str:
+    """Return the output of a sweep, after checking the status with which it ended."""
     out, _ = sweep.communicate(timeout=seconds)
-    assert sweep.returncode == 0, out
+    assert sweep.returncode == status, out
     return out
 
 
@@ -108,7 +108,7 @@ def test_a_canceled_job_is_resubmitted_only_by_the_next_sweep(tmp_path: Path) ->
     sweep = start(tmp_path, runs)
     until(at_step(tmp_path, 3), seconds=150)
     ask_slurm("scancel", jobs()[0])
-    out = end_of(sweep)
+    out = end_of(sweep, status=1)
     assert "1 left to train" in out
     assert len(find_results(tmp_path)) == 2
     assert sorted(states(tmp_path)) == ["done", "done", "pending"]
