@@ -1,4 +1,4 @@
-"""What tests of the configuration share."""
+"""Fixtures that tests of the configuration share."""
 
 from pathlib import Path
 

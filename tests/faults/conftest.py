@@ -1,4 +1,4 @@
-"""What tests of faults share."""
+"""Fixtures that tests of faults share."""
 
 from pathlib import Path
 

@@ -116,7 +116,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "a terabyte": make_sparse,
     "a folder": lambda path: path.mkdir(),
 }
-"""What stands in the place of a file."""
+"""Content or special file that takes the place of a file."""
 
 
 def try_reader(reader: str, folder: Path) -> str:

@@ -27,7 +27,7 @@ def list_tree(folder: Path) -> dict[str, tuple[int, int, int, int]]:
 
 
 STORES = ("missing", "empty", "other tables", "a view", "a pipe", "a new folder")
-"""What `data.cache_dir` of the stranger's study holds under the name of the store."""
+"""Content of `data.cache_dir` of the stranger's study under the name of the store."""
 
 
 @pytest.mark.parametrize("store", ["text", *(pytest.param(store, marks=pytest.mark.slow) for store in STORES)])

@@ -62,7 +62,7 @@ class Job:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions and platform, for run.yaml."""
     alone: AloneScope | None = None
-    """Where no other run may run at the same time; set if an earlier attempt ran out of memory."""
+    """Place where no other run may run at the same time; set if an earlier attempt ran out of memory."""
     seconds: float | None = None
     """Estimated seconds on one worker, from finished runs; None without such runs."""
 

@@ -81,7 +81,7 @@ class Loop:
         self._tries: Counter[str] = Counter()
         """Number of times that this sweep has started a run, by run_id."""
         self._alone: dict[str, AloneScope] = {}
-        """Where no other run may run during the next try, by run_id, for runs that ran out of memory."""
+        """Place where no other run may run during the next try, by run_id, for runs that ran out of memory."""
         self._to_retry = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
         for run_id in self._to_retry:  # pending until this sweep has tried them again
             self._states[run_id] = "pending"
