@@ -117,11 +117,10 @@ def _median(times: Sequence[StepTime]) -> StepTime:
 
 
 _OPENING = """
-Time of a training step (forward, loss, backward, clipping, AdamW) of `model=m2dino_small` with experts in its later
-half, relative to the same network without experts (`model.conditioning=none`): medians of {pairs} pairs of steps in
-turns, on noise, with {batch} images of {size} px for four tasks, one of each type. *Arithmetic*: FLOPs of forward and
-backward pass relative to the dense network, that is, the ratio if only arithmetic took time. Required for 8 experts, 2
-per token: at most {most}. {where}.
+Time of a training step of `model=m2dino_small`, relative to the same network without experts (*dense*,
+`model.conditioning=none`): medians of {pairs} pairs of steps in turns, on noise, with {batch} images of {size} px for
+four tasks, one of each type. *Arithmetic*: the ratio of FLOPs. Required for 8 experts, 2 per token: at most {most}.
+{where}.
 """
 
 

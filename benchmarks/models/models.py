@@ -76,13 +76,13 @@ def report(measured: Sequence[Measured], where: str) -> str:
     lines = []
     for network in measured:
         counts, parts = network.facts.counts, network.facts.counts.by_role
-        sizes = [parts.get(name, 0) for name in ("backbone", "experts", "conditioning", "decoder", "heads")]
+        sizes = [parts.get(name, 0) for name in ("backbone", "experts", "conditioning")]
         cells = [number(count) for count in (counts.total, counts.active, *sizes)]
         speeds = [three_digits(rate) + ("*" if steps < FEW else "") for rate, steps in network.rates]
         lines.append(
             [f"`{' '.join(network.facts.overrides)}`", *cells, three_digits(network.facts.forward_flops / 1e9), *speeds]
         )
-    columns = ("network", "parameters", "active", "backbone", "experts", "conditioning", "decoder", "4 heads",
+    columns = ("network", "parameters", "active", "backbone", "experts", "conditioning",
                f"GFLOPs at {FLOP_SIZE} px", *(f"examples/s at {size} px" for size in SIZES))  # fmt: skip
     few = min(steps for network in measured for _, steps in network.rates)
     starred = _FEW.format(few=few) if few < FEW else ""
@@ -90,11 +90,10 @@ def report(measured: Sequence[Measured], where: str) -> str:
 
 
 _OPENING = """
-Each network has four heads, one per task type. *Active*: parameters that one task uses. *Conditioning*: routers and
-embeddings or adapters of the four tasks. *GFLOPs*: forward pass of one image of a segmentation task; convolutions and
-matrix products, including those of attention, where a multiplication with its addition counts as two. *Examples/s*:
-training (forward, loss, backward, clipping, AdamW) on noise, with {batch} images of the four tasks per batch; medians
-of at least 5 steps{few}. {where}.
+*Parameters*: all, with decoder and four heads, one per task type. *Active*: those that one task uses. *Conditioning*:
+routers and embeddings or adapters. *GFLOPs*: forward pass of one segmentation image; convolutions and matrix products,
+where a multiplication with its addition counts as two. *Examples/s*: complete training steps on noise, batches of
+{batch}; medians of at least 5 steps{few}. {where}.
 """
 _FEW = " (marked *: {few} steps, because they take long)"
 
