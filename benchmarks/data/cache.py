@@ -164,14 +164,13 @@ def _opencv() -> str:
 
 _BUILDING = """
 Images per second of all readers together, from files of {width} x {height} pixels (phantoms with added noise) to a
-cache of {size} px. The time includes reading, hashing, decoding, resizing and writing to disk. Medians of {count}
-builds. {where}.
+cache of {size} px on disk. Medians of {count} builds. {where}.
 """
 _OPENING = """
-Reading a batch of {batch} random images ({size} px, three channels) from {batch_rows} rows in the operating system's
-page cache takes {median:.2f} ms (median; 90th percentile: {high:.2f}). Opening a cache of {rows} rows takes {time} ms
-and {mib} MiB of private memory; after {batches} batches it is {read} MiB, the memory of one batch. A table of all
-hashes in each process would take {plain_time} ms and {plain_mib} MiB.
+Reading a batch of {batch} random images ({size} px, three channels) from {batch_rows} rows in the page cache takes
+{median:.2f} ms (90th percentile: {high:.2f}). Opening a cache of {rows} rows takes {time} ms and {mib} MiB of private
+memory; after {batches} batches it is {read} MiB, the memory of one batch. A table of all hashes in each process would
+take {plain_time} ms and {plain_mib} MiB.
 """
 
 if __name__ == "__main__":

@@ -202,18 +202,15 @@ def report(speeds: Sequence[Speed], compared: Sequence[Compared], in_runs: Seque
 
 
 _SPEED = """
-Test samples scored per second, from the network's outputs ({samples} samples, masks of 128 px) to the scores of the
-test set. This includes predictions at original resolution, DSC, HD, HD95 and NSD (or the scores of the other task
-types), and encoding the masks for `predictions.parquet`. Medians. {where}.
+Test samples scored per second, from the network's outputs ({samples} samples, masks of 128 px) to all scores at
+original resolution and encoded masks. Medians. {where}.
 """
 _PAIRS = """
-Masks of 256 to 1024 px with 2 and 5 classes, compared in pairs with the straightforward computation (`argmax` over the
-enlarged logits; SciPy's distance transforms of complete images, for each score and class): {gains} as fast. The largest
-difference between the values is {difference}.
+Compared in pairs with the straightforward computation (`argmax` over enlarged logits; SciPy's distance transforms of
+complete images, for each score and class): {gains} as fast. The largest difference between the values is {difference}.
 """
 _RUNS = """
-Shares of the time of complete runs: distances (HD, HD95 and NSD, in the test and for the trivial predictor), the test,
-all validations, and the trivial predictor, which is fitted and then scored on validation and test set.
+Shares of the time of complete runs; the trivial predictor is fitted, and scored on validation and test set.
 """
 
 

@@ -284,20 +284,17 @@ def _integer(number: int) -> str:
 
 
 _OPENING = """
-Times are of complete commands, from the start of the process to its end, as medians of {times} (first plans and sweeps
-that train: measured once). Memory is peak resident memory. The first table shows `usaggr plan` for three seeds and two
-scales, as tasks and samples grow. The first plan reads and hashes each file (images of 16 x 16 pixels in the system's
-page cache); later plans reuse the stored hashes. {where}.
+Times are of complete commands, as medians of {times} (first plans and sweeps that train: measured once). Memory is peak
+resident memory. The first table shows `usaggr plan` for three seeds and two scales. The first plan reads and hashes
+each file (16 x 16 pixels, in the page cache); later plans reuse the hashes. {where}.
 """
 _PLANNED = """
-The demo with more seeds (1,920 samples; 12 to 10,008 runs), before its first run and after its last. The columns give
-seconds of `usaggr plan`, of `usaggr status`, and of a sweep with nothing to train, without its report. MiB: the largest
-peak of these commands.
+The demo with more seeds (1,920 samples), before its first run and after its last: seconds of `usaggr plan`, of `usaggr
+status`, and of a sweep with nothing to train, without its report. MiB: the largest peak.
 """
 _TRAINED = """
-Sweeps of four tasks at 32 pixels with a tiny network and 16 training examples per task, so that runs are as short as
-possible. *Wall*: time of the sweep without its report. *In runs*: time inside its runs. *Added per run*: worker time
-per run outside of the run itself, for planning, checks, starting and ending.{fewer}
+Sweeps with the shortest possible runs: four tasks, 32 pixels, a tiny network, 16 training examples per task. *Wall*:
+the sweep without its report. *Added per run*: worker time per run outside of the run itself.{fewer}
 """
 _FEWER = " {runs} runs were trained instead of {planned}, which would have taken more than {seconds:.0f} s."
 

@@ -54,23 +54,21 @@ def divide_time(swept: Swept, limit: Arithmetic) -> list[tuple[str, float]]:
         ("forward passes of validation and test, at the limit", limit.forward),
         ("scores, at the limit", limit.scores),
         ("training beyond its limit: batches, augmentation, Lightning", took["train"] - limit.training),
-        ("validation and test beyond their limit: reading, encoding of masks", evaluation),
+        ("validation and test beyond their limit", evaluation),
         ("trivial predictors", took["trivial"]),
         ("building networks", took["network"]),
         ("streams", took["streams"]),
         ("trainer: setup and end", took["fit"] - took["train"] - took["validation"]),
         ("writing", took["write"]),
-        ("remainder of the runs", swept.run_seconds - sum(took[name] for name in _OF_RUNS)),
+        ("other parts of runs", swept.run_seconds - sum(took[name] for name in _OF_RUNS)),
     ]
     if swept.row is not None:
         slots = swept.row["slot_seconds"]
-        parts.append(
-            ("from submission to a run's start, and from its end to the sweep's notice", slots - swept.run_seconds)
-        )
-        parts.append(("workers without a run, while others train", swept.row["runs"] * swept.workers - slots))
-        parts += [(f"{words}, x workers", swept.row[name] * swept.workers) for name, words in AROUND.items()]
+        parts.append(("submission and notice of runs", slots - swept.run_seconds))
+        parts.append(("idle workers", swept.row["runs"] * swept.workers - slots))
+        parts += [(words, swept.row[name] * swept.workers) for name, words in AROUND.items()]
     total = swept.wall * swept.workers
-    return [*parts, ("start of the command, and remainder", total - sum(seconds for _, seconds in parts))]
+    return [*parts, ("remainder", total - sum(seconds for _, seconds in parts))]
 
 
 def compute_arithmetic_share(swept: Swept, limit: Arithmetic) -> float:
@@ -98,9 +96,10 @@ def report(swept: Swept, limit: Arithmetic, imports: float, where: str) -> str:
     entries.append(("**wall time x workers**", total))
     lines = [_row(name, seconds, total) for name, seconds in entries]
     share = compute_arithmetic_share(swept, limit)
+    negative = _NEGATIVE if any(seconds < 0 for _, seconds in parts) else ""
     opening = _OPENING.format(
         command=swept.command, runs=swept.runs, wall=f"{swept.wall:.0f}", workers=swept.workers, threads=swept.threads,
-        threads_word="thread" if swept.threads == 1 else "threads", where=where,
+        threads_word="thread" if swept.threads == 1 else "threads", where=where, negative=negative,
     )  # fmt: skip
     target = f"Target: at least {100 * TARGET:.0f} % arithmetic; measured: {100 * share:.0f} %."
     closing = [prose(target), prose(_started(swept, imports))]
@@ -116,14 +115,12 @@ def _started(swept: Swept, imports: float) -> str:
             f", that is, {three_digits(imports * swept.runs)} s for {swept.runs} runs; the sweep pays it once"
         )
         sentences.append(
-            f"A run waits {three_digits(1000 * wait)} ms in total: from its submission to its first line, and from its "
-            "last line to the sweep's notice"
+            f"A run waits {three_digits(1000 * wait)} ms in total, before its first line and after its last"
         )
     if swept.loaders is not None:
         number = "no process" if swept.loaders == 0 else f"{swept.loaders} processes"
         sentences.append(
-            f"Runs started {number} (checked every half second); at most {swept.processes} processes, including the "
-            "command itself, ran at once"
+            f"Runs started {number} (checked every half second); at most {swept.processes} processes ran at once"
         )
     return ". ".join(sentences) + "."
 
@@ -134,9 +131,8 @@ def _row(name: str, seconds: float, total: float) -> Sequence[str]:
 
 
 _OPENING = """
-`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. *At the limit* is the
-time of the arithmetic alone: training steps and forward passes of validation and test in a plain loop over batches in
-memory, and the scores of the runs' predictions. It was measured afterwards, in as many processes as the sweep had
-workers. All parts are in core-seconds: if one process works and the others wait, seconds times workers. A negative part
-means that the limit was measured slower than the sweep was. {where}.
+`{command}` trains {runs} runs in {wall} s with {workers} workers, {threads} {threads_word} each. *At the limit*: the
+arithmetic alone, measured afterwards in as many processes, in a plain loop over batches in memory. Core-seconds are
+seconds times workers, also while one process works and the others wait.{negative} {where}.
 """
+_NEGATIVE = " A negative part means that the limit was measured slower than the sweep was."

@@ -126,9 +126,8 @@ def report(compared: Sequence[Compared], where: str) -> str:
         lines.append([network, str(batch_size), str(image_size), f"{1000 * equal:.0f}", *cells])
     columns = ["network", "batch", "px", "equal, ms", *dict.fromkeys(case.balancing for case in compared)]
     pairs = len(compared[0].pairs)
-    opening = f"""Time of a training step (forward, loss, backward, clipping, AdamW) for each `training.balancing`,
-        relative to `equal`: medians of {pairs} pairs of steps in turns (quartiles), on noise for four tasks, one of
-        each type. {where}."""
+    opening = f"""Time of a training step for each `training.balancing`, relative to `equal`: medians of {pairs} pairs
+        of steps in turns (quartiles), on noise for four tasks, one of each type. {where}."""
     return f"{prose(opening)}\n\n{table(columns, lines)}"
 
 

@@ -171,11 +171,10 @@ def throughput_report(
 
 
 _OPENING = """
-Training examples per second of all cores: {cores} processes at once with one thread each, as a sweep places its runs.
-*R*: speed in a run, timed from the end of one step to the end of a later one, so it includes loading and augmentation
-of batches and the overhead of Lightning. *L*, the limit: a plain loop with the same network, losses, clipping and
-optimizer on one batch in memory. A batch contains all four task types. In each process, R and L take turns with a block
-of steps each. Numbers are medians over {rounds} turns; R / L is the median over all pairs (lowest to highest). {where}.
+Training examples per second, {cores} processes at once with one thread each. *R*: in a run, with loading and
+augmentation of batches and Lightning. *L*, the limit: a plain loop with the same network, losses, clipping and
+optimizer on one batch in memory. A batch contains all four task types. R and L take turns. Medians over {rounds} turns;
+R / L: median over all pairs (lowest to highest). {where}.
 """
 _TARGET = """
 Target: R / L of at least {share} from {size} px on; {met} of {count} rows reach it.

@@ -128,7 +128,9 @@ def report(measured: Sequence[Rates], setups: Sequence[Setup], where: str) -> st
         cells = [three_digits(statistics.median(first))]
         for rates in further:
             ratios = [rate / base for rate, base in zip(rates, first, strict=True)]
-            spread = f"× {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            spread = f"× {statistics.median(ratios):.2f}"
+            if len(ratios) > 1:
+                spread += f" ({min(ratios):.2f} to {max(ratios):.2f})"
             cells.append(f"{three_digits(statistics.median(rates))}, {spread}")
         lines.append([f"`{' '.join(result.workload.overrides)}`", f"{result.workload.image_size} px", *cells])
     columns = ("network", "images", *map(_named, setups))
@@ -147,10 +149,9 @@ def _count(number: int, what: str) -> str:
 
 
 _OPENING = """
-Training examples per second of all workers together, in complete sweeps of {runs} runs (one task each, {batch} images
-per batch). The time from the start of the first run to the end of the last includes building networks, validation, test
-and writing files, but not the start of the workers. Medians of {rounds} rounds; after ×: rate relative to {base} in the
-same round, median and range. {where}.
+Training examples per second of all workers together, in sweeps of {runs} runs (one task each, batches of {batch}), from
+the start of the first run to the end of the last. Medians of {rounds} rounds; after ×: relative to {base} in the same
+round, median and range. {where}.
 """
 
 
