@@ -12,6 +12,8 @@ from benchmarks.generated import prose, table
 SEEDS, SUBJECTS = (2, 3, 5, 10), (30, 100, 400)
 BOUNDS = {2: (0.93, 1.0), 3: (0.935, 0.975), 5: (0.935, 0.975), 10: (0.935, 0.975)}
 """Lowest and highest permitted coverage, by number of seeds."""
+POOLED_SUBJECTS = (30, 400)
+"""Numbers of subjects in the table about pooling: the fewest and the most."""
 STUDIES = {
     "all cells vary alike by seed": (0.02, 0.02, 0.02, 0.02),
     "one varies 1.5 times as much": (0.03, 0.02, 0.02, 0.02),
@@ -67,7 +69,7 @@ def report(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> 
 def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> str:
     lines = []
     for world in worlds:
-        cells = [f"{world.name}: {world.what}"]
+        cells = [f"{world.name}: {world.what}" if world.what else world.name]
         for k in SEEDS:
             values = [measured[world.name, k, n].coverage[0] for n in SUBJECTS]
             cells.append(", ".join(_percent(value, fails(value, k, repetitions)) for value in values))
@@ -94,7 +96,7 @@ def _studies(measured: Measured) -> str:
     columns = ("cells", "subjects", "coverage, first cell", "other cells", "pooled", "relative width")
     lines = []
     for name in STUDIES:
-        for n in SUBJECTS:
+        for i, n in enumerate(POOLED_SUBJECTS):
             cells = [measured[name, k, n] for k in SEEDS]
             shown = [
                 [_percent(cell.coverage[0]) for cell in cells],
@@ -102,16 +104,20 @@ def _studies(measured: Measured) -> str:
                 [f"{100 * cell.pooled:.0f}" for cell in cells],
                 [f"{cell.width:.2f}" for cell in cells],
             ]
-            lines.append([name, str(n), *(", ".join(values) for values in shown)])
+            lines.append(["" if i else name, str(n), *(", ".join(values) for values in shown)])
     return table(columns, lines)
 
 
 def _rare(measured: Measured) -> str:
-    lines = []
-    for n in SUBJECTS:
-        cells = [_percent(measured["rare failures", k, n].coverage[0]) for k in SEEDS]
-        lines.append([str(n), *cells, f"{100 * measured['rare failures', 3, n].too_few:.0f} %"])
-    return table(["subjects", *(f"{k} seeds" for k in SEEDS), "no verdict, 3 seeds"], lines)
+    coverage = [
+        f"{', '.join(_percent(measured['rare failures', k, n].coverage[0]) for k in SEEDS)} % with {n}"
+        for n in SUBJECTS
+    ]
+    too_few = ", ".join(f"{100 * measured['rare failures', 3, n].too_few:.0f}" for n in SUBJECTS)
+    return prose(
+        f"Coverage for {', '.join(map(str, SEEDS))} seeds: {'; '.join(coverage)} subjects. With 3 seeds, {too_few} % of these "
+        "studies have no verdict."
+    )
 
 
 def _percent(coverage: float, failed: bool = False) -> str:
@@ -121,44 +127,40 @@ def _percent(coverage: float, failed: bool = False) -> str:
 _OPENING = """
 # Coverage of the intervals
 
-How often does a nominal 95 % confidence interval contain the true difference? This page measures it in simulated
-studies (seeds x subjects) whose true difference is known, with {repetitions:,} repetitions per cell. At a coverage near
-95 %, the Monte-Carlo standard error is {error:.2f} points. `make bench-coverage` rewrites this page. The simulated
-worlds are in `benchmarks/evidence/scenarios.py`, the method is in `usaggr/statistics/`.
+How often does a nominal 95 % confidence interval contain the true difference? Measured in simulated studies (seeds x
+subjects, {repetitions:,} repetitions per cell; Monte-Carlo standard error {error:.2f} points). `make bench-coverage`
+rewrites this page. Worlds: `benchmarks/evidence/scenarios.py`; method: `usaggr/statistics/`.
 
-**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds with 30, 100 and 400 subjects, and at least 93 % for 2 seeds. A cell
-fails if the 99 % Monte-Carlo interval of its coverage lies outside of these bounds. **Result:** {outcome}
+**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds, at least 93 % for 2. A cell fails if its 99 % Monte-Carlo interval lies
+outside. **Result:** {outcome}
 
 ## The guarantee
 
-Coverage in percent for 30, 100 and 400 subjects. Each cell uses its own variances, without pooling.
+Coverage in percent for 30, 100 and 400 subjects, from each cell's own variances, without pooling. *Seeds : subjects*:
+their parts of the variance of the mean.
 """
 _NO_VERDICT = """
-The tool gives no verdict if too few subjects differ; the intervals of such studies are included in the coverage. With 3
-seeds these are {share:.0f} % of the studies of the world "{name}" with {subjects} subjects, and at most {others:.0f} %
-of the others.
+The tool gives no verdict if too few subjects differ; such studies are included. With 3 seeds these are {share:.0f} % of
+the studies of the world "{name}" with {subjects} subjects, and at most {others:.0f} % of the others.
 """
 _METHODS = """
 ## Other methods
 
 Lowest and highest coverage over the same cells, in percent. The tool's critical value is the mean of the t quantiles of
-the two sources (seeds and subjects), weighted by their shares of the variance (Cochran and Cox). Satterthwaite's
-degrees of freedom are usual for multi-reader multi-case studies (Hillis 2007). A t-interval over seeds ignores
-variation between test subjects; a t-interval over subjects ignores variation between seeds.
+seeds and subjects, weighted by their shares of the variance (Cochran and Cox). Satterthwaite's degrees of freedom are
+usual for multi-reader multi-case studies (Hillis 2007).
 """
 _POOLING = """
 ## Pooling the variance between seeds
 
-Four cells of one task: two groupings at two scales, with one reference per scale. Their variance between seeds is
-pooled if Bartlett's test permits it. If all cells vary alike, pooling is correct. If one varies more, the test may miss
-it: the intervals of that cell are then slightly too narrow, and the others slightly too wide. Columns give the values
-for 2, 3, 5 and 10 seeds: coverage and share of pooled studies in percent, and the mean width relative to that without
-pooling.
+Four cells of one task: two groupings at two scales. Their variance between seeds is pooled if Bartlett's test permits
+it. The test may miss a cell that varies more: its interval is then slightly too narrow, the others slightly too wide.
+Values for 2, 3, 5 and 10 seeds: coverage and share of pooled studies in percent, and mean width relative to no pooling.
 """
 _RARE = """
 ## Outside of the guarantee: rare failures
 
 Three percent of the subjects lose .8 under one grouping. With few subjects, no interval based on a normal distribution
-covers this. The tool reports `too few` if such subjects are in the sample and are fewer than ten. If none is in the
-sample, no method can detect them.
+covers this. The tool reports `too few` if one to nine such subjects are in the sample; if none is, no method can detect
+them.
 """

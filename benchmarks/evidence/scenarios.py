@@ -41,7 +41,7 @@ def scenarios() -> tuple[Scenario, ...]:
     normal = [
         Scenario(
             f"normal, seeds : subjects {name}",
-            "parts of the variance of the mean",
+            "",
             0.01,
             _normal(r),
         )
@@ -98,7 +98,7 @@ def many_tasks() -> tuple[Scenario, ...]:
         table = np.stack(tables)
         return table, np.zeros_like(table)
 
-    return (Scenario("mean of six tasks", "subjects of two tasks are the same, folds differ in size", 0.0, draw),)
+    return (Scenario("mean of six tasks", "two share their subjects, folds differ in size", 0.0, draw),)
 
 
 def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..., Array]:
@@ -236,7 +236,7 @@ def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
 
     spread = np.sqrt(2 * (1 + run_subject_sd**2) + seed**2)
     truth = float(norm.cdf(separations[1] / spread) - norm.cdf(separations[0] / spread))
-    what = "10 of 30, 15 of 100, 40 of 400 subjects in the rarer class"
+    what = "10, 15, 40 subjects in the rarer class"
     return Scenario(name, what, truth, draw, by_sample=False)
 
 
