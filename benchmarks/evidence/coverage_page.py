@@ -115,8 +115,8 @@ def _rare(measured: Measured) -> str:
     ]
     too_few = ", ".join(f"{100 * measured['rare failures', 3, n].too_few:.0f}" for n in SUBJECTS)
     return prose(
-        f"Coverage for {', '.join(map(str, SEEDS))} seeds: {'; '.join(coverage)} subjects. With 3 seeds, {too_few} % of these "
-        "studies have no verdict."
+        f"Coverage for {', '.join(map(str, SEEDS))} seeds: {'; '.join(coverage)} subjects. With 3 seeds, {too_few} % "
+        "of these studies have no verdict."
     )
 
 
@@ -131,8 +131,8 @@ How often does a nominal 95 % confidence interval contain the true difference? M
 subjects, {repetitions:,} repetitions per cell; Monte-Carlo standard error {error:.2f} points). `make bench-coverage`
 rewrites this page. Worlds: `benchmarks/evidence/scenarios.py`; method: `usaggr/statistics/`.
 
-**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds, at least 93 % for 2. A cell fails if its 99 % Monte-Carlo interval lies
-outside. **Result:** {outcome}
+**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds, at least 93 % for 2. A cell fails if its 99 % Monte-Carlo interval
+lies outside. **Result:** {outcome}
 
 ## The guarantee
 
