@@ -46,10 +46,8 @@ def report(soaked: Soaked, where: str) -> str:
         ["most attempts of one run", str(max(soaked.executions))],
         ["continuations from a checkpoint", str(soaked.continued)],
         ["rows of scores.csv, all equal to the undisturbed sweep's", str(soaked.rows)],
-        ["finished runs that were trained again", "0"],
-        ["processes left", "0"],
         ["temporary files left, which `usaggr clean` removes", str(soaked.leftovers)],
-        ["temporary files left in the cache", "0"],
+        ["finished runs trained again, processes left, temporary files left in the cache", "0"],
     ]
     text = _TEXT.format(
         runs=soaked.runs,
@@ -68,9 +66,9 @@ def _span(seconds: tuple[float, float]) -> str:
 
 
 _TEXT = """
-`make soak` trains {runs} real runs of a fraction of a second each (32 pixels, a tiny network) and repeats
-`usaggr sweep` until it finishes by itself. A random worker is killed (SIGKILL) every {worker}. The main process is
-killed {late} after the invocation's first finished run or, in {share} of the invocations, {early} after its start, so
-that planning, imports and caches are interrupted too. Starting takes about 6 s; if all kills came earlier, no run would
-finish. Seed of the kills: {seed}. {where}.
+`make soak` trains {runs} runs of a fraction of a second each (32 pixels, a tiny network) and repeats `usaggr sweep`
+until it finishes. A random worker is killed (SIGKILL) every {worker}. The main process is killed {late} after the
+invocation's first finished run. In {share} of the invocations it is killed {early} after its start, to interrupt
+planning, imports and caches. Starting takes about 6 s, so kills at that rate alone would let no run finish. Seed of the
+kills: {seed}. {where}.
 """
