@@ -80,9 +80,8 @@ def section(covered: dict[Cell, float], repetitions: int) -> str:
     """Return the section of the page."""
     error = 100 * np.sqrt(CONFIDENCE * (1 - CONFIDENCE) / repetitions)
     text = f"""Percentage of {CONFIDENCE:.0%} intervals that contain the true rank correlation, in {repetitions:,}
-        simulated studies per cell. At a coverage near {CONFIDENCE:.0%}, the Monte-Carlo standard error is {error:.1f}
-        points. Half of the variance is common to the points of a task. Smallest: {100 * min(covered.values()):.1f},
-        largest: {100 * max(covered.values()):.1f}."""
+        simulated studies per cell (Monte-Carlo standard error: {error:.1f} points). Half of the variance is common to
+        the points of a task."""
     lines = [
         [str(tasks), str(points), *(f"{100 * covered[(tasks, points), rho]:.1f}" for rho in RHOS)]
         for tasks, points in POINTS
