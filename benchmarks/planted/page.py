@@ -115,17 +115,15 @@ def _percent(share: float) -> str:
 
 _PLANTED = """
 {tasks} tasks on phantoms, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds}
-seeds: one model per task, one per relation, and one for all tasks. The study is
-`benchmarks/planted/sweeps/planted.yaml`, which also sets the weight of the conflicting labels. The pool's mean
-difference counts as the true one.
+seeds: one model per task, one per relation, and one for all tasks (`benchmarks/planted/sweeps/planted.yaml`). The
+pool's mean difference counts as the true one.
 """
 _VERDICTS_INTRODUCTION = """
 {draws} studies of {size} seeds are drawn from the pool without replacement. The table compares models per relation with
-models per task, in DSC (for tasks that end in `_det`: IoU of boxes). The margin is {margin:.3f}, half of the mean
-planted difference. *s.e.*: standard error of the pool's difference, over seeds. Verdicts: share of the draws.
+models per task, in DSC (`_det`: IoU), with a margin of {margin:.3f}, half of the mean planted difference. *s.e.*:
+standard error of the pool's difference, over seeds. Verdicts: share of the draws.
 """
 _NULL = """
 In {false} of the draws, at least one cell without planted difference has a gain or loss (target: at most 7.5 %). Under
-the unified model, which each task shares with all others, at least one gain or loss has the opposite sign of the pool's
-difference in {opposite} of the draws.
+the unified model, a gain or loss has the opposite sign of the pool's difference in {opposite} of the draws.
 """

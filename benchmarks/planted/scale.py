@@ -132,8 +132,7 @@ def _row(slopes_: Slopes) -> list[str]:
 
 _SECTION = """
 Three tasks are trained with two amounts of data (`planted_scale.yaml`): two of them related to the third (on), or all
-unrelated (off). If tasks share their anatomy, sharing helps most with few samples, so the difference decreases with
-their number; without a relation it does not. Differences are in skill, as means over the tasks. The slope per tenfold
-training samples is computed as in the report and counts as detected if its adjusted p is below .05. {draws} studies of
-{size} out of {seeds} seeds.
+unrelated (off). Only related tasks gain most with few samples, so the mean difference in skill falls with their number.
+The slope per tenfold training samples is that of the report, detected if its adjusted p is below .05. {draws} studies
+of {size} out of {seeds} seeds.
 """

@@ -159,9 +159,8 @@ def _row(structure: Structure) -> list[str]:
 
 
 _SECTION = """
-Six other tasks are three related pairs, or all unrelated. `usaggr affinity` ({probed} seeds, at most {blocks} blocks)
-makes a grouping by each of two measures. These groupings and {draws} random ones with blocks of the same sizes are
-trained with {seeds} seeds. The columns give mean differences from task-specific models over tasks and seeds, in DSC.
-The 95 % interval of the difference from the mean of the random groupings is over seeds. The measure with a target was
-chosen after a trial of the related world.
+Six other tasks are three related pairs, or all unrelated. Groupings of `usaggr affinity` ({probed} seeds, at most
+{blocks} blocks) and {draws} random ones with blocks of the same sizes are trained with {seeds} seeds. The columns give
+mean differences from task-specific models over tasks and seeds, in DSC, with a 95 % interval over seeds. The measure
+with a target was chosen after a trial of the related world.
 """
