@@ -77,12 +77,12 @@ def report(pool: Pool, figure: str, sheet: str) -> str:
     opposite = pool.judged.opposite.get("unified", 0) / pool.judged.draws
     sections = [
         prose(_PLANTED.format(tasks=len(pool.relations), seeds=pool.seeds, subjects=pool.subjects)),
-        table(["task", "relation", "training samples"], _relations(pool)),
+        prose(f"Training samples: {_training_samples(pool)}."),
         f"![Phantoms of the tasks with their labels]({sheet})",
         prose(_VERDICTS_INTRODUCTION.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "target"],
               _verdicts(pool)),
-        f"![Differences of the pool's seeds, and verdicts on the studies drawn from it]({figure})",
+        f"![Differences of the pool, and verdicts of the draws]({figure})",
         prose(_NULL.format(false=_percent(false), opposite=_percent(opposite))),
         cost([(pool.runs, pool.seconds)]),
     ]  # fmt: skip
@@ -92,19 +92,19 @@ def report(pool: Pool, figure: str, sheet: str) -> str:
 def cost(parts: Sequence[tuple[int, float]]) -> str:
     """Return a sentence on the cost of sweeps, each given as its number of runs and their seconds."""
     runs, seconds = (sum(numbers) for numbers in zip(*parts, strict=True))
-    return prose(f"Cost: {int(runs)} runs in {seconds / 3600:.1f} hours of one thread, {seconds / runs:.1f} s each.")
+    return prose(f"Cost: {int(runs)} runs, {seconds / 3600:.1f} hours of one thread.")
 
 
-def _relations(pool: Pool) -> list[list[str]]:
-    return [[cell[2], pool.relations[cell[2]], str(pool.training[cell[2]])] for cell in list_cells(pool)]
+def _training_samples(pool: Pool) -> str:
+    return ", ".join(f"{cell[2]} {pool.training[cell[2]]}" for cell in list_cells(pool))
 
 
 def _verdicts(pool: Pool) -> list[list[str]]:
     lines = []
     for cell in list_cells(pool):
         relation, truth = pool.relations[cell[2]], pool.truth[cell]
-        rates = [_percent(pool.judged.rate(cell, v)) for v in ("gain", "no_loss", "loss", "undecided")]
-        target = f"{EXPECTED[relation]} >= {LEAST_SENSITIVITY:.0%}" if relation in EXPECTED else "neither gain nor loss"
+        rates = [f"{pool.judged.rate(cell, v):.1%}" for v in ("gain", "no_loss", "loss", "undecided")]
+        target = f"{EXPECTED[relation]} >= {LEAST_SENSITIVITY:.0%}" if relation in EXPECTED else "neither"
         lines.append([cell[2], relation, f"{truth.delta:+.3f}", f"{truth.error:.3f}", *rates, target])
     return lines
 
@@ -114,14 +114,14 @@ def _percent(share: float) -> str:
 
 
 _PLANTED = """
-{tasks} tasks on phantoms, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds}
-seeds: one model per task, one per relation, and one for all tasks (`benchmarks/planted/sweeps/planted.yaml`). The
-pool's mean difference counts as the true one.
+{tasks} phantom tasks, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds} seeds:
+one model per task, per relation, and for all tasks (`benchmarks/planted/sweeps/planted.yaml`). The pool's mean
+difference counts as the true one.
 """
 _VERDICTS_INTRODUCTION = """
-{draws} studies of {size} seeds are drawn from the pool without replacement. The table compares models per relation with
-models per task, in DSC (`_det`: IoU), with a margin of {margin:.3f}, half of the mean planted difference. *s.e.*:
-standard error of the pool's difference, over seeds. Verdicts: share of the draws.
+{draws} studies of {size} seeds are drawn without replacement. The table compares models per relation with models per
+task, in DSC (`_det`: IoU), with a margin of {margin:.3f}, half of the mean planted difference. *s.e.*: standard error
+over seeds. Verdicts: share of the draws.
 """
 _NULL = """
 In {false} of the draws, at least one cell without planted difference has a gain or loss (target: at most 7.5 %). Under

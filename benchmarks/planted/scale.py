@@ -131,8 +131,8 @@ def _row(slopes_: Slopes) -> list[str]:
 
 
 _SECTION = """
-Three tasks are trained with two amounts of data (`planted_scale.yaml`): two of them related to the third (on), or all
-unrelated (off). Only related tasks gain most with few samples, so the mean difference in skill falls with their number.
+Three tasks are trained with two amounts of data (`planted_scale.yaml`): two are related to the third (on), or none
+(off). Only related tasks gain most with few samples, so the mean difference in skill falls with their number.
 The slope per tenfold training samples is that of the report, detected if its adjusted p is below .05. {draws} studies
 of {size} out of {seeds} seeds.
 """

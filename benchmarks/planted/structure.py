@@ -141,7 +141,7 @@ def section(structures: Sequence[Structure], costs: Sequence[tuple[int, float]])
     """Return the section of the page."""
     first = structures[0]
     text = prose(_SECTION.format(seeds=first.seeds, draws=len(first.drawn), probed=PROBED, blocks=BLOCKS))
-    columns = ["world", "measure", "blocks", "by affinity", "random (lowest to highest)", "affinity - random", "target"]
+    columns = ["world", "measure", "blocks", "by affinity", "random (range)", "affinity - random", "target"]
     return f"{text}\n\n{table(columns, [_row(structure) for structure in structures])}\n\n{cost(costs)}"
 
 
@@ -160,7 +160,7 @@ def _row(structure: Structure) -> list[str]:
 
 _SECTION = """
 Six other tasks are three related pairs, or all unrelated. Groupings of `usaggr affinity` ({probed} seeds, at most
-{blocks} blocks) and {draws} random ones with blocks of the same sizes are trained with {seeds} seeds. The columns give
-mean differences from task-specific models over tasks and seeds, in DSC, with a 95 % interval over seeds. The measure
-with a target was chosen after a trial of the related world.
+{blocks} blocks) and {draws} random ones with blocks of the same sizes are trained with {seeds} seeds. Columns: mean
+differences from task-specific models, in DSC, with a 95 % interval over seeds. The measure with a target was chosen
+after a trial of the related world.
 """
