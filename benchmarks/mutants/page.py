@@ -38,22 +38,22 @@ def shares(outcomes: Sequence[Outcome | None]) -> tuple[int, int, int, int]:
 def _by_room(mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> str:
     rooms = list(dict.fromkeys(mutant.room for mutant in mutants))
     lines = [_row(room, [m for m in mutants if m.room == room], before, after) for room in sorted(rooms)]
-    columns = ["package", "mutants", "equivalent", "fast before", "slow before", "fast now", "slow now", "survive now"]
+    columns = ["package", "mutants", "equivalent", "before", "fast now", "slow now", "survive now"]
     return table(columns, [*lines, _row("all", mutants, before, after)])
 
 
 def _row(name: str, mutants: Sequence[Mutant], before: Outcomes, after: Outcomes) -> list[str]:
     tried = [mutant for mutant in mutants if not mutant.equivalent]
     cells = [name, str(len(mutants)), str(len(mutants) - len(tried))]
-    for outcomes in (before, after):
-        fast, slow, _, absent = shares([outcomes.get(mutant.name) for mutant in tried])
-        run = len(tried) - absent
-        cells += [_share(fast, run), _share(slow, run)]
-    return [*cells, str(shares([after.get(mutant.name) for mutant in tried])[2])]
+    fast, _, _, absent = shares([before.get(mutant.name) for mutant in tried])
+    cells.append(_share(fast, len(tried) - absent))
+    fast, slow, survived, absent = shares([after.get(mutant.name) for mutant in tried])
+    run = len(tried) - absent
+    return [*cells, _share(fast, run), _share(slow, run), str(survived)]
 
 
 def _share(killed: int, run: int) -> str:
-    return f"{killed} of {run} ({100 * killed / run:.0f} %)" if run else "not run"
+    return f"{killed}/{run} ({killed / run:.0%})" if run else "not run"
 
 
 def _every(mutants: Sequence[Mutant], after: Outcomes) -> str:
@@ -71,24 +71,23 @@ def _every(mutants: Sequence[Mutant], after: Outcomes) -> str:
 _OPENING = """
 # Faults that the tests detect
 
-A mutant is a copy of the sources with one plausible fault. A test kills the mutant if it fails in the copy and passes
-in the sources. `make mutants` tries every mutant of `benchmarks/mutants/catalogue/` and rewrites this page. For each
-mutant it runs the tests that execute the changed lines, the cheapest first, until one fails.
+A mutant is a copy of the sources with one plausible fault; a test that fails only there kills it. `make mutants` tries
+each mutant of `benchmarks/mutants/catalogue/` with the tests that execute the changed lines, the cheapest first, until
+one fails, and rewrites this page.
 """
 _BY_ROOM = """
 ## Share of killed mutants
 
-{count} mutants were chosen from the sources alone, before anybody had checked which ones the tests detect. "Before" is
-the state of the tests at that time. Only the fast tests of the module and of its neighbors were run then, so tests
-elsewhere may kill more. Shares refer to mutants that were run and are not equivalent; required: at least 95 % now.
-"Slow" counts the mutants that only a slow test kills.
+{count} mutants were chosen from the sources alone, before anybody had checked which ones the tests detect. "Before": killed
+by the fast tests of that time in the module and its neighbors; others may kill more. "Slow": killed only by a slow
+test. Shares refer to mutants that were run and are not equivalent; required: at least 95 % now.
 """
 _EVERY = """
 ## Every mutant
 
-Kinds: *review*: no fast test detected it when a review tried it. *sources*: the mutants above. *tests*: chosen while
-the tests that kill it were written. *Equivalent*: no test can distinguish it from the sources. The catalogue describes
-each mutant, and why it is equivalent. `benchmarks/mutants/after.json` names the test that fails.
+Kinds: *review*: no fast test detected it when a review tried it; *sources*: the mutants above; *tests*: chosen with the
+tests that kill it. *Equivalent*: no test can distinguish it from the sources, for the reason in the catalogue.
+`benchmarks/mutants/after.json` names the test that fails.
 """
 _KINDS = {1: "review", 2: "sources", 3: "tests"}
 """Kind of a mutant by its round in the catalogue."""
