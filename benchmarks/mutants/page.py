@@ -78,9 +78,9 @@ one fails, and rewrites this page.
 _BY_ROOM = """
 ## Share of killed mutants
 
-{count} mutants were chosen from the sources alone, before anybody had checked which ones the tests detect. "Before": killed
-by the fast tests of that time in the module and its neighbors; others may kill more. "Slow": killed only by a slow
-test. Shares refer to mutants that were run and are not equivalent; required: at least 95 % now.
+{count} mutants were chosen from the sources alone, before anybody had checked which ones the tests detect. "Before":
+killed by the fast tests of that time in the module and its neighbors; others may kill more. "Slow": killed only by a
+slow test. Shares refer to mutants that were run and are not equivalent; required: at least 95 % now.
 """
 _EVERY = """
 ## Every mutant

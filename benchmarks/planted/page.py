@@ -114,8 +114,8 @@ def _percent(share: float) -> str:
 
 
 _PLANTED = """
-{tasks} phantom tasks, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds} seeds:
-one model per task, per relation, and for all tasks (`benchmarks/planted/sweeps/planted.yaml`). The pool's mean
+{tasks} phantom tasks, with at least {subjects} test subjects each, are trained with the network `tiny` and {seeds}
+seeds: one model per task, per relation, and for all tasks (`benchmarks/planted/sweeps/planted.yaml`). The pool's mean
 difference counts as the true one.
 """
 _VERDICTS_INTRODUCTION = """
