@@ -102,6 +102,21 @@ def test_labels_keep_their_names(tmp_path: Path) -> None:
     assert [row.label for row in named.rows] == [0, 1]
 
 
+def test_one_label_or_landmark_in_two_spellings_is_one(tmp_path: Path) -> None:
+    composed, decomposed = "L\u00e4sion klein", "La\u0308sion\u00a0 klein"
+    table = read(tmp_path, f"file,l\na,{composed}\nb,{decomposed}\nc,normal\n", TableColumns("file", label="l"))
+    assert (table.class_names, [row.label for row in table.rows]) == ((composed, "normal"), [0, 0, 1])
+    text = f"file,name,x,y\na,{composed},3,4\na,tip,1,2\nb,tip,5,6\nb,{decomposed},7,8\n"
+    long = read(tmp_path, text, TableColumns("file", points="x,y", landmark="name"), names=(decomposed, "tip"))
+    assert long.class_names == (composed, "tip")
+    assert [row.points for row in long.rows] == [((3, 4), (1, 2)), ((7, 8), (5, 6))]
+
+
+def test_a_point_between_thousands_is_not_read_as_a_decimal_point(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: x1 is '1\.234', .*; with --decimal ',' it must not have a point"):
+        read(tmp_path, "file;x1;y1\na;1.234;5,5\n", POINTS, decimal=",")
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [

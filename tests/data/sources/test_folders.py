@@ -1,5 +1,6 @@
 """Folders as programs and people leave them: hidden folders, other files, subsets, patients, and several masks."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -266,8 +267,36 @@ def test_names_of_tables_find_images(tmp_path: Path) -> None:
     names = ("a/1.png", "C:\\d\\b\\1", "1.png", "mu\u0308ller.png", "X.png", "./b/x", "X.dcm", "")
     found_images = [files.find(name) for name in names]
     assert [path and path.relative_to(tmp_path / "d").as_posix() for path in found_images] == [
-        "a/1.png", None, None, "b/M\u00fcller.PNG", "b/X.png", "b/x.png", "b/X.png", None
+        "a/1.png", "b/1.png", None, "b/M\u00fcller.PNG", "b/X.png", "b/x.png", "b/X.png", None
     ]  # fmt: skip
+
+
+def test_an_image_of_another_patient_is_not_found_by_its_file_name_alone(tmp_path: Path) -> None:
+    files = list_images(draw(tmp_path / "d", "scans/p1/5.png", "scans/P3/7.png"))
+    names = ("p2/5.png", "/other/disk/p2/5", "p1/5.png", "/other/disk/scans/p1/5.png", "5.png", "p3\\7.png")
+    found_images = [files.find(name) for name in names]
+    assert [path and path.relative_to(tmp_path / "d").as_posix() for path in found_images] == [
+        None, None, "scans/p1/5.png", "scans/p1/5.png", "scans/p1/5.png", "scans/P3/7.png"
+    ]  # fmt: skip
+
+
+def test_a_pipe_without_a_suffix_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(draw(tmp_path / "d", "1.png") / "pipe")
+    assert [path.name for path in list_images(tmp_path / "d").unread] == ["pipe"]
+    assert [entry.reason for entry in list_images(tmp_path / "d").left_out()] == ["has no suffix of an image"]
+
+
+@pytest.mark.parametrize("other", ["benign lesion", "Benign  Lesion"])
+def test_folders_of_one_class_in_two_spellings_are_refused(tmp_path: Path, other: str) -> None:
+    draw(tmp_path, "train/Benign lesion/1.png", "train/normal/2.png", f"test/{other}/3.png", "test/normal/4.png")
+    with pytest.raises(ConfigError, match=r"'Benign {1,2}[Ll]esion' and '.*' differ only in letter case, blanks"):
+        read_classes(tmp_path, "t")
+
+
+def test_folders_of_one_class_in_two_unicode_forms_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path, "train/L\u00e4sion/1.png", "train/normal/2.png", "test/La\u0308sion/3.png")
+    with pytest.raises(ConfigError, match=r"'La\\u0308sion' and 'L\u00e4sion' differ only in .* Unicode form"):
+        read_classes(tmp_path, "t")
 
 
 def test_names_of_nnunet_are_found_or_given(tmp_path: Path) -> None:

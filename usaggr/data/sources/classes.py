@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from usaggr.data.read.similar_names import fold_name
+from usaggr.data.read.subject_names import quote_name
 from usaggr.data.sources.image_folder import ImageFolder, list_images, may_be_picture, subset_of, suffix_of
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.mask_names import find_usual_masks
@@ -37,6 +39,7 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
         raise ConfigError(
             f"{unlabeled[0]}: is not in the folder of a class; {images} must contain one folder per class"
         )
+    _refuse_similar_classes(images, folders)
     _refuse_unread_classes(files, folders, names)
     names = names or tuple(folders)
     if set(names) != set(folders) or len(set(names)) != len(names):
@@ -69,6 +72,18 @@ def _refuse_mixed_subsets(images: Path, labeled: Sequence[Path], names: Sequence
             f"{images}: {', '.join(subsets)} are folders of a split, but stand beside {', '.join(classes)}; move the "
             f"classes into them, or list all classes as --names {','.join(tops)}"
         )
+
+
+def _refuse_similar_classes(images: Path, folders: Sequence[str]) -> None:
+    """Refuse folders whose names look alike, as `train/Benign` and `test/benign`: they would be two classes."""
+    first: dict[str, str] = {}
+    for name in folders:
+        other = first.setdefault(fold_name(name), name)
+        if other != name:
+            raise ConfigError(
+                f"{images}: the folders {quote_name(other)} and {quote_name(name)} differ only in letter case, blanks "
+                "or Unicode form, and would be two classes; give both the same name"
+            )
 
 
 def _refuse_unread_classes(files: ImageFolder, classes: Sequence[str], names: Sequence[str]) -> None:

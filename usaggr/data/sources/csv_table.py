@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from usaggr.data.read.subject_names import clean_text
 from usaggr.data.sources.image_folder import ImageFolder, list_images, subset_of
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.masks import Several
@@ -87,6 +88,7 @@ def read_table(
         DataError: A value is not a number, an image has several labels, or no image is in the folder.
     """
     check_task_name(task)
+    names = [clean_text(name) for name in names]
     if sum(value is not None for value in (columns.points, columns.box, columns.label)) != 1:
         raise ConfigError("--points, --box, --label: give one of them, the columns of the labels to read")
     table = read_table_file(path, columns.image, separator, decimal)
@@ -286,7 +288,7 @@ def _read_long_points(
         raise ConfigError(
             f"--points: '{reader.columns.points}' must be one pair of columns with --landmark, such as x,y"
         )
-    seen = {record.text(column) for image_records in records.values() for record in image_records} - {""}
+    seen = {clean_text(record.text(column)) for image_records in records.values() for record in image_records} - {""}
     order = tuple(names) or tuple(sorted(seen, key=_natural_key))
     if set(order) != seen:
         raise ConfigError(
@@ -298,7 +300,7 @@ def _read_long_points(
         by_name: dict[str, tuple[float, float]] = {}
         for record in image_records:
             value = points.read(reader.table, record)
-            name = record.text(column)
+            name = clean_text(record.text(column))
             if value is None or not name:
                 continue
             (point,) = value  # `points` has one pair of columns
@@ -322,7 +324,7 @@ def _read_labels(
     labels: dict[Path, str] = {}
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
-        texts = {_remove_zero_fraction(record.text(column)) for record in image_records} - {""}
+        texts = {_remove_zero_fraction(clean_text(record.text(column))) for record in image_records} - {""}
         if len(texts) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"

@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from usaggr.data.read.readers_version import SUFFIXES
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.errors import ConfigError, DataError
+from usaggr.io.bounded_files import UnusableContentError, open_regular
 from usaggr.results.split import Subset
 
 _SYSTEM_NAMES = frozenset({
@@ -53,25 +55,35 @@ class ImageFolder:
         return (*self.skipped, *(LeftOut(str(paths[0]), reason, len(paths)) for reason, paths in by_reason.items()))
 
     def find(self, name: str) -> Path | None:
-        """Return the image that a table names: by its path, or by its file name if only one image has that name.
+        """Return the image that a table names, by its path or by the end of its path; None unless it is one image.
 
-        The suffix may be missing; backslashes separate folders too, and composed and decomposed letters are the same.
-        Letter case counts only if two images differ in it.
+        A table may name more folders than there are below this one, as an absolute path of another computer does, or
+        fewer. Folders that both have must be the same: `p2/5.png` is not `p1/5.png`, even if the folder has no other
+        `5.png`. The suffix may be missing; backslashes separate folders too, and composed and decomposed letters are
+        the same. Letter case counts only if two images differ in it.
         """
         text = name.strip().replace("\\", "/").removeprefix("./")
         if not text:
             return None
         stem = text[: -len(suffix)] if (suffix := suffix_of(Path(text))) in MEDICAL_SUFFIXES else text  # if converted
+        folders = _fold(text).split("/")[:-1]
         for key in (text, text.rsplit("/", 1)[-1], stem, stem.rsplit("/", 1)[-1]):
             normalized = unicodedata.normalize("NFC", key)
             for paths in (self._by_name.get(normalized, []), self._by_folded_name.get(normalized.casefold(), [])):
-                if len(paths) == 1:
-                    return paths[0]
+                fitting = [path for path in paths if self._has_folders(path, folders)]
+                if len(fitting) == 1:
+                    return fitting[0]
         return None
 
     def find_similar(self, name: str) -> Path | None:
         """Return the only image with the name of a file but another suffix, for a hint."""
         return self.find(Path(name.replace("\\", "/")).stem)
+
+    def _has_folders(self, path: Path, folders: Sequence[str]) -> bool:
+        """Return whether the folders of an image end with the given ones, or the given ones end with its folders."""
+        own = [_fold(name) for name in path.relative_to(self.folder).parts[:-1]]
+        # Not strict: one of both may name more folders.
+        return all(first == second for first, second in zip(reversed(own), reversed(folders), strict=False))
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
@@ -155,9 +167,9 @@ def is_dicom(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():  # names that are UIDs end with digits
         return False
     try:
-        with path.open("rb") as file:
-            return path.is_file() and file.read(132)[128:] == b"DICM"
-    except OSError:
+        with open_regular(path) as file:  # a pipe would block the reader
+            return file.read(132)[128:] == b"DICM"
+    except (OSError, UnusableContentError):
         return False
 
 
@@ -185,6 +197,11 @@ def _remove_skipped(path: Path, folders: list[str]) -> list[LeftOut]:
             continue
         folders.remove(name)
     return skipped
+
+
+def _fold(path: str) -> str:
+    """Return a path without its letter case and Unicode form."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _is_system_name(name: str) -> bool:

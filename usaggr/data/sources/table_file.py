@@ -67,12 +67,14 @@ class TableFile:
         Raises:
             DataError: The text is not a finite number.
         """
+        is_point = "." in text and self.decimal == ","  # 1.234 may be 1234, with a point between thousands
         try:
-            number = float(text.replace(",", ".") if self.decimal == "," else text)
+            number = math.nan if is_point else float(text.replace(self.decimal, "."))
         except ValueError:
             number = math.nan
         if not math.isfinite(number) or abs(number) > 1e9:
             hint = "; add --decimal ','" if "," in text and self.decimal == "." else ""
+            hint = hint or ("; with --decimal ',' it must not have a point" if is_point else "")
             raise DataError(f"{self.path}, line {line}: {column} is '{text:.80}', which is not a number{hint}")
         return number
 
