@@ -317,9 +317,11 @@ def _write(
         changes: Changes of the masks; None for none.
         conversions: Conversions of the images and masks.
     """
+    from usaggr.data.sources.convert import check_axes
     from usaggr.data.sources.made_masks import NO_CHANGES
     from usaggr.data.sources.write_task import suggest_check, write_task
 
+    check_axes(table, conversions)
     for conversion in conversions:
         table = conversion.add_columns(table)
     for line in write_task(table, images, root, subject, changes or NO_CHANGES):

@@ -3,6 +3,7 @@
 import builtins
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from pydicom.uid import MPEG2MPML, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLE
 
 from tests.data.factories import noise, write_image
 from usaggr.data.sources.classes import read_classes
-from usaggr.data.sources.convert import Conversion, FrameChoice, convert_folder
+from usaggr.data.sources.convert import Conversion, FrameChoice, check_axes, convert_folder
+from usaggr.data.sources.masks import read_masks
 from usaggr.errors import ConfigError, DataError
 
 
@@ -124,6 +126,38 @@ def test_palettes_become_colors(tmp_path: Path) -> None:
     assert np.array_equal(result, colors[indices])
 
 
+def test_colors_of_8_bits_in_a_palette_of_16_keep_their_values(tmp_path: Path) -> None:
+    palette: dict[str, Any] = {}
+    for name in ("Red", "Green", "Blue"):
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{name}PaletteColorLookupTableData"] = np.arange(256, dtype="<u2").tobytes()
+    result = convert_one(tmp_path, GRAY, PhotometricInterpretation="PALETTE COLOR", **palette)
+    assert np.array_equal(result, np.stack([GRAY] * 3, axis=-1))
+
+
+def test_values_of_a_table_of_the_modality_may_have_more_bits_than_the_pixels(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [256, 0, 16], "US"
+    table.add_new("LUTData", "OW", (np.arange(256, dtype="<u2") * 16).tobytes())
+    assert np.array_equal(convert_one(tmp_path, GRAY, ModalityLUTSequence=[table]), GRAY.astype(int) * 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"Columns": None}, "has a DICOM header that cannot be read"),
+        ({"NumberOfFrames": 2_000_000_000}, "has 2000000000 frames by its header; 1 to 100000 are read"),
+        ({"NumberOfFrames": -3}, "has -3 frames by its header"),
+        ({"BitsAllocated": 16, "BitsStored": 12, "HighBit": 15}, "has values whose bits are shifted (HighBit)"),
+    ],
+)
+def test_headers_that_are_not_supported_are_named(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    write_dicom(tmp_path / "in" / "good.dcm", GRAY)
+    write_dicom(tmp_path / "in" / "bad.dcm", GRAY, **changes)
+    (left_out,) = convert(tmp_path, "all").left_out
+    assert (Path(left_out.file).name, left_out.reason[: len(reason)]) == ("bad.dcm", reason)
+
+
 def test_compressed_pixels_are_decoded(tmp_path: Path) -> None:
     runs = write_dicom(tmp_path / "in" / "runs.dcm", GRAY)
     data = pydicom.dcmread(runs)
@@ -198,6 +232,65 @@ def test_nifti_axes_are_columns_and_rows(tmp_path: Path) -> None:
     conversion = convert(tmp_path)
     assert conversion.columns == {tmp_path / "out" / "p1.png": {"pixel_spacing": "[0.3, 0.4]"}}
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "p1.png")), GRAY)
+
+
+def test_all_frames_of_a_nifti_file_have_the_same_number_of_bits(tmp_path: Path) -> None:
+    frames = np.stack([np.full((8, 6), 200), np.full((8, 6), 1000)], axis=-1).astype(np.int16)
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(frames, np.eye(4)), tmp_path / "in" / "cine.nii.gz")  # type: ignore[attr-defined]
+    paths = sorted(convert(tmp_path, "all").columns)
+    # With 8 bits, 200 would become brighter than 1000 of 10 bits.
+    pixels = [np.asarray(Image.open(path)) for path in paths]
+    assert [(values.dtype, int(values.max())) for values in pixels] == [(np.uint16, 200), (np.uint16, 1000)]
+
+
+def test_a_mask_that_is_stored_mirrored_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, x in (("a", -1), ("a_gt", -1), ("b", -1), ("b_gt", 1)):
+        image: Any = nibabel.Nifti1Image((GRAY > 100).astype(np.uint8).T, np.diag([x, -1, 1, 1]))
+        nibabel.save(image, tmp_path / "in" / f"{name}.nii.gz")  # type: ignore[attr-defined]
+    conversion = convert(tmp_path)
+    assert "x and y have different directions in the patient (LP 3, RP 1 images); images are not turned" in (
+        conversion.notes
+    )
+    table = read_masks(conversion.folder, conversion.folder, "t", mask_name="{name}_gt")
+    with pytest.raises(DataError, match=r"b_gt\.png: x and y have the directions RP, but LP in .*b\.png"):
+        check_axes(table, [conversion])
+    check_axes(replace(table, rows=table.rows[:1]), [conversion])
+
+
+def test_directions_of_meta_images_are_those_of_nifti(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, matrix in (("a", "1 0 0 0 1 0 0 0 1"), ("b", "-1 0 0 1"), ("c", "0 -1 1 0"), ("d", "nan 0 0 1")):
+        header = f"DimSize = 8 6\nElementType = MET_UCHAR\nTransformMatrix = {matrix}\nElementDataFile = LOCAL\n"
+        (tmp_path / "in" / f"{name}.mha").write_bytes(header.encode() + GRAY.tobytes())
+    assert {path.stem: axes for path, axes in convert(tmp_path).axes.items()} == {"a": "LP", "b": "RP", "c": "AL"}
+
+
+@pytest.mark.parametrize("size", [16, -1])
+def test_meta_images_may_have_bytes_before_their_pixels(tmp_path: Path, size: int) -> None:
+    (tmp_path / "in").mkdir()
+    header = f"DimSize = 8 6\nHeaderSize = {size}\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    (tmp_path / "in" / "a.mhd").write_text(header)
+    (tmp_path / "in" / "a.raw").write_bytes(b"0123456789abcdef" + GRAY.tobytes())
+    convert(tmp_path)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "a.png")), GRAY)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("BinaryData = False\nElementType = MET_UCHAR\n", "has pixels that are stored as text"),
+        ("HeaderSize = -7\nElementType = MET_UCHAR\n", "is a MetaImage file with a HeaderSize that is not understood"),
+        ("ElementNumberOfChannels = 3\nElementType = MET_USHORT\n", "has colors of more than 8 bits"),
+    ],
+)
+def test_meta_images_that_are_not_supported_are_named(tmp_path: Path, header: str, reason: str) -> None:
+    write_dicom(tmp_path / "in" / "good.dcm", GRAY)
+    (tmp_path / "in" / "bad.mhd").write_text(f"DimSize = 8 6\n{header}ElementDataFile = bad.raw\n")
+    (tmp_path / "in" / "bad.raw").write_bytes(bytes(600))
+    (left_out,) = convert(tmp_path).left_out
+    assert left_out.reason.startswith(reason)
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from usaggr.data.sources.dicom import read_dicom
@@ -27,6 +27,8 @@ class Conversion:
     """Columns of the index of each converted file: pixel_spacing, subject_id."""
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    axes: dict[Path, str] = field(default_factory=dict)
+    """Directions of x and y in the patient of each converted file that has them, such as LP."""
 
     def add_columns(self, table: SourceTable) -> SourceTable:
         """Return a table with the columns of the converted files, the files that are left out, and the notes."""
@@ -96,6 +98,28 @@ class FrameChoice:
         return self.name == "all" or len(self.numbers) > 1
 
 
+def check_axes(table: SourceTable, conversions: Sequence[Conversion]) -> None:
+    """Check that images and masks were stored with the same directions of x and y: they are not turned.
+
+    Args:
+        table: Samples of the converted files.
+        conversions: Conversions of the images and masks.
+
+    Raises:
+        DataError: An image and its mask have other directions, so that the mask would be mirrored.
+    """
+    axes = {path: directions for conversion in conversions for path, directions in conversion.axes.items()}
+    for row in table.rows:
+        of_image = axes.get(row.image)
+        for mask in (row.mask, *row.further_masks):
+            of_mask = axes.get(mask) if mask is not None else None
+            if of_image and of_mask and of_mask != of_image:
+                raise DataError(
+                    f"{mask}: x and y have the directions {of_mask}, but {of_image} in {row.image}, so that the mask "
+                    "would be mirrored or turned; save both with the same orientation"
+                )
+
+
 def has_medical_files(folder: Path) -> bool:
     """Return whether a folder has a file that `convert_folder` converts.
 
@@ -128,6 +152,7 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
         *replace(files, unread=tuple(p for p in files.unread if not _is_medical(p) and not _is_data(p))).left_out()
     ]
     columns: dict[Path, dict[str, str]] = {}
+    axes: dict[Path, str] = {}
     remarks: Counter[str] = Counter()
     converted = 0
     for path in medical:
@@ -144,6 +169,8 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
                 "have values that do not fit into 16 bits without a sign; they are scaled from the header's limits"
             ] += 1
         columns |= dict.fromkeys(names.paths, source.columns)
+        if source.axes:
+            axes |= dict.fromkeys(names.paths, source.axes)
     if not converted:
         reasons = "".join(f"; {entry.file}: {entry.reason}" for entry in left_out[:3])
         raise DataError(f"{folder}: no DICOM, NIfTI or MetaImage file can be converted{reasons}")
@@ -151,7 +178,10 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
         _write_unless_other(target / path.relative_to(folder), path.read_bytes())
     notes = [f"{converted} files converted to {len(columns)} images in {target}"]
     notes += [f"{count} of {converted} files {remark}" for remark, count in sorted(remarks.items())]
-    return Conversion(target, columns, tuple(left_out), tuple(notes))
+    if len(set(axes.values())) > 1:
+        listed = ", ".join(f"{directions} {count}" for directions, count in sorted(Counter(axes.values()).items()))
+        notes.append(f"x and y have different directions in the patient ({listed} images); images are not turned")
+    return Conversion(target, columns, tuple(left_out), tuple(notes), axes)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.sources.medical_file import MAX_PIXELS, MedicalFile, UnreadableFileError, format_spacing
 from usaggr.errors import ConfigError
 
+_MAX_FRAMES = 100_000
+"""Largest number of frames of a file: an hour at 25 frames per second."""
 _CENTIMETERS = 3
 """Unit of a region of an ultrasound image (PhysicalUnitsXDirection)."""
 _TWO_DIMENSIONAL = 1
@@ -39,9 +41,27 @@ def read_dicom(path: Path) -> MedicalFile:
     if "TransferSyntaxUID" not in getattr(data, "file_meta", {}):
         data.file_meta = getattr(data, "file_meta", None) or pydicom.dataset.FileMetaDataset()
         data.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    try:
+        return _describe(data)
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # pydicom parses values when they are used, and raises many kinds of exception
+        raise UnreadableFileError(f"has a DICOM header that cannot be read ({error})"[:200]) from error
+
+
+def _describe(data: Any) -> MedicalFile:
+    """Return the frames of a data set, and what its header says about them.
+
+    Raises:
+        UnreadableFileError: The size, the number of frames or the position of the bits is not supported.
+    """
     if int(data.Rows) * int(data.Columns) > MAX_PIXELS:
         raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels")
     frames = int(data.get("NumberOfFrames") or 1)
+    if not 1 <= frames <= _MAX_FRAMES:
+        raise UnreadableFileError(f"has {frames} frames by its header; 1 to {_MAX_FRAMES} are read")
+    if int(data.get("HighBit", data.BitsStored - 1)) != data.BitsStored - 1:
+        raise UnreadableFileError("has values whose bits are shifted (HighBit); save it as PNG")
     remarks: list[str] = []
     columns = {**_find_spacing(data, remarks), **_hash_patient(data, remarks)}
     burned_in = str(data.get("BurnedInAnnotation") or "").upper()
@@ -79,7 +99,7 @@ def _read_frame(data: Any, index: int) -> NDArray[Any]:
     kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
     if kind == "PALETTE COLOR":
         colors = np.asarray(apply_color_lut(pixels, data))
-        return (colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors
+        return (colors >> (0 if _has_small_palette(data) else 8)).astype(np.uint8)
     if pixels.ndim == 3:
         return np.asarray(pixels)
     values = np.asarray(apply_modality_lut(pixels, data))
@@ -90,8 +110,19 @@ def _read_frame(data: Any, index: int) -> NDArray[Any]:
     return values.astype(np.uint8) if limits[0] >= 0 and limits[1] <= 255 and (values % 1 == 0).all() else values
 
 
+def _has_small_palette(data: Any) -> bool:
+    """Return whether the colors of a palette have 8 bits; some programs store them as if they had 16."""
+    tables = [data.get(f"{color}PaletteColorLookupTableData") for color in ("Red", "Green", "Blue")]
+    entries = abs(int(data.RedPaletteColorLookupTableDescriptor[0])) or 2**16
+    return all(
+        table is not None and (len(table) < 2 * entries or np.frombuffer(table, "<u2").max() <= 255) for table in tables
+    )
+
+
 def _value_limits(data: Any) -> tuple[float, float]:
-    """Return the smallest and largest value that the header allows, after the rescale slope and intercept."""
+    """Return the smallest and largest value that the header allows, after the modality's table, or slope and intercept."""
+    if tables := data.get("ModalityLUTSequence"):
+        return 0, 2 ** int(tables[0].LUTDescriptor[2]) - 1
     bits = int(data.get("BitsStored") or 8)
     is_signed = bool(data.get("PixelRepresentation"))
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)

@@ -28,6 +28,8 @@ class MedicalFile:
     """Columns of the index: pixel_spacing, subject_id."""
     remarks: tuple[str, ...] = ()
     """Remarks that are counted over files."""
+    axes: str = ""
+    """Directions of x and y in the patient, such as LP; empty if the file does not say so."""
 
 
 def format_spacing(x: float, y: float) -> dict[str, str]:
@@ -40,17 +42,24 @@ def format_spacing(x: float, y: float) -> dict[str, str]:
 def to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -> tuple[NDArray[Any], bool]:
     """Return pixels as 8 or 16 bits without a sign, and whether they were scaled.
 
-    Whole numbers from 0 to 65535 stay as they are. Other values are scaled from `limits`, so that all files with the
+    Whole numbers from 0 to 65535 stay as they are: with 8 bits if the header's limits, or else the type of the file,
+    have 8 bits, so that all files of one kind get the same number of bits. Other values are scaled from `limits`, so that all files with the
     same header are scaled alike.
 
     Raises:
-        UnreadableFileError: The values are not whole numbers from 0 to 65535, and no limits are known.
+        UnreadableFileError: The values are not whole numbers from 0 to 65535, and no limits are known; or they are
+            colors of more than 8 bits.
     """
     if pixels.dtype == np.uint8:
         return pixels, False
+    if pixels.ndim == 3:
+        raise UnreadableFileError("has colors of more than 8 bits; save it with 8 bits per color")
     low, high = limits or (float(pixels.min()), float(pixels.max()))
     if low >= 0 and high <= 65535 and (pixels == np.round(pixels)).all():
-        return pixels.astype(np.uint8 if high <= 255 else np.uint16), False
+        # Without limits, the type decides, not the largest value: 8 and 16 bits in files of one type would be scaled
+        # by different numbers (`ReadingRules.bit_depth`).
+        is_small = high <= 255 and (limits is not None or pixels.dtype.itemsize == 1)
+        return pixels.astype(np.uint8 if is_small else np.uint16), False
     if limits is None:
         raise UnreadableFileError("has values that are not whole numbers from 0 to 65535; save it with 8 or 16 bits")
     scaled = np.round((np.clip(pixels, low, high) - low) / max(high - low, 1e-12) * 65535)

@@ -1,6 +1,7 @@
 """Reader of NIfTI and MetaImage files: frames as rows and columns, and their spacing."""
 
 import math
+import os
 import zlib
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from usaggr.data.sources.medical_file import MAX_PIXELS, MedicalFile, UnreadableFileError, format_spacing
 from usaggr.errors import ConfigError
+from usaggr.io.bounded_files import UnusableContentError, open_regular
 
 _MILLIMETERS = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 _META_TYPES = {
@@ -36,6 +38,7 @@ def read_nifti(path: Path) -> MedicalFile:
         image: Any = nibabel.load(path)
         shape = tuple(image.shape)
         zooms, unit = image.header.get_zooms(), image.header.get_xyzt_units()[0]
+        axes = _find_nifti_axes(image)
     except Exception as error:  # nibabel raises many kinds of exception on broken files
         raise UnreadableFileError(f"is not a NIfTI file that can be read ({type(error).__name__})") from error
     while len(shape) > 3 and shape[-1] == 1:
@@ -43,7 +46,16 @@ def read_nifti(path: Path) -> MedicalFile:
     _check_shape(shape)
     frames = shape[2] if len(shape) == 3 else 1
     spacing = format_spacing(*(float(zoom) * _MILLIMETERS.get(unit, 1.0) for zoom in zooms[:2]))
-    return MedicalFile(frames, partial(_read_nifti_frame, image, len(image.shape)), columns=spacing)
+    return MedicalFile(frames, partial(_read_nifti_frame, image, len(image.shape)), columns=spacing, axes=axes)
+
+
+def _find_nifti_axes(image: Any) -> str:
+    """Return the directions of x and y, such as LP; empty if the header does not give them."""
+    from nibabel.orientations import aff2axcodes
+
+    if not (int(image.header.get("sform_code", 0)) or int(image.header.get("qform_code", 0))):
+        return ""
+    return "".join(str(code or "?") for code in aff2axcodes(image.affine)[:2])
 
 
 def _read_nifti_frame(image: Any, axes: int, index: int) -> NDArray[Any]:
@@ -64,10 +76,12 @@ def read_meta_image(path: Path) -> MedicalFile:
         UnreadableFileError: The file cannot be read or is no image or sequence of images.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(_LARGEST_HEADER)
     except OSError as error:
         raise UnreadableFileError(f"cannot be read ({error.strerror})") from error
+    except UnusableContentError as error:
+        raise UnreadableFileError(str(error)) from error
     header: dict[str, str] = {}
     position = 0
     while "ElementDataFile" not in header:
@@ -96,7 +110,25 @@ def read_meta_image(path: Path) -> MedicalFile:
     frames = shape[2] if len(shape) == 3 else 1
     array = np.frombuffer(values, dtype).reshape(frames, shape[1], shape[0], *([channels] if channels > 1 else []))
     columns = format_spacing(spacing[0], spacing[1]) if len(spacing) >= 2 else {}
-    return MedicalFile(frames, lambda index: array[index], columns=columns)
+    return MedicalFile(frames, lambda index: array[index], columns=columns, axes=_find_meta_axes(header))
+
+
+def _find_meta_axes(header: dict[str, str]) -> str:
+    """Return the directions of x and y, such as LP; empty if the header does not give them.
+
+    Each row of the matrix is the direction of an axis, whose components point to the left, back and head.
+    """
+    texts = header.get("TransformMatrix", header.get("Rotation", header.get("Orientation", ""))).split()
+    size = math.isqrt(len(texts))
+    try:
+        matrix = np.array([float(text) for text in texts]).reshape(size, size)
+    except ValueError:
+        return ""
+    if size not in (2, 3) or not np.isfinite(matrix).all():
+        return ""
+    largest = np.abs(matrix[:2]).argmax(axis=1)
+    names = [("L", "R"), ("P", "A"), ("S", "I")]
+    return "".join(names[column][int(row[column] < 0)] for row, column in zip(matrix, largest, strict=False))
 
 
 def _read_meta_values(path: Path, header: dict[str, str], position: int, size: int) -> bytes:
@@ -108,16 +140,18 @@ def _read_meta_values(path: Path, header: dict[str, str], position: int, size: i
         position: Number of bytes of the header.
         size: Number of bytes of the values.
     """
+    if header.get("BinaryData", "").lower() == "false":
+        raise UnreadableFileError("has pixels that are stored as text; save it as binary data")
     data = path
     if header["ElementDataFile"] != "LOCAL":
         # Only the name is used: a header of a stranger cannot name a file of another folder.
         data = path.parent / Path(header["ElementDataFile"].replace("\\", "/")).name
-        position = 0
+        position = _find_start(header)
     try:
-        with data.open("rb") as file:
-            file.seek(position)
+        with open_regular(data) as file:
+            file.seek(*((position, os.SEEK_SET) if position >= 0 else (-size, os.SEEK_END)))
             content = file.read(size + 2**20)
-    except OSError as error:
+    except (OSError, UnusableContentError) as error:
         raise UnreadableFileError("names a file of pixels that cannot be read") from error
     if header.get("CompressedData", "").lower() == "true":
         try:
@@ -127,6 +161,17 @@ def _read_meta_values(path: Path, header: dict[str, str], position: int, size: i
     if len(content) < size:
         raise UnreadableFileError("has fewer pixels than its header says")
     return content[:size]
+
+
+def _find_start(header: dict[str, str]) -> int:
+    """Return the number of bytes before the pixels in a file of their own; -1 if the pixels are its last bytes."""
+    try:
+        start = int(header.get("HeaderSize", "0"))
+    except ValueError:
+        start = -2
+    if start < -1 or (start == -1 and header.get("CompressedData", "").lower() == "true"):
+        raise UnreadableFileError("is a MetaImage file with a HeaderSize that is not understood")
+    return start
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

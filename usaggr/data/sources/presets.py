@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usaggr.data.sources.classes import read_classes
-from usaggr.data.sources.convert import FrameChoice, convert_folder, has_medical_files
+from usaggr.data.sources.convert import FrameChoice, check_axes, convert_folder, has_medical_files
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.made_masks import NO_CHANGES, MaskChanges
 from usaggr.data.sources.masks import read_masks
@@ -69,6 +69,7 @@ def read_camus(folder: Path, task: str, converted: Path) -> list[PresetTask]:
     conversion = convert_folder(images, converted, FrameChoice()) if has_medical_files(images) else None
     root = conversion.folder if conversion else images
     table = read_masks(root, root, task, mask_name="{name}_gt", names=names)
+    check_axes(table, [conversion] if conversion else [])
     return [PresetTask(conversion.add_columns(table) if conversion else table, root, r"(patient\d+)")]
 
 
