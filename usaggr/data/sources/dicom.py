@@ -120,7 +120,7 @@ def _has_small_palette(data: Any) -> bool:
 
 
 def _value_limits(data: Any) -> tuple[float, float]:
-    """Return the smallest and largest value that the header allows, after the modality's table, or slope and intercept."""
+    """Return the smallest and largest value that the header allows, after the modality's table or rescaling."""
     if tables := data.get("ModalityLUTSequence"):
         return 0, 2 ** int(tables[0].LUTDescriptor[2]) - 1
     bits = int(data.get("BitsStored") or 8)

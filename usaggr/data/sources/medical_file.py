@@ -43,8 +43,8 @@ def to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -
     """Return pixels as 8 or 16 bits without a sign, and whether they were scaled.
 
     Whole numbers from 0 to 65535 stay as they are: with 8 bits if the header's limits, or else the type of the file,
-    have 8 bits, so that all files of one kind get the same number of bits. Other values are scaled from `limits`, so that all files with the
-    same header are scaled alike.
+    have 8 bits, so that all files of one kind get the same number of bits. Other values are scaled from `limits`, so
+    that all files with the same header are scaled alike.
 
     Raises:
         UnreadableFileError: The values are not whole numbers from 0 to 65535, and no limits are known; or they are
