@@ -1,7 +1,8 @@
 """COCO files as exports write them: repeated ids, empty categories, crowds, other sizes, corners and masks."""
 
 import json
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,53 @@ def test_files_of_several_subsets_are_one_task(tmp_path: Path) -> None:
     assert "note: split by folders: train 1, val 1, test 1" in lines
     content["categories"] = [{"id": 1, "name": "cyst"}]
     (tmp_path / "test" / "_annotations.coco.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"has the names cyst, but .* has nodule"):
+    with pytest.raises(ConfigError, match=r"has 2 categories; choose one of cyst, nodule"):
         read_coco_exports(tmp_path, tmp_path, "t", CocoOptions("boxes"))
+    nodules = read_coco_exports(tmp_path, tmp_path, "t", CocoOptions("boxes", "nodule"))
+    assert [row.image.parent.name for row in nodules.rows] == ["train", "valid"]
+
+
+def write_subsets(root: Path, categories: Mapping[str, Sequence[int]], names: Sequence[str]) -> Path:
+    """Write annotations/instances_SUBSET.json, with an image for each category of an object, and SUBSET/*.png."""
+    (root / "annotations").mkdir()
+    for subset, objects in categories.items():
+        for number in range(max(len(objects), 1)):
+            write_image(root / subset / f"{subset}{number}.png", noise(ord(subset[0]) + number))
+        entries = [{"id": i, "image_id": i, "category_id": c, "bbox": [2, 3, 10, 8], "segmentation": [RECTANGLE]}
+                   for i, c in enumerate(objects)]  # fmt: skip
+        images = [{"id": i, "file_name": f"{subset}{i}.png"} for i in range(max(len(objects), 1))]
+        named = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
+        content = {"images": images, "annotations": entries, "categories": named}
+        (root / "annotations" / f"instances_{subset}.json").write_text(json.dumps(content))
+    return root / "annotations"
+
+
+def test_names_of_coco_files_are_a_split(tmp_path: Path) -> None:
+    folder = write_subsets(tmp_path, {"test2017": [1], "train2017": [1, 1], "val2017": [1]}, ["nodule"])
+    table = read_coco_exports(folder, tmp_path, "t", CocoOptions("boxes"))
+    assert {row.image.stem: row.columns["split"] for row in table.rows} == {
+        "test20170": "test", "train20170": "train", "train20171": "train", "val20170": "val"
+    }  # fmt: skip
+    assert table.notes == ("split by names of COCO files: train 2, val 1, test 1",)
+    (folder / "instances_test2017.json").unlink()
+    without_test = read_coco_exports(folder, tmp_path, "t", CocoOptions("boxes"))
+    assert [row.columns for row in without_test.rows] == [{}] * 3
+    assert "COCO files name subsets (train 2, val 1), but" in without_test.notes[0]
+
+
+def test_a_class_may_be_missing_in_a_subset(tmp_path: Path) -> None:
+    folder = write_subsets(tmp_path, {"test": [2], "train": [1, 2], "val": []}, ["nodule", "cyst"])
+    table = read_coco_exports(folder, tmp_path, "t", CocoOptions("masks"))
+    numbers = {row.image.stem: int(row.drawing().max()) for row in table.rows if row.drawing is not None}
+    assert (table.class_names, numbers) == (("background", "nodule", "cyst"), {"test0": 2, "train0": 1, "train1": 2})
+    assert [Path(entry.file).name for entry in table.left_out] == ["val0.png"]
+
+
+def test_categories_of_one_name_in_two_spellings_are_refused(tmp_path: Path) -> None:
+    objects = [{"segmentation": [RECTANGLE]}, {"segmentation": [RECTANGLE], "category_id": 2}]
+    path = write_coco(tmp_path, objects, [NODULE, {"id": 2, "name": "Nodule"}])
+    with pytest.raises(ConfigError, match=r"'nodule' and 'Nodule' in .* differ only in letter case"):
+        read_coco(path, tmp_path / "images", "t", "masks")
 
 
 def test_repeated_objects_are_one(tmp_path: Path) -> None:
@@ -235,6 +281,31 @@ def test_masks_have_a_class_for_each_category_and_small_objects_on_top(tmp_path:
     assert row.mask is not None
     values, counts = np.unique(read_mask(row.mask, False, 10**6), return_counts=True)
     assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {0: 24 * 32 - 80, 1: 76, 2: 4}
+
+
+def test_masks_take_memory_for_one_object_and_not_for_all(tmp_path: Path) -> None:
+    image = {"id": 0, "file_name": "0.png", "width": 500, "height": 400}
+    write_image(tmp_path / "images" / "0.png", noise(0, 400, 500))
+    teeth = [value for i in range(4000) for value in (i / 8, 400 * (i % 2))]
+    path = write_coco(tmp_path, [{"segmentation": [[*teeth, 500, i]]} for i in range(40)], images=[image])
+    (row,) = read_coco(path, tmp_path / "images", "t", "masks").rows
+    assert row.drawing is not None
+    tracemalloc.start()
+    try:
+        row.drawing()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000, "40 masks of 200,000 pixels are 8 MB; 4000 edges of 500 pixels are 2 MB a line"
+
+
+def test_a_size_in_the_json_that_does_not_fit_in_memory_is_refused(tmp_path: Path) -> None:
+    image = {"id": 0, "file_name": "0.png", "width": 10**6, "height": 10**6}
+    path = write_coco(tmp_path, [{"segmentation": [RECTANGLE]}], images=[image])
+    (row,) = read_coco(path, tmp_path / "images", "t", "masks", sizes="scale").rows
+    assert row.drawing is not None
+    with pytest.raises(DataError, match=r"image 0\.png has 1000000 x 1000000 pixels; at most 100000000 are drawn"):
+        row.drawing()
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,12 @@ def test_masks_of_other_sizes_or_classes_are_not_joined(tmp_path: Path) -> None:
         change_masks(table, tmp_path)
 
 
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    images, masks = draw(tmp_path / "images", "7.png", "7.bmp", "8.png"), draw(tmp_path / "masks", "7.png", "8.png")
+    with pytest.raises(DataError, match=r"7\.bmp and 7\.png have the same mask, .*7\.png; keep one image"):
+        read_masks(images, masks, "t")
+
+
 def test_masks_in_a_folder_below_the_images_are_not_images(tmp_path: Path) -> None:
     folder = draw(tmp_path / "d", "1.png", "2.png", "masks/1.png", "masks/2.png")
     table = read_masks(folder, folder / "masks", "t")

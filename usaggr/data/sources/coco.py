@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from usaggr.data.sources.coco_file import CocoFile, Entry, parse_numbers, read_coco_file
+from usaggr.data.sources.coco_file import CocoFile, Entry, parse_numbers, read_coco_file, select_categories
 from usaggr.data.sources.coco_masks import draw_objects
 from usaggr.data.sources.coco_sizes import BoxFormat, ImageSize, Sizes, check_boxes, compare_sizes
 from usaggr.data.sources.image_folder import list_images
@@ -72,16 +72,36 @@ def read_coco(
         DataError: The file is not a COCO file, an image does not exist or has several objects or another size, or the
             boxes are corners.
     """
-    check_task_name(task)
     options = CocoOptions(kind, category, several, crowd, sizes, box_format)
     coco = read_coco_file(annotations)
-    classes = _select_classes(coco, options)
-    keypoints = _find_keypoints(coco, classes) if kind == "keypoints" else ()
+    names = select_categories([coco], annotations, category, kind == "masks")
+    return read_objects(coco, images, task, options, names)
+
+
+def read_objects(
+    coco: CocoFile, images: Path, task: str, options: CocoOptions, categories: Sequence[str]
+) -> SourceTable:
+    """Read one task from the content of a COCO file, as `read_coco`.
+
+    Args:
+        coco: The content.
+        images: Folder that the file names are relative to.
+        task: Id of the task.
+        options: What to read.
+        categories: Names of the categories, of which the file may lack some.
+
+    Raises:
+        DataError: As for `read_coco`.
+    """
+    check_task_name(task)
+    kind = options.kind
+    classes = {name: coco.list_entries(name) for name in categories}
+    keypoints = _find_keypoints(coco, classes) if kind == "keypoints" and any(classes.values()) else ()
     folder = list_images(images)
     files = coco.find_images(folder)
     objects = coco.group_objects([entry for entries in classes.values() for entry in entries])
-    scales, notes = compare_sizes(coco, files, sizes)
-    if kind == "boxes" and box_format == "xywh":
+    scales, notes = compare_sizes(coco, files, options.sizes)
+    if kind == "boxes" and options.box_format == "xywh":
         check_boxes(coco, objects)
     reader = _RowReader(coco, options, classes, len(keypoints))
     left_out = _list_unused_objects(coco, objects, files)
@@ -93,7 +113,7 @@ def read_coco(
         else:
             source_rows.append(row)
     listed = set(files.values())
-    left_out += [LeftOut(str(path), f"is not in {annotations}") for path in folder.images if path not in listed]
+    left_out += [LeftOut(str(path), f"is not in {coco.path}") for path in folder.images if path not in listed]
     task_type, names = _describe_task(kind, tuple(classes), keypoints)
     return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out), notes)
 
@@ -156,14 +176,6 @@ def _list_unused_objects(
     return left_out
 
 
-def _select_classes(coco: CocoFile, options: CocoOptions) -> dict[str, list[Entry]]:
-    """Return the categories to read by name: one, or all that have objects for masks."""
-    if options.kind == "masks" and options.category is None and coco.name_categories():
-        return coco.name_categories()
-    name, entries = coco.select_category(options.category)
-    return {name: entries}
-
-
 def _describe_task(
     kind: Kind, classes: tuple[str, ...], keypoints: tuple[str, ...]
 ) -> tuple[TaskType, tuple[str, ...]]:
@@ -187,6 +199,11 @@ def _find_keypoints(coco: CocoFile, classes: dict[str, list[Entry]]) -> tuple[st
     return lists.pop()
 
 
+def _area_of(box: tuple[float, float, float, float]) -> float:
+    """Return the area of a box; 0 if it is reversed, although both of its sides may be negative."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
 class _RowReader:
     """Reader of the row of one image from its objects.
 
@@ -195,10 +212,12 @@ class _RowReader:
         options: What to read.
         numbers: Class index of each category id, from 1, for masks.
         points: Number of keypoints of an object.
+        images: Entry of each image by its id.
     """
 
     def __init__(self, coco: CocoFile, options: CocoOptions, classes: dict[str, list[Entry]], points: int) -> None:
         self.coco, self.options, self.points = coco, options, points
+        self.images = {entry["id"]: entry for entry in coco.images}
         self.numbers = {
             entry["id"]: number for number, entries in enumerate(classes.values(), start=1) for entry in entries
         }
@@ -247,7 +266,7 @@ class _RowReader:
         return SourceRow(image, drawing=drawing)
 
     def _size_in_json(self, key: int | str) -> tuple[int, int] | None:
-        entry = next(entry for entry in self.coco.images if entry["id"] == key)
+        entry = self.images[key]
         width, height = entry.get("width"), entry.get("height")
         return (width, height) if isinstance(width, int) and isinstance(height, int) and width and height else None
 
@@ -256,7 +275,7 @@ class _RowReader:
         if not corners or (len(corners) < len(objects) and self.options.several == "union"):
             return "bbox is not four numbers"
         x_min, y_min, x_max, y_max = (
-            max(corners, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+            max(corners, key=_area_of)
             if self.options.several != "union"
             else tuple(
                 choose(values) for choose, values in zip((min, min, max, max), zip(*corners, strict=True), strict=True)
@@ -275,7 +294,7 @@ class _RowReader:
     def _area(self, annotation: Entry) -> float:
         """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
         box = self._corners(annotation)
-        return (box[2] - box[0]) * (box[3] - box[1]) if box else -1.0
+        return _area_of(box) if box else -1.0
 
     def _read_keypoints(self, image: Path, annotation: Entry, factors: ImageSize) -> SourceRow | str:
         values = parse_numbers(annotation.get("keypoints"), 3 * self.points)

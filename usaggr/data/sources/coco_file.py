@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from usaggr.data.read.similar_names import fold_name
+from usaggr.data.read.subject_names import quote_name
 from usaggr.data.sources.image_folder import ImageFolder
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.io.bounded_content import parse_json
@@ -48,31 +50,14 @@ class CocoFile:
         ids = {category["id"] for category in self.categories}
         return sum(annotation["category_id"] not in ids for annotation in self.annotations)
 
-    def select_category(self, name: str | None) -> tuple[str, list[Entry]]:
-        """Return the name and the entries of the category to read.
+    def list_entries(self, name: str) -> list[Entry]:
+        """Return the categories of a name: those with objects if there are any."""
+        entries = [category for category in self.categories if _name_of(category) == name]
+        return self.name_categories().get(name, entries)
 
-        Args:
-            name: Requested category; None if only one has objects.
-
-        Raises:
-            ConfigError: The category is missing, unknown, or has no object.
-        """
-        named = self.name_categories()
-        if not named:
-            raise ConfigError(f"--category: {self.path} has no object of any category")
-        if name is None:
-            if len(named) > 1:
-                raise ConfigError(
-                    f"--category: {self.path} has {len(named)} categories; choose one of {', '.join(sorted(named))}"
-                )
-            return next(iter(named.items()))
-        if name not in named and name in map(_name_of, self.categories):
-            raise ConfigError(
-                f"--category: {self.path} has no object of {name}; categories with objects: {', '.join(sorted(named))}"
-            )
-        if name not in named:
-            raise ConfigError(one_of("--category", name, named))
-        return name, named[name]
+    def list_names(self) -> list[str]:
+        """Return the names of all categories, also of those without objects."""
+        return [_name_of(category) for category in self.categories]
 
     def group_objects(self, categories: Sequence[Entry]) -> dict[int | str, list[Entry]]:
         """Return the objects of categories by the id of their image."""
@@ -105,6 +90,43 @@ class CocoFile:
             entries[path] = entry
             files[entry["id"]] = path
         return files
+
+
+def select_categories(files: Sequence[CocoFile], place: Path, name: str | None, has_all: bool) -> tuple[str, ...]:
+    """Return the names of the categories to read, in the order of the files.
+
+    Args:
+        files: The files of a task.
+        place: The file, or the folder of the files, for messages.
+        name: Requested category; None if only one has objects.
+        has_all: True to select all categories with objects if no name is requested.
+
+    Raises:
+        ConfigError: The category is missing, unknown, or has no object; or two names differ only in letter case.
+    """
+    used = {name for coco in files for name in coco.name_categories()}
+    named = [name for name in dict.fromkeys(name for coco in files for name in coco.list_names()) if name in used]
+    if not named:
+        raise ConfigError(f"--category: {place} has no object of any category")
+    if name is not None:
+        if name not in named and any(name in coco.list_names() for coco in files):
+            raise ConfigError(
+                f"--category: {place} has no object of {name}; categories with objects: {', '.join(sorted(named))}"
+            )
+        if name not in named:
+            raise ConfigError(one_of("--category", name, named))
+        return (name,)
+    if len(named) > 1 and not has_all:
+        raise ConfigError(f"--category: {place} has {len(named)} categories; choose one of {', '.join(sorted(named))}")
+    first: dict[str, str] = {}
+    for category in named:
+        other = first.setdefault(fold_name(category), category)
+        if other != category:
+            raise ConfigError(
+                f"--category: the categories {quote_name(other)} and {quote_name(category)} in {place} differ only in "
+                "letter case, blanks or Unicode form, and would be two classes; give both the same name"
+            )
+    return tuple(named)
 
 
 def read_coco_file(path: Path) -> CocoFile:

@@ -11,6 +11,9 @@ from usaggr.data.sources.coco_file import parse_numbers
 from usaggr.data.sources.coco_sizes import read_size
 from usaggr.errors import DataError
 
+_MAX_PIXELS = 100_000_000
+"""Largest number of pixels of a mask, the default of data.max_pixels."""
+
 
 def draw_objects(
     image: Path, shapes: Sequence[tuple[int, object]], size: tuple[int, int] | None, source: str
@@ -33,15 +36,19 @@ def draw_objects(
     if stored is None:
         raise DataError(f"{image}: cannot be read as an image, so its mask cannot be drawn")
     width, height = size or (int(stored.width), int(stored.height))
-    masks: list[tuple[int, NDArray[np.bool_]]] = []
+    if width * height > _MAX_PIXELS:
+        raise DataError(f"{source}: image {image.name} has {width} x {height} pixels; at most {_MAX_PIXELS} are drawn")
+    values = np.zeros((height, width), np.uint8)
+    areas = np.full((height, width), width * height + 1, np.int64)
+    """Number of pixels of the object that is drawn in each pixel."""
     for number, shape in shapes:
         try:
-            masks.append((number, _draw_shape(shape, height, width)))
+            mask = _draw_shape(shape, height, width)
         except ValueError as error:
             raise DataError(f"{source}: image {image.name}: segmentation {error}") from error
-    values = np.zeros((height, width), np.uint8)
-    for number, mask in sorted(masks, key=lambda item: -int(item[1].sum())):
-        values[mask] = number
+        area = int(mask.sum())
+        mask &= areas >= area
+        values[mask], areas[mask] = number, area
     # The mask of an image that is stored turned (EXIF orientation) is that of the upright image.
     if stored in ((width, height), (height, width)):
         return values
@@ -87,7 +94,7 @@ def _fill_polygon(mask: NDArray[np.bool_], points: NDArray[np.float64]) -> None:
         if crossing.any():
             a, b = starts[crossing], ends[crossing]
             at_x = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
-            mask[line, left:right] |= (x[:, None] > at_x[None, :]).sum(axis=1) % 2 == 1
+            mask[line, left:right] |= np.searchsorted(np.sort(at_x), x) % 2 == 1  # edges to the left of each center
 
 
 def _decode_runs(encoded: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:

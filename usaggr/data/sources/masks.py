@@ -59,7 +59,7 @@ def read_masks(
     Raises:
         ConfigError: A folder does not exist or has no images, a pattern does not contain `{name}`, there are fewer
             than 2 classes, or two masks have the same name.
-        DataError: An image has several masks, and `several` is "refuse".
+        DataError: An image has several masks, and `several` is "refuse"; or two images have the same mask.
     """
     check_task_name(task)
     mask_pattern = NamePattern.parse("--mask-name", mask_name)
@@ -78,6 +78,7 @@ def read_masks(
             f"--names: has {len(names)} names for {count} classes; give one per class, with the background"
         )
     pairing, notes = _pair(list_images(images), list_images(masks), mask_pattern, image_pattern)
+    _refuse_shared(pairing.masks_of)
     if several == "refuse":
         _refuse_several(pairing.masks_of)
     paired = tuple(
@@ -213,6 +214,16 @@ def _outside(files: ImageFolder, other: Path) -> list[Path]:
     if other.resolve() == files.folder.resolve() or not other.resolve().is_relative_to(files.folder.resolve()):
         return list(files.images)
     return [path for path in files.images if not path.resolve().is_relative_to(other.resolve())]
+
+
+def _refuse_shared(masks_of: Mapping[Path, Sequence[Path]]) -> None:
+    """Refuse a mask of two images, as `7.png` and `7.jpg`: one picture could be in the training and the test set."""
+    owners: dict[Path, Path] = {}
+    for image, files in masks_of.items():
+        for mask in files:
+            owner = owners.setdefault(mask, image)
+            if owner != image:
+                raise DataError(f"{owner} and {image.name} have the same mask, {mask}; keep one image of each name")
 
 
 def _refuse_several(masks_of: Mapping[Path, Sequence[Path]]) -> None:
