@@ -11,9 +11,14 @@ from typer.testing import CliRunner
 
 from tests.data.factories import write_image
 from usaggr.cli.main import app
+from usaggr.data.read.image_reading import ImageReading, Orientation
+from usaggr.data.read.paths import FileFinder
 from usaggr.errors import ConfigError, DataError, UsaggrError
 from usaggr.inference.image_requests import FolderSelection, list_requests
-from usaggr.inference.prediction_pictures import format_class
+from usaggr.inference.prediction_folder import PredictionFolder
+from usaggr.inference.prediction_pictures import format_class, write_overlays
+from usaggr.progress import NoProgress
+from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
 
 SEG = Task("seg", "segmentation", 2, "", "", ("background", "nodule"))
@@ -89,6 +94,28 @@ def test_overlays_show_each_prediction_and_are_drawn_for_existing_ones(run: Path
     assert max(picture.shape) >= 480
     assert 10 < is_colored.sum() < 0.2 * is_colored.size, "landmarks are drawn in color on a gray image"
     assert f"{len(drawn)} pictures" in output
+
+
+@pytest.mark.parametrize(("orientation", "is_upright"), [("apply", True), ("ignore", False)])
+def test_overlays_show_images_as_they_were_read_for_the_prediction(
+    tmp_path: Path, orientation: Orientation, is_upright: bool
+) -> None:
+    marked = Image.Exif()
+    marked[0x0112] = 6  # viewers turn the image by 90 degrees
+    Image.new("L", (300, 60)).save(tmp_path / "a.jpg", exif=marked)
+    (tmp_path / "csv_files").mkdir()
+    task = Task("det", "detection", 1, "", "", ("nodule",))
+    (request,) = list_requests(tmp_path, [task]).requests
+    (tmp_path / "out").mkdir()
+    folder = PredictionFolder(tmp_path / "out", {"det": task})
+    height, width = (300, 60) if is_upright else (60, 300)
+    folder.add([(request, Prediction("det", "a", "a", box=np.array([5.0, 5.0, 40.0, 40.0])), height, width)])
+    readings = {"det": ImageReading(orientation=orientation)}
+    finder = FileFinder(str(tmp_path.resolve()))
+    assert write_overlays(folder, [request], {"det": task}, finder, readings, 10**6, NoProgress()) == 1
+    folder.close()
+    picture = Image.open(tmp_path / "out" / "overlays" / "det" / "a.jpg.png")
+    assert (picture.height > picture.width) is is_upright
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
 from usaggr.inference.prediction_pictures import write_overlays
 from usaggr.inference.prediction_requests import PredictionRequest, RequestedPredictions, read_requests
-from usaggr.inference.preprocess import PreparedImage, get_reading_rules, prepare
+from usaggr.inference.preprocess import PreparedImage, get_reading, get_reading_rules, prepare
 from usaggr.io.home import expand_home
 from usaggr.progress import Progress
 from usaggr.results.trained_model import StoredRun, read_stored_run
@@ -150,7 +150,12 @@ def predict(
         if skipped:
             write_faults(skipped, out / SKIPPED)
         drawn = requested.requests if options.overlays else ()
-        overlays = write_overlays(folder, drawn, tasks, finder, max(run.max_pixels for run in runs.values()), progress)
+        readings = {
+            task_id: get_reading(get_reading_rules(runs[model.run], task_id))
+            for task_id, model in selection.models.items()
+        }
+        max_pixels = max(run.max_pixels for run in runs.values())
+        overlays = write_overlays(folder, drawn, tasks, finder, readings, max_pixels, progress)
     total, failed = len(requested.requests), len(skipped) - len(requested.faults)
     left_out = {task_id: number for task_id, number in requested.left_out.items() if task_id not in model_tasks}
     return PredictionSummary(

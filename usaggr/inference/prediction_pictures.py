@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from usaggr.data.read.image_reading import ImageReading
 from usaggr.data.read.images import read_image
 from usaggr.data.read.paths import FileFinder, UnusablePath
 from usaggr.data.show.sample_sheet import draw_label, get_color
@@ -33,6 +34,7 @@ def write_overlays(
     requests: Sequence[PredictionRequest],
     tasks: Mapping[str, Task],
     finder: FileFinder,
+    readings: Mapping[str, ImageReading],
     max_pixels: int,
     progress: Progress,
 ) -> int:
@@ -45,6 +47,7 @@ def write_overlays(
         requests: Predictions to draw.
         tasks: Tasks by id; give the names of classes.
         finder: Finds the images.
+        readings: How the images of each task are read, by task id, as for the predictions.
         max_pixels: Largest number of pixels of an image or mask.
         progress: Counts the pictures.
 
@@ -61,7 +64,7 @@ def write_overlays(
             file = finder.find(request.image_path)
             if isinstance(file, UnusablePath):
                 raise DataError(f"{request.image_path}: {file.message}")
-            image = read_image(Path(file.path), 1, max_pixels)[:, :, 0]
+            image = read_image(Path(file.path), 1, max_pixels, readings[request.task])[:, :, 0]
             prediction = folder.read(request, max_pixels)
             _write_picture(folder.folder / make_overlay_path(request), tasks[request.task], image, prediction)
             progress.advance()

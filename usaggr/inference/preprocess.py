@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from usaggr.data.batches.resizing import resize_image
 from usaggr.data.read.file_kinds import find_kind
-from usaggr.data.read.image_reading import FIRST_READING, FIRST_RULES, ReadingRules
+from usaggr.data.read.image_reading import FIRST_READING, FIRST_RULES, ImageReading, ReadingRules
 from usaggr.data.read.images import decode_pixels, examine_image, open_image, read_bytes
 from usaggr.errors import DataError
 from usaggr.results.trained_model import StoredRun
@@ -40,6 +40,11 @@ def get_reading_rules(stored: StoredRun, task_id: str) -> ReadingRules:
     """Return how a run read the images of a task; runs of older versions read them by `FIRST_RULES`."""
     rules = (stored.source.data.readings or {}).get(task_id)
     return FIRST_RULES if rules is None else ReadingRules(**asdict(rules))
+
+
+def get_reading(rules: ReadingRules) -> ImageReading:
+    """Return how images are read by the rules of a run."""
+    return FIRST_READING if rules == FIRST_RULES else rules.make_reading()
 
 
 def prepare(
@@ -78,13 +83,11 @@ def _read(open_again: "Callable[[], PillowImage]", name: str, channels: int, rul
     Raises:
         DataError: The image cannot be read, or its orientation or transparency needs a decision that `rules` lacks.
     """
-    if rules == FIRST_RULES:
-        return decode_pixels(open_again(), name, channels, FIRST_READING)
-    if not find_kind(open_again()).is_plain(is_mask=False):
+    if rules != FIRST_RULES and not find_kind(open_again()).is_plain(is_mask=False):
         ambiguity = rules.find_ambiguity(examine_image(open_again(), name))
         if ambiguity is not None:
             raise DataError(f"{name}: {ambiguity.reason}; {ambiguity.remedy_for_file}")
-    return decode_pixels(open_again(), name, channels, rules.make_reading())
+    return decode_pixels(open_again(), name, channels, get_reading(rules))
 
 
 def _open_array(array: NDArray[np.uint8], max_pixels: int) -> "PillowImage":
