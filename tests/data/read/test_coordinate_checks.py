@@ -116,6 +116,8 @@ def test_a_few_exchanged_corners_and_a_few_outliers_are_left_to_the_checks_of_si
         ("detection", (12.0, 20.0, 98.0, 90.0), "all 20 boxes of t in a.csv are below 100 in larger images"),
         ("regression", (12.0, 98.0), "all 20 rows of landmarks of t in a.csv are below 100 in larger images"),
         ("regression", (12.0, 198.0), ""),
+        ("regression", (120.0, 198.0, 0.0, 0.0), "20 of 20 rows of landmarks of t in a.csv have a landmark at exactly"),
+        ("regression", (0.0, 198.0, 120.0, 0.0), ""),
         ("detection", (120.0, 20.0, 600.0, 90.0), ""),
     ],
 )

@@ -91,6 +91,17 @@ def test_a_dicom_file_keeps_its_pixels_spacing_and_a_hash_of_its_patient(tmp_pat
     assert [entry.reason for entry in table.left_out] == ["has the suffix .txt, which is not an image"]
 
 
+def test_studies_are_subjects_where_the_id_of_the_patient_names_nobody(tmp_path: Path) -> None:
+    for number, study in enumerate(("1.2", "1.2", "1.3")):
+        write_dicom(tmp_path / "in" / f"{number}.dcm", GRAY, PatientID="Anonymous", StudyInstanceUID=study)
+    conversion = convert(tmp_path)
+    first, second, third = (conversion.columns[path]["subject_id"] for path in sorted(conversion.columns))
+    assert first == second != third
+    assert "3 of 3 files have a PatientID that names nobody, such as ANONYMOUS; each study counts as a subject" in (
+        conversion.notes
+    )
+
+
 def test_gray_values_are_right_for_every_photometric_interpretation(tmp_path: Path) -> None:
     deep = (noise(1, 6, 8).astype(np.uint16) * 16) + 5
     assert np.array_equal(convert_one(tmp_path / "1", GRAY, PhotometricInterpretation="MONOCHROME1"), 255 - GRAY)
@@ -242,6 +253,15 @@ def test_all_frames_of_a_nifti_file_have_the_same_number_of_bits(tmp_path: Path)
     # With 8 bits, 200 would become brighter than 1000 of 10 bits.
     pixels = [np.asarray(Image.open(path)) for path in paths]
     assert [(values.dtype, int(values.max())) for values in pixels] == [(np.uint16, 200), (np.uint16, 1000)]
+
+
+def test_a_nifti_cine_may_have_an_axis_of_one_entry_before_time(tmp_path: Path) -> None:
+    frames = np.stack([np.full((8, 6, 1), value) for value in (10, 20, 30)], axis=-1).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(frames, np.eye(4)), tmp_path / "in" / "cine.nii")  # type: ignore[attr-defined]
+    paths = sorted(convert(tmp_path, "all").columns)
+    assert [np.unique(np.asarray(Image.open(path))).tolist() for path in paths] == [[10], [20], [30]]
+    assert np.asarray(Image.open(paths[0])).shape == (6, 8)
 
 
 def test_a_mask_that_is_stored_mirrored_is_refused(tmp_path: Path) -> None:

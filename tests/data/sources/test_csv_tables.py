@@ -112,6 +112,13 @@ def test_one_label_or_landmark_in_two_spellings_is_one(tmp_path: Path) -> None:
     assert [row.points for row in long.rows] == [((3, 4), (1, 2)), ((7, 8), (5, 6))]
 
 
+def test_whole_numbers_with_a_decimal_comma_are_one_label_and_one_patient(tmp_path: Path) -> None:
+    text = "file;l;p\na;1,0;17,0\nb;1;17\nsub/c;2;018\n"
+    table = read(tmp_path, text, TableColumns("file", label="l", subject="p"), decimal=",")
+    assert table.class_names == ("1", "2")
+    assert [row.columns["subject_id"] for row in table.rows] == ["17", "17", "018"]
+
+
 def test_a_point_between_thousands_is_not_read_as_a_decimal_point(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 2: x1 is '1\.234', .*; with --decimal ',' it must not have a point"):
         read(tmp_path, "file;x1;y1\na;1.234;5,5\n", POINTS, decimal=",")

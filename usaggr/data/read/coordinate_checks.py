@@ -52,6 +52,11 @@ class _Coordinates:
         return len(self.values) > 2 and self.look_like_fractions and any(value % 1 for value in self.values)
 
     @property
+    def has_origin(self) -> bool:
+        """True if a point is exactly at (0, 0), the corner of the image."""
+        return any(x == y == 0 for x, y in zip(self.values[::2], self.values[1::2], strict=True))
+
+    @property
     def are_inside(self) -> bool:
         """True if all coordinates are inside the image."""
         return _are_inside(self.values, self.size)
@@ -101,6 +106,12 @@ class CoordinateChecks:
                 )
                 kind, texts = "turned", [(item, text) for item in group]
             else:
+                missing = 0 if is_box else sum(item.has_origin for item in group)
+                if missing:
+                    self.warnings.append(
+                        f"{missing} of {name} in {csv_file} have a landmark at exactly [0, 0], as programs mark a "
+                        "missing one; if it is missing, remove these rows"
+                    )
                 if doubt := _describe_doubt(group, is_box):
                     self.warnings.append(f"all {name} in {csv_file} {doubt}; look at them with `usaggr data show`")
                 continue

@@ -158,6 +158,11 @@ class _RowReader:
     box_format: TableBoxes
     several: Several
 
+    def read_name(self, record: Record, column: str) -> str:
+        """Return the name in a cell; 1 for 1.0 (or 1,0), which spreadsheet programs write for a whole number."""
+        text = clean_text(record.text(column))
+        return re.sub(rf"^(-?\d+){re.escape(self.table.decimal)}0+$", r"\1", text)
+
     def read_subject_and_split(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
         """Return the subject and the subset of an image, by their columns in an index; without those it does not have.
 
@@ -166,7 +171,7 @@ class _RowReader:
         """
         cells: dict[str, str] = {}
         for index_column, column in (("subject_id", self.columns.subject), ("split", self.columns.split)):
-            texts = {record.text(column) for record in records if record.text(column)} if column else set()
+            texts = {self.read_name(record, column) for record in records} - {""} if column else set()
             if len(texts) > 1:
                 raise DataError(
                     f"{self.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -324,7 +329,7 @@ def _read_labels(
     labels: dict[Path, str] = {}
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
-        texts = {_remove_zero_fraction(clean_text(record.text(column))) for record in image_records} - {""}
+        texts = {reader.read_name(record, column) for record in image_records} - {""}
         if len(texts) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -354,11 +359,6 @@ def _read_labels(
     )
     note = f"classes: {', '.join(f'{number} = {name}' for number, name in enumerate(order))}"
     return SourceTable(task, "classification", len(order), source_rows, order, tuple(left_out), (note,))
-
-
-def _remove_zero_fraction(text: str) -> str:
-    """Return 1 for 1.0, which spreadsheet programs write for a whole number; return other texts as they are."""
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
 
 
 def _natural_key(text: str) -> tuple[tuple[int, int | str], ...]:

@@ -16,6 +16,8 @@ _MAX_FRAMES = 100_000
 """Largest number of frames of a file: an hour at 25 frames per second."""
 _CENTIMETERS = 3
 """Unit of a region of an ultrasound image (PhysicalUnitsXDirection)."""
+_NOBODY = frozenset({"anonymous", "anonymized", "anonymised", "anon", "deidentified", "de-identified", "unknown"})
+"""Texts, in lower case, that programs write instead of all ids of patients."""
 _TWO_DIMENSIONAL = 1
 """Format of a region that shows a tissue image (RegionSpatialFormat)."""
 
@@ -163,10 +165,13 @@ def _hash_patient(data: Any, remarks: list[str]) -> dict[str, str]:
     """Return the column subject_id: a hash of the patient's id, or of the study if there is none."""
     patient = normalize_subject(str(data.get("PatientID") or ""))
     study = str(data.get("StudyInstanceUID") or "")
+    if patient.casefold() in _NOBODY and study:
+        remarks.append("have a PatientID that names nobody, such as ANONYMOUS; each study counts as a subject")
+        patient = ""
+    elif not patient and study:
+        remarks.append("have no PatientID; each study counts as a subject")
     if not patient and not study:
         remarks.append("have neither PatientID nor StudyInstanceUID; each counts as its own subject")
         return {}
-    if not patient:
-        remarks.append("have no PatientID; each study counts as a subject")
     text = f"patient {data.get('IssuerOfPatientID') or ''} {patient}" if patient else f"study {study}"
     return {"subject_id": f"p{hashlib.sha256(text.encode()).hexdigest()[:16]}"}

@@ -3,6 +3,7 @@
 import math
 import os
 import zlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _LARGEST_HEADER = 2**16
 
 
 def read_nifti(path: Path) -> MedicalFile:
-    """Open a NIfTI file, whose first two axes are x and y; the third axis counts frames.
+    """Open a NIfTI file, whose first two axes are x and y; one further axis counts frames.
 
     Raises:
         ConfigError: nibabel is not installed.
@@ -41,12 +42,12 @@ def read_nifti(path: Path) -> MedicalFile:
         axes = _find_nifti_axes(image)
     except Exception as error:  # nibabel raises many kinds of exception on broken files
         raise UnreadableFileError(f"is not a NIfTI file that can be read ({type(error).__name__})") from error
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    _check_shape(shape)
-    frames = shape[2] if len(shape) == 3 else 1
+    # Programs write a cine as (x, y, 1, time), and put further axes of one entry behind it.
+    moving = [axis for axis in range(2, len(shape)) if shape[axis] != 1]
+    _check_shape((*shape[:2], *(shape[axis] for axis in moving)))
+    frames = shape[moving[0]] if moving else 1
     spacing = format_spacing(*(float(zoom) * _MILLIMETERS.get(unit, 1.0) for zoom in zooms[:2]))
-    return MedicalFile(frames, partial(_read_nifti_frame, image, len(image.shape)), columns=spacing, axes=axes)
+    return MedicalFile(frames, partial(_read_nifti_frame, image, moving), columns=spacing, axes=axes)
 
 
 def _find_nifti_axes(image: Any) -> str:
@@ -58,9 +59,11 @@ def _find_nifti_axes(image: Any) -> str:
     return "".join(str(code or "?") for code in aff2axcodes(image.affine)[:2])
 
 
-def _read_nifti_frame(image: Any, axes: int, index: int) -> NDArray[Any]:
+def _read_nifti_frame(image: Any, moving: Sequence[int], index: int) -> NDArray[Any]:
+    """Return a frame as rows and columns; `moving` has the axis of frames, and is empty if there is only one frame."""
     try:
-        position = (slice(None), slice(None), *([index] if axes > 2 else []), *[0] * (axes - 3))
+        further = [index if axis in moving else 0 for axis in range(2, len(image.shape))]
+        position = (slice(None), slice(None), *further)
         values = np.asarray(image.dataobj[position])
     except Exception as error:
         raise UnreadableFileError(f"has pixels that cannot be read ({type(error).__name__})") from error
