@@ -14,12 +14,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from usaggr.config.bounded_sources import check_config_files
+from usaggr.config.config_file_checks import check_config_files, refuse_resolver
 from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format_path, list_choices, read_mapping
 from usaggr.config.overrides import quote, read_overrides
 from usaggr.config.references import check_references
 from usaggr.config.study import Origin
-from usaggr.config.study_defaults import check_defaults_lists, refuse_resolver
 from usaggr.errors import ConfigError, one_of
 from usaggr.io.bounded_files import read_bounded_text
 
@@ -39,7 +38,6 @@ def compose_values(origin: Origin) -> dict[str, Any]:
     overrides = read_overrides(origin.overrides, origin.folders)
     _refuse_hydra_settings(origin.config, find_file(origin.config, origin.folders))
     with _initialize_hydra(origin):
-        check_defaults_lists()
         texts = [_format_search_path(origin.folders), *(override.text for override in overrides)]
         config = compose(origin.config, overrides=texts, return_hydra_config=True)
         data = config.hydra.runtime.choices.get("data")
@@ -66,7 +64,6 @@ def find_sources(origin: Origin) -> dict[str, str]:
     """
     texts = [override.text for override in read_overrides(origin.overrides, origin.folders)]
     with _initialize_hydra(origin):
-        check_defaults_lists()
         defaults = _read_defaults(origin, texts).defaults
         # Without a study, the values are those of the command line alone.
         from_command_line = compose(overrides=[text for text in texts if text.startswith("++")])
@@ -113,10 +110,8 @@ def _initialize_hydra(origin: Origin) -> Iterator[None]:
     # A program that uses Hydra itself keeps its own initialization, which Hydra refuses to replace.
     callers_hydra, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
-        with (
-            check_config_files(),
-            initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"),
-        ):
+        with initialize_config_dir(str(origin.folders[0]), job_name="usaggr", version_base="1.3"):
+            check_config_files()
             yield
     except MissingConfigException as error:
         raise ConfigError(_explain_missing_file(error, origin)) from error

@@ -1,28 +1,41 @@
-"""Check of the defaults lists of all files that Hydra reads: none may call a resolver, such as `${oc.env:NAME}`."""
+"""Checks of each file that Hydra reads: Hydra's own reader has no limits, and resolves what a stranger has written."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 
+from usaggr.config.folders import read_mapping
 from usaggr.errors import ConfigError
 
 
-def check_defaults_lists() -> None:
-    """Let the initialized Hydra refuse each file whose defaults list calls a resolver."""
+def check_config_files() -> None:
+    """Let the initialized Hydra check each file of a study and its groups, before it uses the file.
+
+    Hydra finds the files itself, from the defaults of other files, so that they cannot be checked in advance. Programs
+    that use Hydra themselves are not affected.
+    """
     loader: Any = GlobalHydra.instance().config_loader()
     loader.repository = _CheckedRepository(loader.config_search_path)
 
 
 class _CheckedRepository(ConfigRepository):
-    """Hydra's reader of files; it refuses a defaults list that calls a resolver, before Hydra resolves the list.
+    """Hydra's reader of files; it refuses files beyond the limits, and a defaults list that calls a resolver.
 
-    Without this, a message about a missing file would print the value of a variable such as `${oc.env:NAME}`.
+    Without the second check, a message about a missing file would print the value of a variable such as
+    `${oc.env:NAME}`, because Hydra resolves the list first.
     """
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Return a file's content and its defaults list, which may refer to other choices only."""
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        if source is not None and source.scheme() == "file":
+            path = Path(source.path, source._normalize_file_name(config_path))
+            if path.exists():  # Hydra names a file that is missing
+                read_mapping(path)
         loaded = super().load_config(config_path)
         for default in (loaded.defaults_list if loaded else None) or ():
             for name in ("path", "group", "value", "package"):
