@@ -164,6 +164,27 @@ def test_a_tracker_is_reached_or_not_and_its_password_is_not_shown() -> None:
     assert "secret" not in str(findings)
 
 
+@pytest.mark.usefixtures("torch_answer")
+def test_overrides_are_shown_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    override = "logger.location=http://me:secret@127.0.0.1:9"
+    for words in (["logger=mlflow", override], ["demo", "logger=mlflow", override]):
+        monkeypatch.setattr("sys.argv", ["usaggr", "doctor", *words])
+        with pytest.raises(SystemExit):
+            main()
+        output = capsys.readouterr().out
+        assert output.splitlines()[0] == "study      demo logger=mlflow logger.location=http://127.0.0.1:9"
+        assert "secret" not in output
+
+
+def test_an_address_that_is_not_valid_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://[wandb")
+    found = warnings([doctor_reachability._describe_wandb()])
+    assert found["tracker"].startswith("http://[wandb cannot be reached")
+
+
 def test_weights_and_biases_needs_a_key_that_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor_reachability, "_connect", lambda address: None)
     monkeypatch.setenv("HOME", str(tmp_path))

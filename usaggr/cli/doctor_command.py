@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, Words, compose_from_words
+from usaggr.cli.arguments import ConfigDir, Words, compose_from_words, split_words
 from usaggr.cli.doctor_findings import Finding
 from usaggr.errors import UsaggrError
 
@@ -25,13 +25,15 @@ def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
     Shows versions, device, threads, limits, folders, and whether the study's tracker and cluster can be reached.
     Nothing is trained or written. Keys, passwords and the user's name are not shown. Exit status 1: there are warnings.
     """
+    from usaggr.tracking.record import remove_passwords
+
     findings = find_all(words, config_dir)
     for finding in findings:
-        print(hide_user(f"{finding.topic:{_WIDTH}} {finding.text}"))
+        print(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.text}")))
     warnings = [finding for finding in findings if finding.warning]
     print(f"\n{len(warnings)} warnings" if warnings else "\nno warnings")
     for finding in warnings:
-        print(hide_user(f"{finding.topic:{_WIDTH}} {finding.warning}"))
+        print(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.warning}")))
     raise typer.Exit(1 if warnings else 0)
 
 
@@ -49,7 +51,7 @@ def find_all(words: list[str] | None, config_dir: Path | None) -> list[Finding]:
     study: StudyConfig | None = None
     try:
         study = compose_from_words(words, config_dir)
-        composed = Finding("study", " ".join([study.name, *(words or [])[1:]]))
+        composed = Finding("study", " ".join([study.name, *split_words(words or [])[1]]))
     except UsaggrError as error:
         composed = Finding("study", "cannot be composed", str(error))
     findings = [composed, *describe_machine(study), *describe_folders(study)]

@@ -47,9 +47,17 @@ def _describe_wandb() -> Finding:
     if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
         return Finding("tracker", f"wandb, WANDB_MODE={os.environ['WANDB_MODE']}")
     address = remove_passwords(os.environ.get("WANDB_BASE_URL") or _WANDB)
-    has_key = bool(os.environ.get("WANDB_API_KEY")) or _has_login(urlsplit(address).hostname or "")
+    has_key = bool(os.environ.get("WANDB_API_KEY")) or _has_login(_find_host(address))
     warning = _connect(address) or (None if has_key else "no key: run `wandb login`, or set WANDB_API_KEY")
     return Finding("tracker", f"wandb at {address}, {'with' if has_key else 'without'} a key", warning)
+
+
+def _find_host(address: str) -> str:
+    """Return the host of an address; empty if the address is not valid."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _has_login(host: str) -> bool:
@@ -105,11 +113,12 @@ def _describe_ray(executor: RayConfig) -> Finding:
 
 def _connect(address: str) -> str | None:
     """Open and close a connection to an address; return why that failed, or None."""
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return f"{parts.hostname} cannot be reached ({reason}): check the address, the network and the proxy"
+        host = _find_host(address) or address
+        return f"{host} cannot be reached ({reason}): check the address, the network and the proxy"
     return None
