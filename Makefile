@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters test-lowest wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
+.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-slow  failures, whole sweeps, notebooks, browsers, many examples of each property, within 25 minutes"
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
 	@echo "make test-lowest    commands with the oldest Python and the lowest versions of dependencies, about 3 minutes"
+	@echo "make test-other-python OTHER_PYTHON=python3.13  fast tests with another Python, in .venv-other"
 	@echo "make wheel-smoke  every command after `pip install .`, in an empty folder, 5 to 10 minutes"
 	@echo "make coverage   coverage of lines and branches by the fast tests"
 	@echo "make check      ruff, mypy and codespell"
@@ -46,14 +47,20 @@ test-clusters: .venv/installed-dev
 wheel-smoke: .venv/installed-dev
 	$(BIN)/pytest -q -m installed $(PYTEST_FLAGS)
 
+# The fast tests with another version of Python.
+test-other-python:
+	"$(OTHER_PYTHON)" -m venv --clear .venv-other
+	.venv-other/bin/python -m pip install --quiet --editable '.[dev]'
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-other/bin/python -m pytest -q -n 2 --dist worksteal $(PYTEST_FLAGS)
+
 # The commands, with one whole sweep, on the oldest Python of this machine and the oldest dependencies that are allowed.
 # The messages of invalid options are those of typer, which differ between its versions.
 test-lowest: .venv-lowest/installed
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-lowest/bin/python -m pytest -q -m 'slow or not slow' -k 'not invalid_option' $(PYTEST_FLAGS) tests/cli/test_main.py
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 .venv-lowest/bin/python -m pytest -q -n 2 --dist worksteal -m 'slow or not slow' -k 'not invalid_option' $(PYTEST_FLAGS) tests/cli/test_main.py
 
 .venv-lowest/installed: pyproject.toml .ci/constraints-lowest.txt
 	"$$($(PYTHON) .ci/pythons.py oldest)" -m venv --clear .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --constraint .ci/constraints-lowest.txt --editable . 'pytest>=8.3' 'hypothesis>=6.100'
+	.venv-lowest/bin/python -m pip install --quiet --constraint .ci/constraints-lowest.txt --editable . 'pytest>=8.3' 'pytest-xdist>=3.6' 'hypothesis>=6.100'
 	@touch $@
 
 coverage: .venv/installed-dev

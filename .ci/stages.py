@@ -6,6 +6,7 @@ All stages run, also after one has failed, and the exit status is 1 if any faile
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
+
+import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED_SKIPS = ROOT / ".ci" / "allowed_skips.toml"
@@ -30,11 +34,20 @@ class Stage:
     name: str
     target: str
     has_tests: bool = True
+    python: Literal["current", "other", "oldest", "newest"] = "current"
+    """The interpreter of .venv, another one that the target chooses, or one that it accepts as OTHER_PYTHON.
+
+    OTHER_PYTHON is the oldest or newest of this machine. The stage is skipped if torch can be installed for none of
+    another minor version than that of .venv.
+    """
 
 
 STAGES = (
     Stage("lint and types", "check", has_tests=False),
     Stage("fast tests", "test"),
+    Stage("fast tests, oldest Python", "test-other-python", python="oldest"),
+    Stage("fast tests, newest Python", "test-other-python", python="newest"),
+    Stage("lowest dependencies", "test-lowest", python="other"),
     Stage("installed package", "wheel-smoke"),
     Stage("slow tests", "test-slow"),
     Stage("Slurm and Ray", "test-clusters"),
@@ -63,6 +76,8 @@ class Outcome:
     seconds: float = 0.0
     tests: Sequence[Test] = ()
     problems: list[str] = field(default_factory=list)
+    python: str = ""
+    """Version of the interpreter that ran the tests, or why there was none."""
 
     def count(self, outcome: str) -> int:
         """Return the number of tests with this outcome."""
@@ -71,7 +86,8 @@ class Outcome:
     def line(self) -> str:
         """Return the stage's line of the summary."""
         counts = ", ".join(f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
-        text = f"{'FAILED' if self.problems else 'ok':6}  {self.name:18}  {counts}, {self.seconds:.0f} s"
+        text = f"{'FAILED' if self.problems else 'ok':6}  {self.name:25}  {counts}, {self.seconds:.0f} s"
+        text += f", {self.python}" if self.python else ""
         again = [f"tried more than once: {test.function}" for test in self.tests if test.tries > 1]
         return "\n".join([text, *(f"        {line}" for line in (*self.problems, *again))])
 
@@ -186,12 +202,21 @@ def run_stage(
         facts: Facts of this machine, by name.
         make: The program that makes targets.
     """
-    report = folder / f"{stage.target}.xml"
+    report = folder / f"{stage.name}.xml".replace(" ", "-")
     flags = [f"PYTEST_FLAGS=--junitxml={report}"] if stage.has_tests else []
     print(f"\n=== {stage.name}: make {stage.target}", flush=True)
     started = time.monotonic()
+    python = f"Python {platform.python_version()}" if stage.has_tests and stage.python == "current" else ""
+    if stage.python == "oldest" or stage.python == "newest":
+        choice = pythons.choose_installed(stage.python)
+        if choice.path is None:
+            tests = [Test(f"make {stage.target}", "skipped", choice.description)]
+            seconds = time.monotonic() - started
+            return Outcome(stage.name, seconds, tests, refused_skips(tests, allowed, facts), choice.description)
+        flags.append(f"OTHER_PYTHON={choice.path}")
+        python = choice.description
     status = subprocess.run([make, stage.target, *flags], cwd=ROOT, stdin=subprocess.DEVNULL).returncode
-    outcome = Outcome(stage.name, time.monotonic() - started)
+    outcome = Outcome(stage.name, time.monotonic() - started, python=python)
     if not stage.has_tests:
         outcome.tests = [Test(stage.target, "failed" if status else "passed")]
     else:

@@ -15,17 +15,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"ci_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up their module here
+    sys.modules[spec.name] = module  # dataclasses look up their module here, and stages.py imports pythons.py
     spec.loader.exec_module(module)
     return module
 
 
-stages = load(ROOT / ".ci" / "stages.py")
 pythons = load(ROOT / ".ci" / "pythons.py")
+stages = load(ROOT / ".ci" / "stages.py")
 NOTHING = {"gpu": False, "root with apt": False, "linux": True, "test data": False}
 PASSED = '<testcase classname="tests.test_a" name="test_one[x]" />'
 OTHER = '<testcase classname="tests.test_a" name="test_one[y]" />'
@@ -37,7 +37,7 @@ def run(tmp_path: Path, cases: str | None, status: int = 0, facts: Mapping[str, 
     """Run a stage that writes a report of these cases (None: no report) and ends with a status."""
     make = tmp_path / "make"
     stage = stages.Stage("fast tests", "test")
-    report = tmp_path / "test.xml"
+    report = tmp_path / "fast-tests.xml"
     written = "" if cases is None else f"cat > {report} <<'END'\n<testsuites>{cases}</testsuites>\nEND\n"
     make.write_text(f"#!/bin/sh\n{written}exit {status}\n")
     make.chmod(0o755)
@@ -51,7 +51,7 @@ def problems(outcome: object) -> str:
 def test_a_stage_whose_tests_pass_has_no_problem(tmp_path: Path) -> None:
     outcome = run(tmp_path, PASSED + OTHER + SKIPPED.format("chromium is not installed"))
     assert problems(outcome) == ""
-    assert re.search(r"ok .* 2 passed, 0 failed, 1 skipped, \d+ s$", outcome.line())  # type: ignore[attr-defined]
+    assert re.search(r"ok .* 2 passed, 0 failed, 1 skipped, \d+ s, Python 3[\d.]+$", outcome.line())  # type: ignore[attr-defined]
 
 
 def test_a_repeated_test_counts_once_and_is_named(tmp_path: Path) -> None:
@@ -145,6 +145,74 @@ def test_the_oldest_and_the_newest_supported_python_are_found(tmp_path: Path) ->
     interpreters = pythons.find_interpreters([tmp_path / "shim", tmp_path / "missing", *paths])
     assert list(interpreters) == [(3, 11, 7), (3, 12, 1), (3, 13, 0)]
     assert interpreters[3, 11, 7] == paths[2]
+
+
+INSTALLED = {(3, 11, 2): Path("/11.2"), (3, 11, 7): Path("/11.7"), (3, 12, 1): Path("/12"), (3, 13, 0): Path("/13")}
+
+
+@pytest.mark.parametrize(
+    ("which", "current", "without_torch", "path", "description"),
+    [
+        ("newest", (3, 11, 7), (), "/13", "Python 3.13.0"),
+        ("newest", (3, 11, 7), ("/13",), "/12", "Python 3.12.1"),
+        ("newest", (3, 11, 7), ("/12", "/13"), None, "no Python newer than 3.11 has torch: 3.13.0: no; 3.12.1: no"),
+        ("newest", (3, 13, 1), (), None, "no Python newer than 3.13 is installed"),
+        ("oldest", (3, 13, 1), (), "/11.7", "Python 3.11.7"),
+        ("oldest", (3, 13, 1), ("/11.7",), "/12", "Python 3.12.1"),
+        ("oldest", (3, 11, 7), (), None, "no Python older than 3.11 is installed"),
+    ],
+)
+def test_a_python_without_torch_leaves_its_place_to_the_next_one(
+    which: str, current: tuple[int, ...], without_torch: tuple[str, ...], path: str | None, description: str
+) -> None:
+    choice = pythons.choose_other(which, current, INSTALLED, lambda path: "no" if str(path) in without_torch else None)
+    assert (choice.path, choice.description) == (None if path is None else Path(path), description)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has CUDA builds of torch by default")
+def test_a_cuda_build_is_recognized_by_what_it_needs() -> None:
+    needs = ["filelock", 'cuda-toolkit[cublas]==13.0.3; platform_system == "Linux"', "nvidia-cudnn-cu13==9.2", "triton"]
+    assert pythons.describe_cuda_build({"version": "2.13.0", "requires_dist": needs}) == (
+        "torch 2.13.0 is a CUDA build (cuda-toolkit and 1 more packages)"
+    )
+    assert pythons.describe_cuda_build({"version": "2.13.0+cpu", "requires_dist": needs[:1]}) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "obstacle"),
+    [
+        ('echo \'{"install": [{"metadata": {"version": "2.13.0+cpu", "requires_dist": ["jinja2"]}}]}\'', None),
+        ("echo 'ERROR: No matching distribution found for torch' >&2; exit 1", "there is no release of torch>=2.6"),
+        ("echo 'ERROR: no network' >&2; exit 1", "pip fails: ERROR: no network"),
+    ],
+)
+def test_pip_says_whether_an_interpreter_can_have_torch(tmp_path: Path, answer: str, obstacle: str | None) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{answer}\n")
+    python.chmod(0o755)
+    assert pythons.find_torch_obstacle(python, "torch>=2.6", tmp_path) == obstacle
+
+
+@pytest.mark.parametrize(
+    ("description", "problem"),
+    [
+        ("no Python newer than 3.13 is installed", ""),
+        (
+            "no Python newer than 3.11 has torch: 3.13.0: torch 2.13.0 is a CUDA build (cuda-toolkit and 6 more "
+            "packages); 3.12.1: there is no release of torch>=2.6,<2.14",
+            "",
+        ),
+        ("no Python newer than 3.11 has torch: 3.13.0: pip fails: ERROR: no network", "1 skipped for a reason that"),
+    ],
+)
+def test_a_stage_without_an_interpreter_says_why_and_fails_if_the_reason_is_not_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: str, problem: str
+) -> None:
+    monkeypatch.setattr(pythons, "choose_installed", lambda which: pythons.Choice(None, description))
+    stage = stages.Stage("fast tests, newest Python", "test-other-python", python="newest")
+    outcome = stages.run_stage(stage, tmp_path, stages.read_allowed_skips(), NOTHING, make="/no/make")
+    assert re.search(rf"1 skipped, 0 s, {re.escape(description)}", outcome.line())
+    assert problems(outcome)[: len(problem) or None] == problem
 
 
 def test_the_lowest_versions_are_those_that_the_package_allows() -> None:
