@@ -61,6 +61,9 @@ def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Place
     os.system("echo said by a child")
     if status.attempt <= settings.get("dies", 0):
         os.kill(os.getpid(), signal.SIGKILL)
+    if status.attempt <= settings.get("kills_server", 0):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     if status.attempt <= settings.get("exits", 0):
         os._exit(0)
     if "allocates" in settings:

@@ -87,7 +87,7 @@ def _leave_behind(job: Job, outcome: Outcome) -> None:
         match outcome:
             case "done":
                 run.write_result(fakes.RESULT)
-            case "interrupted" | "unwritable":
+            case "interrupted" | "unwritable" | "unstartable":
                 run.release(job.attempt)
             case "failed" | "memory":
                 run.fail(f"it {outcome}\n\ntraceback", job.attempt)

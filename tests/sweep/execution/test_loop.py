@@ -120,6 +120,16 @@ def test_a_full_disk_ends_the_sweep_before_another_run_is_started(tmp_path: Path
     assert sweep.lines == [f"{sweep.ids[1]}: it unwritable"]
 
 
+def test_a_machine_on_which_all_workers_die_ends_the_sweep_and_marks_no_run_as_failed(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, 4)
+    executor = ScriptedExecutor({sweep.ids[1]: ["unstartable"]}, slots=2)
+    loop = sweep.run(executor)
+    assert executor.order == sweep.ids[:3]
+    assert sweep.states(loop) == ["done", "pending", "done", "pending"]
+    assert (loop.unstartable, loop.unwritable, loop.failures, loop.count_unfinished()) == (True, False, {}, 2)
+    assert sweep.lines == [f"{sweep.ids[1]}: it unstartable"]
+
+
 @pytest.mark.parametrize("outcome", ["died", "killed", "memory", "interrupted"])
 def test_after_a_full_disk_nothing_is_tried_again(tmp_path: Path, outcome: Outcome) -> None:
     sweep = Sweep(tmp_path, 2)

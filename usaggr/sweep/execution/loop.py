@@ -58,6 +58,8 @@ class Loop:
         """Reasons in one line, by run_id, of the runs that failed in this sweep."""
         self.unwritable = False
         """True if a disk is full, read-only, failing or gone; no further run is started then."""
+        self.unstartable = False
+        """True if the processes of several runs die repeatedly; no further run is started then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
@@ -282,9 +284,10 @@ class Loop:
                 self._states[run_id] = "pending"
             case "interrupted":
                 self._states[run_id] = "pending"
-            case "unwritable":
+            case "unwritable" | "unstartable":
                 self._states[run_id] = "pending"
-                self.unwritable = True
+                self.unwritable |= job_end.outcome == "unwritable"
+                self.unstartable |= job_end.outcome == "unstartable"
                 line.print_message(f"{run_id}: {job_end.message}")
             case "memory" if job_end.crowded and not self._is_closed():
                 self._retry_alone(job_end, run, "device", line)
@@ -320,7 +323,7 @@ class Loop:
 
     def _is_closed(self) -> bool:
         """Return whether no further run may be started."""
-        return self.unwritable or (self._fail_fast and bool(self.failures))
+        return self.unwritable or self.unstartable or (self._fail_fast and bool(self.failures))
 
     def _fail(self, run: PlannedRun, attempt: int, reason: str, line: SweepLine) -> None:
         """Mark a run as failed and print the reason, unless another process has started it meanwhile.

@@ -27,7 +27,7 @@ from usaggr.io.system_limits import explain_system_limit
 from usaggr.results.run_directory import RunDirectory
 from usaggr.safe_path import SafeSearch
 from usaggr.sweep.execution.jobs import EXECUTE_RUN, Job, JobEnd, Outcome
-from usaggr.sweep.executors.local.forkserver import ServerError, WorkerContext, start_server, stop_server
+from usaggr.sweep.executors.local.forkserver import ServerError, WorkerContext, end_orphans, start_server, stop_server
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
 from usaggr.sweep.executors.local.shutdown import ask_to_stop, end_survivor, find_local_owner, kill_if_overdue
 from usaggr.sweep.executors.local.slots import Future, Slot, can_start, find_free_slot, list_neighbors
@@ -47,7 +47,7 @@ Later runs reuse what the first has imported, allocated and compiled. A memory l
 _LOST_WORKERS = 3
 """Number of times that a run may lose its worker without using an attempt: with its server, or before it began.
 
-The limit ends a sweep in which no worker can start.
+The limit ends a sweep in which no worker can start, or in which each server is killed for its memory.
 """
 _SERVER_DIED = 255
 """Exit status that multiprocessing reports for a process whose server was killed."""
@@ -83,6 +83,8 @@ class LocalExecutor:
         self._safe_search = SafeSearch()
         self._losses: Counter[str] = Counter()
         """Number of workers that each run has lost by no fault of its own, by run_id."""
+        self._lost_in_a_row: set[str] = set()
+        """run_id of the runs that have lost a worker in this way since a worker last ended its run by itself."""
 
     @property
     def slots(self) -> int:
@@ -128,6 +130,8 @@ class LocalExecutor:
         """End the workers and the server."""
         self.stop()
         stop_server()
+        if self._losses:
+            end_orphans()
         self._slots = []  # only now: a worker that is just starting still needs the semaphores of its pool
         self._safe_search.__exit__()
 
@@ -225,9 +229,12 @@ class LocalExecutor:
             future: Result of its worker.
         """
         try:
-            return future.result(timeout=0)
+            ending = future.result(timeout=0)
+            self._lost_in_a_row.clear()
+            return ending
         except pebble.ProcessExpired as error:
             if error.exitcode in (AFTER_FAILURE, OUT_OF_MEMORY):
+                self._lost_in_a_row.clear()
                 return "memory" if error.exitcode == OUT_OF_MEMORY else "failed", _read_stored_reason(job)
             end_survivor(job)
             if error.exitcode == _SERVER_DIED:
@@ -246,9 +253,16 @@ class LocalExecutor:
             return "failed", (str(error).splitlines() or [type(error).__name__])[0]
 
     def _count_loss(self, job: Job, message: str) -> tuple[Outcome, str]:
-        """Return the outcome of a run that lost its worker by no fault of its own: no failure for the first losses."""
+        """Return the outcome of a run that lost its worker by no fault of its own: no failure for the first losses.
+
+        If other runs lose their workers too and none ends, the machine is at fault, and the sweep stops. Otherwise, all
+        runs would fail one after the other.
+        """
         self._losses[job.spec.run_id] += 1
-        return ("interrupted" if self._losses[job.spec.run_id] <= _LOST_WORKERS else "died"), message
+        self._lost_in_a_row.add(job.spec.run_id)
+        if self._losses[job.spec.run_id] <= _LOST_WORKERS:
+            return "interrupted", message
+        return ("unstartable" if len(self._lost_in_a_row) > 1 else "died"), message
 
     def _is_lost(self, slot: Slot) -> bool:
         """Return whether the process of a slot's job has ended unnoticed by its pool; if so, the job is canceled.

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -172,6 +172,24 @@ def stop_server(patience: float = 2.0) -> None:
             time.sleep(0.005)
 
 
+def end_orphans() -> None:
+    """Kill the processes that killed servers have forked, and that would lack the semaphores of their pool from now on.
+
+    While a server runs, this is not needed: `_prepare_server` does it when it starts another one.
+    """
+    _kill_and_wait(process for process in psutil.process_iter() if _is_orphan(process))
+
+
+def _is_orphan(process: psutil.Process) -> bool:
+    if _read_token(process.pid) not in _tokens:
+        return False
+    try:
+        parent = process.ppid()
+    except psutil.Error:
+        return False
+    return parent != os.getpid() and _read_token(parent) not in _tokens
+
+
 @contextmanager
 def _prepare_server() -> Iterator[None]:
     """Start the server if it does not run, and keep its environment within the context.
@@ -194,13 +212,20 @@ def _prepare_server() -> Iterator[None]:
 
 def _end_orphans(spared: Collection[int]) -> None:
     """Kill the processes that a killed server has forked, and spare those with the given process ids."""
-    orphans = []
-    for process in psutil.process_iter():
-        if process.pid not in spared and _read_token(process.pid) == _tokens[-1]:
-            orphans.append(process)
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-    psutil.wait_procs(orphans, timeout=_ORPHAN_SECONDS)
+    _kill_and_wait(
+        process
+        for process in psutil.process_iter()
+        if process.pid not in spared and _read_token(process.pid) == _tokens[-1]
+    )
+
+
+def _kill_and_wait(processes: Iterable[psutil.Process]) -> None:
+    killed = []
+    for process in processes:
+        killed.append(process)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(killed, timeout=_ORPHAN_SECONDS)
 
 
 @contextmanager
