@@ -5,6 +5,8 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -208,10 +210,41 @@ def test_a_long_temporary_folder_is_replaced_by_a_short_one(
     folder.rmdir()
 
 
-def test_a_short_temporary_folder_is_kept(config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/scratch/tmp")
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="short-") as folder:
+        yield Path(folder)
+
+
+def test_a_short_temporary_folder_is_used(
+    config: dict[str, object], monkeypatch: pytest.MonkeyPatch, short_folder: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(short_folder))
     socket_folder.use_short_socket_folder()
-    assert "tempdir" not in config
+    folder = Path(str(config["tempdir"]))
+    assert (folder.is_dir(), folder.parent) == (True, short_folder)
+    socket_folder.use_short_socket_folder()
+    assert config["tempdir"] == str(folder)
+
+
+def test_a_temporary_folder_that_was_removed_is_replaced(
+    config: dict[str, object], monkeypatch: pytest.MonkeyPatch, short_folder: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(short_folder / "gone"))
+    config["tempdir"] = str(short_folder / "gone" / "pymp-abcdefgh")
+    socket_folder.use_short_socket_folder()
+    folder = Path(str(config["tempdir"]))
+    assert (folder.is_dir(), folder.parent) == (True, Path("/tmp"))
+    folder.rmdir()
+
+
+def test_folders_that_are_not_writable_are_named(config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/gone")
+    monkeypatch.setattr(socket_folder, "_SHORT_FOLDERS", ("/gone/too",))
+    with pytest.raises(
+        RunError, match=r"^TMPDIR=/gone and /gone/too are not writable; set TMPDIR to a folder that is$"
+    ):
+        socket_folder.use_short_socket_folder()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps semaphores in /dev/shm")

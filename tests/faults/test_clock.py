@@ -68,7 +68,11 @@ def test_the_clock_of_this_host_does_not_matter(
     assert not claims(run)
 
 
-@pytest.mark.parametrize("jump", [-HOURS, HOURS])
+JUMPS = [-HOURS, HOURS, time.time(), time.time() + 100_000, time.time() - 15e9]
+"""Two hours forward or back, 1970, a day before 1970, and the year 2445."""
+
+
+@pytest.mark.parametrize("jump", JUMPS)
 def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert run.state() == "stale"  # a single look cannot tell
@@ -79,7 +83,7 @@ def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(ru
     assert run.state() == "running"
 
 
-@pytest.mark.parametrize("jump", [-HOURS, HOURS])
+@pytest.mark.parametrize("jump", JUMPS)
 def test_a_dead_run_is_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert claims(run)

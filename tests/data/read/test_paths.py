@@ -1,10 +1,13 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.data.factories import data_config, noise, write_image
+from usaggr.data.read.file_facts import ProbeKey, probe_files
 from usaggr.data.read.paths import FileFinder, ListedFile, find_cache_folder, find_data_root
 from usaggr.errors import DataError
+from usaggr.progress import NoProgress
 
 
 def test_the_cache_folder_comes_from_the_configuration_then_from_the_environment(
@@ -31,6 +34,25 @@ def test_a_root_without_an_index_is_refused_with_the_expected_folder(tmp_path: P
     (tmp_path / "nowhere").mkdir()
     with pytest.raises(DataError, match="csv_files/ is missing here"):
         find_data_root(config)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stored"),
+    [(0, 0), (-86400, -86400 * 10**9), (4102444800, 4102444800 * 10**9), (15 * 10**9, 15 * 10**18 - 2**64)],
+)
+def test_times_from_before_1970_to_after_2262_can_be_stored(tmp_path: Path, seconds: int, stored: int) -> None:
+    """SQLite stores 64 bits; ext4 and xfs allow nanoseconds beyond them."""
+    (tmp_path / "csv_files").mkdir()
+    path = write_image(tmp_path / "a.png", noise(0))
+    os.utime(path, (seconds, seconds))
+    if path.stat().st_mtime != seconds:
+        pytest.skip("only Linux keeps times so far away, on some file systems")
+    file = FileFinder(str(tmp_path)).find("../a.png")
+    assert isinstance(file, ListedFile)
+    assert file.mtime_ns == stored
+    facts = [probe_files([ProbeKey(file, False)], tmp_path / "cache", 10**6, 1, NoProgress()) for _ in range(2)]
+    assert facts[0] == facts[1]
+    assert [fact.height for fact in facts[0].values()] == [noise(0).shape[0]]
 
 
 def test_only_files_inside_the_root_are_found(tmp_path: Path) -> None:

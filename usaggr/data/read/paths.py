@@ -54,7 +54,7 @@ class ListedFile(NamedTuple):
     size: int
     """Size in bytes."""
     mtime_ns: int
-    """Modification time in nanoseconds."""
+    """Modification time in nanoseconds, as a number of 64 bits: times after the year 2262 are negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class FileFinder:
             return None
         if not stat.S_ISREG(status.st_mode):
             return UnusablePath("missing_file", "is not a file")
-        return ListedFile(path, status.st_size, status.st_mtime_ns)
+        return ListedFile(path, status.st_size, _fold_to_64_bits(status.st_mtime_ns))
 
     def _refuse_link(self, path: str) -> UnusablePath:
         return UnusablePath(
@@ -159,3 +159,8 @@ def find_data_root(data: DataConfig) -> Path:
             f"data.root={data.root}: csv_files/ is missing here; set data.root to the folder that contains csv_files/"
         )
     return root.resolve()
+
+
+def _fold_to_64_bits(nanoseconds: int) -> int:
+    """Return a time as a signed number of 64 bits, which SQLite can store; file systems allow years up to 2486."""
+    return (nanoseconds + 2**63) % 2**64 - 2**63

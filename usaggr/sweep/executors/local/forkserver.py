@@ -124,7 +124,6 @@ def start_server(preload: Sequence[str], threads: int, *, ahead: bool = False) -
     variables[_TOKEN_VARIABLE] = _tokens[-1]
     _variables = variables
     forkserver.set_forkserver_preload(list(preload))
-    use_short_socket_folder()
     with _prepare_server():
         pass
     return WorkerContext()
@@ -201,6 +200,9 @@ def _prepare_server() -> Iterator[None]:
             # The resource tracker first: the server would start it, and starting it unblocks SIGINT and SIGTERM.
             resource_tracker.ensure_running()
             server: Any = forkserver._forkserver
+            if _has_lost_socket(server._forkserver_address):
+                stop_server(patience=0.0)
+            use_short_socket_folder()
             previous = server._forkserver_pid
             with _block_signals(signal.SIGINT, signal.SIGTERM):
                 forkserver.ensure_running()
@@ -208,6 +210,11 @@ def _prepare_server() -> Iterator[None]:
                 tracker: Any = resource_tracker._resource_tracker
                 _end_orphans({os.getpid(), server._forkserver_pid, tracker._pid})
         yield
+
+
+def _has_lost_socket(address: str | None) -> bool:
+    """Return whether the socket of the server was removed, with the temporary folder; its processes still work."""
+    return address is not None and not util.is_abstract_socket_namespace(address) and not Path(address).exists()
 
 
 def _end_orphans(spared: Collection[int]) -> None:

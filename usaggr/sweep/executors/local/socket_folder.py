@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from multiprocessing import process, util
+from pathlib import Path
 from typing import Any
 
 from usaggr.errors import RunError
@@ -16,20 +17,22 @@ _SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def use_short_socket_folder() -> None:
-    """Let multiprocessing keep its sockets in /tmp if the path of the temporary folder ($TMPDIR) is too long for them.
+    """Let multiprocessing keep its sockets in a folder whose path is short enough for them, and that exists.
+
+    It is in the temporary folder ($TMPDIR), or in /tmp if the path of the former is too long or it was removed.
 
     Raises:
         RunError: No folder with a short path is writable.
     """
     config: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
     folder = config.get("tempdir")
-    if folder is not None and len(os.fsencode(folder)) + len("/listener-12345678") <= _LONGEST_SOCKET:
+    is_short = folder is not None and len(os.fsencode(folder)) + len("/listener-12345678") <= _LONGEST_SOCKET
+    if folder is not None and is_short and Path(folder).is_dir():
         return
     temporary = tempfile.gettempdir()
     length = len(os.fsencode(temporary))
-    if folder is None and length + _NAME_LENGTH <= _LONGEST_SOCKET:
-        return
-    for parent in _SHORT_FOLDERS:
+    is_too_long = length + _NAME_LENGTH > _LONGEST_SOCKET
+    for parent in _SHORT_FOLDERS if is_too_long else (temporary, *_SHORT_FOLDERS):
         try:
             folder = tempfile.mkdtemp(prefix="pymp-", dir=parent)
         except OSError:
@@ -37,8 +40,10 @@ def use_short_socket_folder() -> None:
         util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
         config["tempdir"] = folder
         return
-    raise RunError(
-        f"TMPDIR={temporary}: its path has {length} bytes, of which sockets allow "
-        f"{_LONGEST_SOCKET - _NAME_LENGTH}, and {', '.join(_SHORT_FOLDERS)} are not writable; set TMPDIR to "
-        "a shorter path"
-    )
+    others = ", ".join(_SHORT_FOLDERS)
+    if is_too_long:
+        raise RunError(
+            f"TMPDIR={temporary}: its path has {length} bytes, of which sockets allow "
+            f"{_LONGEST_SOCKET - _NAME_LENGTH}, and {others} are not writable; set TMPDIR to a shorter path"
+        )
+    raise RunError(f"TMPDIR={temporary} and {others} are not writable; set TMPDIR to a folder that is")
