@@ -37,23 +37,34 @@ def read_git_commit(folder: Path) -> str | None:
     if not (folder / ".git").exists():
         return None
 
-    def git(*arguments: str) -> str:
-        finished = subprocess.run(
-            ["git", *_GIT_OPTIONS, *arguments],
-            cwd=folder,
-            capture_output=True,
-            timeout=10,
-            check=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        return finished.stdout.strip()
-
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+        filters = _list_filter_options(folder)
+        changed = _run_git(folder, *filters, "status", "--porcelain", "--untracked-files=no")
+        return _run_git(folder, "rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _list_filter_options(folder: Path) -> list[str]:
+    """Return options with which git runs no filter of the repository, which is a program for the content of files."""
+    try:
+        names = _run_git(folder, "config", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process)$").splitlines()
+    except subprocess.CalledProcessError:  # there is none
+        return []
+    return [word for name in names for word in ("-c", f"{name}=")]
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    finished = subprocess.run(
+        ["git", *_GIT_OPTIONS, *arguments],
+        cwd=folder,
+        capture_output=True,
+        timeout=10,
+        check=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    return finished.stdout.strip()
 
 
 def _read_version(package: str) -> str | None:

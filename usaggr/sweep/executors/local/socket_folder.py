@@ -40,10 +40,10 @@ def use_short_socket_folder() -> None:
         util.Finalize(None, shutil.rmtree, args=(folder,), kwargs={"ignore_errors": True}, exitpriority=-100)
         config["tempdir"] = folder
         return
-    others = ", ".join(_SHORT_FOLDERS)
+    short_folders = ", ".join(_SHORT_FOLDERS)
     if is_too_long:
         raise RunError(
             f"TMPDIR={temporary}: its path has {length} bytes, of which sockets allow "
-            f"{_LONGEST_SOCKET - _NAME_LENGTH}, and {others} are not writable; set TMPDIR to a shorter path"
+            f"{_LONGEST_SOCKET - _NAME_LENGTH}, and {short_folders} are not writable; set TMPDIR to a shorter path"
         )
-    raise RunError(f"TMPDIR={temporary} and {others} are not writable; set TMPDIR to a folder that is")
+    raise RunError(f"TMPDIR={temporary} and {short_folders} are not writable; set TMPDIR to a folder that is")
