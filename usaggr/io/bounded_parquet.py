@@ -1,6 +1,7 @@
 """The only reader of Parquet tables: with limits for rows, values and bytes, which are checked before memory is used.
 
 A Parquet file of a few kilobytes can hold 500 million equal rows, or name one long text in each of a million rows.
+Arrow believes the numbers of rows in the footer: it allocates memory for them, or returns fewer rows than there are.
 """
 
 from collections.abc import Sequence
@@ -42,12 +43,35 @@ def read_bounded_table(path: Path, columns: Sequence[str] | None = None) -> pa.T
     texts = [name for name in names if name in schema.names and _is_text(schema.field(name).type)]
     # Repeated texts are read as numbers into a list of distinct ones, so that their size is known before it is used.
     with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
+        _check_row_counts(file.metadata)
         _check_footer(file.metadata, names)
         table = file.read(columns=names)
+        if table.num_rows != file.metadata.num_rows:
+            raise UnusableContentError(f"holds {table.num_rows} rows, but {file.metadata.num_rows} by its footer")
     size = sum(_count_bytes(chunk) for name in texts for chunk in table.column(name).chunks)
     if size > MAX_TABLE_BYTES:
         raise UnusableContentError(f"holds more than {format_limit(MAX_TABLE_BYTES)} of texts and images")
     return table.cast(pa.schema([schema.field(name) for name in table.column_names], table.schema.metadata))
+
+
+def _check_row_counts(footer: parquet.FileMetaData) -> None:
+    """Check that the numbers of rows of the file, its row groups and their columns agree.
+
+    Raises:
+        UnusableContentError: They contradict each other.
+    """
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+    counts = [group.num_rows for group in groups]
+    if min(counts, default=0) < 0 or sum(counts) != footer.num_rows:
+        raise UnusableContentError(f"is damaged: {footer.num_rows} rows, but {sum(counts)} in its row groups")
+    for group in groups:
+        for column in map(group.column, range(group.num_columns)):
+            # A list has a value for each of its entries, and one if it is empty or missing.
+            is_list = "." in column.path_in_schema
+            if column.num_values < group.num_rows or (column.num_values > group.num_rows and not is_list):
+                raise UnusableContentError(
+                    f"is damaged: {column.num_values} values of {column.path_in_schema} in {group.num_rows} rows"
+                )
 
 
 def _check_footer(footer: parquet.FileMetaData, names: Sequence[str]) -> None:
