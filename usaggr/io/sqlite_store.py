@@ -1,5 +1,6 @@
 """SQLite files in the cache folder that several processes read and write; everything in them can be computed again."""
 
+import glob
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -11,6 +12,8 @@ _WRITE_TIMEOUT = 60
 """Seconds to wait while another process writes."""
 _HEAD = b"SQLite format 3\0"
 """First bytes of every SQLite file."""
+_DAMAGED = ".damaged"
+"""Suffix of a store that was set aside."""
 _NO_LOG = b"\1\1"
 """Bytes 18 and 19 of a SQLite file without a write-ahead log, which a reader would create next to it."""
 
@@ -33,6 +36,27 @@ def open_store(path: Path, tables: Sequence[str]) -> Iterator[sqlite3.Connection
         for table in tables:
             connection.execute(table)
         yield connection
+
+
+def is_damaged(error: Exception) -> bool:
+    """Return whether an error shows that a store must be created again: its content is damaged or not of this format.
+
+    A store that is locked, full or not writable is not damaged.
+    """
+    if isinstance(error, sqlite3.OperationalError):  # first, because it is a subclass of DatabaseError
+        # The generic error: a table that another program has written lacks a column.
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return isinstance(error, sqlite3.DatabaseError | ValueError | TypeError)
+
+
+def set_aside(store: Path) -> None:
+    """Rename a damaged store and its journals, so that the next `open_store` creates it again.
+
+    Nothing is removed, because `data.cache_dir` may name a folder where this is somebody's own file.
+    """
+    for leftover in store.parent.glob(f"{glob.escape(store.name)}*"):
+        if leftover.suffix != _DAMAGED:
+            leftover.rename(f"{leftover}{_DAMAGED}")
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Balance of subsets, image statistics and label maps of data whose numbers are known."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +118,49 @@ def test_files_that_were_scanned_are_not_read_again(data: DataConfig, monkeypatc
     again = scan_images(dataset, data, QUIET)
     assert again.images == first.images
     assert all((again.masks[key].shares == mask.shares).all() for key, mask in first.masks.items())
+
+
+def read_contents(store: Path) -> dict[str, bytes]:
+    with closing(sqlite3.connect(store)) as connection:
+        return dict(connection.execute("SELECT key, content FROM looks").fetchall())
+
+
+def damage_file(store: Path) -> None:
+    store.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+
+
+def damage_pages(store: Path) -> None:
+    content = store.read_bytes()
+    store.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
+def damage_table(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("DROP TABLE looks")
+        connection.execute("CREATE TABLE looks (name TEXT)")
+
+
+def damage_rows(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE looks SET content = X'00' WHERE rowid % 2")
+        connection.execute("UPDATE looks SET content = 'text' WHERE rowid % 2 = 0")
+
+
+@pytest.mark.parametrize("damage", [damage_file, damage_pages, damage_table, damage_rows])
+def test_a_damaged_store_of_the_scan_is_created_again_with_the_same_summaries(
+    data: DataConfig, damage: Callable[[Path], None]
+) -> None:
+    dataset = load_dataset(data)
+    first = scan_images(dataset, data, NoProgress())
+    (store,) = Path(str(data.cache_dir)).glob("looks-*.sqlite")
+    intact = read_contents(store)
+    damage(store)
+    again = scan_images(dataset, data, NoProgress())
+    assert again.images == first.images
+    assert all((again.masks[key].shares == mask.shares).all() for key, mask in first.masks.items())
+    assert read_contents(store) == intact
+    is_set_aside = damage is not damage_rows
+    assert bool(list(store.parent.glob("looks-*.damaged"))) == is_set_aside, "somebody's own file is never removed"
 
 
 def test_an_impossible_split_is_reported_and_the_other_findings_are_made(data: DataConfig) -> None:

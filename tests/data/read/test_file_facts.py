@@ -2,6 +2,7 @@ import hashlib
 import multiprocessing
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,17 @@ def test_a_store_that_is_corrupt_inside_is_recreated(tmp_path: Path) -> None:
     content[4096:] = b"\xff" * len(content[4096:])
     store.write_bytes(content)
     assert probe(tmp_path / "cache", *keys) == first
+
+
+def test_a_store_with_a_table_of_another_program_is_recreated(tmp_path: Path) -> None:
+    file_key = key(write_image(tmp_path / "a.png", noise(0)))
+    first = probe(tmp_path / "cache", file_key)
+    (store,) = (tmp_path / "cache").glob("*.sqlite")
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("DROP TABLE facts")
+        connection.execute("CREATE TABLE facts (name TEXT)")
+    assert probe(tmp_path / "cache", file_key) == first
+    assert store.with_name(f"{store.name}.damaged").is_file()
 
 
 def test_a_cache_folder_that_cannot_be_written_names_the_key(tmp_path: Path) -> None:

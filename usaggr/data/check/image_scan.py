@@ -21,7 +21,7 @@ from usaggr.data.read.readers_version import add_readers_version
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.data.samples import Dataset
 from usaggr.errors import DataError
-from usaggr.io.sqlite_store import open_store
+from usaggr.io.sqlite_store import is_damaged, open_store, set_aside
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
@@ -33,6 +33,8 @@ BLACK = 8
 """Gray values up to this one count as black."""
 MAP_SIZE = 32
 """Number of rows and of columns of a label map."""
+_NUMBERS = 5
+"""Number of numbers in the summary of an image."""
 _PIECE = 32
 """Number of files that a thread scans at a time; the store and the progress are updated after each piece."""
 # The table keeps its first name, "looks", so that existing stores stay valid.
@@ -117,39 +119,62 @@ def _load_or_scan(
         data: Configuration with the number of threads.
         progress: Advances by one for each file that is scanned.
     """
-    try:
-        with open_store(store, (_TABLE,)) as connection:
-            contents = _load_stored(connection, list(requests))
-            new = [key for key in requests if key not in contents]
-            if not new:
-                return contents
-            progress.start("scanning images and masks", len(new))
+    for attempt in (1, 2):
+        try:
+            return _load_and_scan(requests, store, data, progress)
+        except (OSError, sqlite3.Error) as error:
+            if attempt == 2 or not is_damaged(error):
+                raise DataError(
+                    f"{store}: the cache cannot be used: {error}; remove this file, or choose another "
+                    "data.cache_dir=..."
+                ) from error
             try:
-                work = [[(key, requests[key]) for key in piece] for piece in split_into_pieces(new, _PIECE)]
-                for scanned in map_in_threads(_scan_piece, work, count_readers(data.workers)):
-                    with connection:
-                        connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", scanned)
-                    contents.update(scanned)
-                    progress.advance(len(scanned))
-            finally:
-                progress.finish()
+                set_aside(store)
+            except OSError as failure:
+                raise DataError(f"{store}: the cache is corrupt and cannot be renamed: {failure}") from error
+    raise AssertionError("the second attempt returns or raises")
+
+
+def _load_and_scan(
+    requests: dict[str, Callable[[], bytes]], store: Path, data: DataConfig, progress: Progress
+) -> dict[str, bytes]:
+    """Do the work of `_load_or_scan`, which handles the errors of the store."""
+    with open_store(store, (_TABLE,)) as connection:
+        contents = _load_stored(connection, list(requests))
+        new = [key for key in requests if key not in contents]
+        if not new:
             return contents
-    except (sqlite3.Error, OSError) as error:
-        raise DataError(
-            f"{store}: the cache cannot be used: {error}; remove this file, or choose another data.cache_dir=..."
-        ) from error
+        progress.start("scanning images and masks", len(new))
+        try:
+            work = [[(key, requests[key]) for key in piece] for piece in split_into_pieces(new, _PIECE)]
+            for scanned in map_in_threads(_scan_piece, work, count_readers(data.workers)):
+                with connection:
+                    connection.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", scanned)
+                contents.update(scanned)
+                progress.advance(len(scanned))
+        finally:
+            progress.finish()
+        return contents
 
 
 def _load_stored(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, bytes]:
+    """Return the stored summaries of valid length; files whose summary is damaged are scanned again."""
     contents: dict[str, bytes] = {}
-    for piece in split_into_pieces(
-        keys, 500
-    ):  # SQLite limits the number of parameters of one query, to 999 in older versions
+    # SQLite limits the number of parameters of one query, to 999 in older versions.
+    for piece in split_into_pieces(keys, 500):
         placeholders = ",".join("?" * len(piece))
-        contents.update(
-            connection.execute(f"SELECT key, content FROM looks WHERE key IN ({placeholders})", piece).fetchall()
-        )
+        query = f"SELECT key, content FROM looks WHERE key IN ({placeholders})"
+        for key, content in connection.execute(query, piece):
+            if isinstance(content, bytes) and len(content) == _count_bytes(key):
+                contents[key] = content
     return contents
+
+
+def _count_bytes(key: str) -> int:
+    """Return the length of a stored summary: keys of masks end in their number of classes."""
+    _, _, classes = key.partition("/")
+    number = np.dtype(np.float32).itemsize
+    return number * int(classes) + MAP_SIZE**2 if classes else number * _NUMBERS + HASH_BYTES
 
 
 def _scan_piece(piece: Iterable[tuple[str, Callable[[], bytes]]]) -> list[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ from usaggr.data.read.readers_version import add_readers_version, describe_reade
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_json
-from usaggr.io.sqlite_store import open_store, open_store_to_read
+from usaggr.io.sqlite_store import is_damaged, open_store, open_store_to_read, set_aside
 from usaggr.progress import Progress
 
 STORE_VERSION = 1
@@ -343,22 +343,16 @@ class FactStore:
                 with open_store(self._path, (_TABLE, _REFUSALS, _KINDS)) as connection, connection:
                     action(connection)
                 return
-            # First, because it is a subclass of DatabaseError: a locked or unwritable store is not corrupt.
-            except (sqlite3.OperationalError, OSError) as error:
-                raise DataError(
-                    f"{self._path}: the cache cannot be used: {error}; choose another data.cache_dir=..."
-                ) from error
-            except (sqlite3.DatabaseError, ValueError) as error:
+            except (OSError, sqlite3.Error, ValueError, TypeError) as error:
+                if not is_damaged(error):
+                    raise DataError(
+                        f"{self._path}: the cache cannot be used: {error}; choose another data.cache_dir=..."
+                    ) from error
                 if attempt == 2:
                     raise DataError(f"{self._path}: the cache is corrupt: {error}; remove this file") from error
-                # Not removed, because `data.cache_dir` may name a folder where this is somebody's own file.
-                for leftover in self._path.parent.glob(f"{self._path.name}*"):
-                    if leftover.suffix != _DAMAGED:
-                        leftover.rename(f"{leftover}{_DAMAGED}")
+                set_aside(self._path)
 
 
-_DAMAGED = ".damaged"
-"""Suffix of a store that was set aside."""
 _TABLE = """CREATE TABLE IF NOT EXISTS facts (
     path BLOB, is_mask INTEGER, size INTEGER, mtime_ns INTEGER, sha256 TEXT, height INTEGER, width INTEGER,
     error TEXT, too_large INTEGER, mask_values TEXT, PRIMARY KEY (path, is_mask)) WITHOUT ROWID"""
