@@ -1,5 +1,8 @@
 """The commands of `usaggr data`: check, show and make data; those of `usaggr data index` are in index_commands."""
 
+import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +13,11 @@ from usaggr.cli.arguments import (
     ConfigDir,
     Group,
     Words,
+    chooses_data,
     compose_data_from_words,
     compose_from_words,
     make_console,
+    split_words,
 )
 from usaggr.cli.index_commands import index_app
 from usaggr.cli.option_checks import check_new_file, check_new_folder, check_picture_file
@@ -63,8 +68,33 @@ def data_check(
     from usaggr.progress import RichProgress
 
     data = compose_data_from_words(words, config_dir)
-    outputs = Outputs(faults=out, pairs=pairs, html=html, fixed=fix, copy=copy)
+    recheck = suggest_recheck(words or [], config_dir, fix) if fix is not None else ""
+    outputs = Outputs(faults=out, pairs=pairs, html=html, fixed=fix, copy=copy, recheck=recheck)
     raise typer.Exit(run_check(data, outputs, make_console(), RichProgress()))
+
+
+def suggest_recheck(words: Sequence[str], config_dir: Path | None, folder: Path) -> str:
+    """Return the command that checks corrected data with the settings of the original data.
+
+    Args:
+        words: Arguments of the command that corrected them.
+        config_dir: Folder searched before `./conf` and `./sweeps`.
+        folder: The corrected data.
+    """
+    from usaggr.config.overrides import quote
+
+    replaced = ("data.root=", "data.on_bad_sample=")
+    name, overrides = split_words(words)
+    kept = [word for word in overrides if not word.lstrip("+").startswith(replaced)]
+    is_data_folder = name is not None and (Path(name) / "csv_files").is_dir()
+    if name is not None and not is_data_folder:
+        kept.insert(0, name)
+    elif not chooses_data(overrides):
+        kept.insert(0, "data=fmuia")
+    text = str(folder)
+    kept.append(f"data.root={text if re.fullmatch(r'[/._A-Za-z0-9-]+', text) else quote(text)}")
+    options = ["--config-dir", str(config_dir)] if config_dir is not None else []
+    return shlex.join(["usaggr", "data", "check", *kept, *options])
 
 
 @data_app.command("show", cls=Command)

@@ -124,6 +124,8 @@ class Fault:
     """Short name of the kind of error: missing_file, unreadable_file, mask_size, label_range, box_outside, ..."""
     message: str
     """Description of the value and of the allowed values."""
+    task_id: str = field(default="", compare=False)
+    """Task of the row as written in the index; empty if the row cannot be read."""
 
     def __str__(self) -> str:
         file = f" {self.file if len(self.file) <= 255 else self.file[:255] + '...'}" if self.file else ""

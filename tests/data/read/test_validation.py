@@ -160,7 +160,8 @@ def test_a_planted_error_is_the_only_one_found(
     first, *listed = str(caught.value).splitlines()
     assert f"1 {kind}" in first
     assert "data.on_bad_sample=skip" in first
-    assert listed == [f"  {faults[0]}"]
+    assert len(listed) == 1
+    assert listed[0].startswith(f"  {faults[0]}")
     assert f"{file}, line {line} (row {line - 1}), {column}:" in listed[0]
     skipped = load_dataset(data_config(root, tmp_path / "cache", on_bad_sample="skip"))
     assert skipped.skipped == faults
@@ -226,11 +227,11 @@ def test_all_errors_are_found_in_one_pass(tmp_path: Path) -> None:
     ]
 
 
-def test_a_long_list_of_errors_is_cut_in_the_exception_and_complete_in_the_check(tmp_path: Path) -> None:
+def test_a_long_list_of_errors_is_short_in_the_exception_and_complete_in_the_check(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data", n=30)
     table = read_rows(root, "cls.csv")
     write_rows(root, "cls.csv", [{**row, "mask": "9" if i else "0"} for i, row in enumerate(table)])
-    for i in range(25):  # errors of different kinds are listed one by one
+    for i in range(25):
         write_rows(root, f"cls{i}.csv", [{**table[0], "mask": "9"}])
     config = data_config(root, tmp_path / "cache")
     assert len(check_dataset(config)[1]) == 54
@@ -238,12 +239,11 @@ def test_a_long_list_of_errors_is_cut_in_the_exception_and_complete_in_the_check
         load_dataset(config)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith("54 errors in the index (54 label_range)")
-    assert len(lines) == 22
-    assert lines[1] == (
-        "  cls.csv, line 3 (row 2), mask: label 9 is out of range: 0 to 2 (num_classes=3); 28 more errors of this kind "
-        "(label_range) up to line 31 of cls.csv (usaggr data check --out FILE lists all)"
-    )
-    assert lines[-1] == "  ... and 6 more (usaggr data check lists all)"
+    assert lines[1:] == [
+        "  cls.csv, line 3 (row 2), mask: label 9 is out of range: 0 to 2 (num_classes=3); correct the label, or "
+        "num_classes in all rows of the task; 53 more errors of this kind (label_range) in cls.csv, cls0.csv and 24 "
+        "more files (usaggr data check --out FILE lists all)"
+    ]
 
 
 @pytest.mark.parametrize("policy", ["error", "skip"])

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from usaggr.data.samples import Dataset, Fault, Sample
-from usaggr.data.show.overview import Overlap, find_overlaps, print_check, print_overview, summarize_tasks, write_faults
+from usaggr.data.show.overview import Overlap, find_overlaps, list_check, print_overview, summarize_tasks, write_faults
 from usaggr.tasks import Task
 
 
@@ -80,11 +80,10 @@ def test_the_tables_show_tasks_overlaps_and_what_was_left_out(dataset: Dataset) 
 
 
 def test_the_check_ends_with_the_number_of_samples_and_errors(
-    dataset: Dataset, capsys: pytest.CaptureFixture[str]
+    dataset: Dataset,
 ) -> None:
-    print_check(dataset, [FAULT])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "grades.csv, line 9 (row 8), image_path: ../x.png is not there"
+    lines = list_check(dataset, [FAULT])
+    assert lines[0].startswith("grades.csv, line 9 (row 8), image_path: ../x.png is not there; restore the file, or")
     assert lines[-1].startswith("8 valid samples of 3 tasks, 1 error (")
     assert "missing" in lines[-1]
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,12 @@ from usaggr.results.split import SUBSETS
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 MAX_PAIRS = 10
 """Largest number of near-identical pairs that are printed."""
+MAX_PAIRS_WITH_ERRORS = 3
+"""The same if there are errors."""
 MAX_TASKS = 4
 """Largest number of tasks that are named for a kind of files."""
 MAX_OUTLIERS = 3
@@ -27,38 +31,104 @@ STATISTICS_COLUMNS = ("task", "images", "height x width", "color", "bits", "brig
 """Columns of the table of image statistics; `format_statistics` gives its rows."""
 
 
-def print_findings(findings: Findings, console: "Console") -> None:
-    """Print the balance of the subsets, image statistics, class shares, outliers and near-identical images."""
+@dataclass(frozen=True)
+class _Block:
+    """A part of the printed findings."""
 
-    def print_line(line: str) -> None:
-        # No wrapping and no markup: paths stay copyable, and names of files may contain square brackets.
+    name: str
+    """Name of the part in the plural."""
+    priority: int
+    """If there is no room for all parts, those with the smallest numbers are printed."""
+    lines: Sequence[str] = ()
+    table: "Table | None" = None
+    """Table in the place of lines."""
+
+    def count_lines(self, console: "Console") -> int:
+        """Return the height on a terminal, without the wrapping of long lines."""
+        if self.table is None:
+            return len(self.lines)
+        with console.capture() as capture:
+            console.print(self.table, highlight=False, markup=False)
+        return len(capture.get().splitlines())
+
+    def print_to(self, console: "Console") -> None:
+        """Print the part."""
+        if self.table is not None:
+            console.print(self.table, highlight=False, markup=False)
+        for line in self.lines:
+            # No wrapping and no markup: paths stay copyable, and names of files may contain square brackets.
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_findings(findings: Findings, console: "Console", room: int | None = None) -> None:
+    """Print the balance of the subsets, image statistics, class shares, outliers and near-identical images.
+
+    Args:
+        findings: Findings in valid samples.
+        console: Terminal.
+        room: Largest number of lines; parts that do not fit are named in the last one. None for no limit.
+    """
+    blocks = _list_blocks(findings, MAX_PAIRS if room is None else MAX_PAIRS_WITH_ERRORS)
+    omitted: list[str] = []
+    if room is not None:
+        remaining = room - 1
+        for block in sorted(blocks, key=lambda block: block.priority):
+            if (height := block.count_lines(console)) <= remaining:
+                remaining -= height
+            else:
+                omitted.append(block.name)
+    for block in blocks:
+        if block.name not in omitted:
+            block.print_to(console)
+    if omitted:
+        line = f"note: not printed because of the errors: {', '.join(omitted)} (--html FILE shows them)"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+
+def _list_blocks(findings: Findings, most_pairs: int) -> list[_Block]:
+    """Return all parts of the findings in the order in which they are printed."""
+    shares = [
+        f"{entry.task}: share of pixels of each class: "
+        + ", ".join(f"{name} {100 * share:.2g} %" for name, share in entry.shares.items())
+        for entry in findings.shares
+    ]
     if findings.split_error:
-        print_line("note: the subsets were not checked, because there is no valid split (see the error below)")
+        text = "note: the subsets were not checked, because there is no valid split (see the error below)"
+        blocks = [_Block("balance of the subsets", 5, [text])]
     else:
-        _print_balance(findings.balance, console)
+        blocks = [_Block("balance of the subsets", 5, table=_make_balance_table(findings.balance))]
         if findings.proof is not None:
-            print_line(findings.proof.describe())
-    _print_statistics(findings.statistics, console)
-    _print_kinds(findings, console)
-    for entry in findings.shares:
-        shares = ", ".join(f"{name} {100 * share:.2g} %" for name, share in entry.shares.items())
-        print_line(f"{entry.task}: share of pixels of each class: {shares}")
-    for statistics in findings.statistics:
+            blocks.append(_Block("proof of disjoint subsets", 2, [findings.proof.describe()]))
+    return [
+        *blocks,
+        _Block("statistics of images", 4, table=_make_statistics_table(findings.statistics)),
+        _Block("kinds of files", 3, table=_make_kinds_table(findings)),
+        _Block("shares of classes", 6, shares),
+        _Block("outliers", 7, _list_outliers(findings.statistics)),
+        _Block("near-identical images", 1, _list_near_pairs(findings, most_pairs)),
+    ]
+
+
+def _list_outliers(entries: Sequence[ImageStatistics]) -> list[str]:
+    lines: list[str] = []
+    for statistics in entries:
         for outlier in statistics.outliers[:MAX_OUTLIERS]:
             position = f"{outlier.sample.csv_file}, line {outlier.sample.row}"
-            print_line(f"outlier: {position}: {format_image_path(outlier.sample)}: {outlier.reason}")
+            lines.append(f"outlier: {position}: {format_image_path(outlier.sample)}: {outlier.reason}")
         if (more := len(statistics.outliers) - MAX_OUTLIERS) > 0:
-            print_line(f"outlier: {more} more in {statistics.task} (--html FILE shows them)")
-    for pair in findings.near_pairs[:MAX_PAIRS]:
-        print_line(f"near-identical: {describe_pair(pair)}")
-    if (more := len(findings.near_pairs) - MAX_PAIRS) > 0:
-        print_line(f"near-identical: {more} more pairs (--pairs FILE lists all)")
+            lines.append(f"outlier: {more} more in {statistics.task} (--html FILE shows them)")
+    return lines
+
+
+def _list_near_pairs(findings: Findings, most_pairs: int) -> list[str]:
+    lines = [f"near-identical: {describe_pair(pair)}" for pair in findings.near_pairs[:most_pairs]]
+    if (more := len(findings.near_pairs) - most_pairs) > 0:
+        lines.append(f"near-identical: {more} more pairs (--pairs FILE lists all)")
     if not findings.split_error:
-        print_line(count_pairs(findings.near_pairs))
+        lines.append(count_pairs(findings.near_pairs))
         if findings.near_pairs:
-            print_line("If two images show the same patient, give them the same subject_id: they stay in one subset.")
+            lines.append("If two images show the same patient, give them the same subject_id: they stay in one subset.")
+    return lines
 
 
 def count_pairs(pairs: Sequence[NearPair]) -> str:
@@ -104,7 +174,7 @@ def format_image_path(sample: Sample) -> str:
     return sample.sample_id.removeprefix("../")
 
 
-def _print_balance(entries: Sequence[SubsetBalance], console: "Console") -> None:
+def _make_balance_table(entries: Sequence[SubsetBalance]) -> "Table":
     from rich.table import Table
 
     table = Table("task", title="samples / subjects, and the smallest class, in each subset", title_justify="left")
@@ -112,7 +182,7 @@ def _print_balance(entries: Sequence[SubsetBalance], console: "Console") -> None
         table.add_column(subset)
     for task in dict.fromkeys(entry.task for entry in entries):
         table.add_row(task, *(format_balance(entry) for entry in entries if entry.task == task))
-    console.print(table, highlight=False, markup=False)
+    return table
 
 
 def format_balance(entry: SubsetBalance) -> str:
@@ -121,22 +191,22 @@ def format_balance(entry: SubsetBalance) -> str:
     return f"{counts}, {entry.smallest[0]} {entry.smallest[1]}" if entry.smallest else counts
 
 
-def _print_statistics(entries: Sequence[ImageStatistics], console: "Console") -> None:
+def _make_statistics_table(entries: Sequence[ImageStatistics]) -> "Table":
     from rich.table import Table
 
     table = Table(*STATISTICS_COLUMNS, title="images", title_justify="left")
     for entry in entries:
         table.add_row(*format_statistics(entry))
-    console.print(table, highlight=False, markup=False)
+    return table
 
 
-def _print_kinds(findings: Findings, console: "Console") -> None:
+def _make_kinds_table(findings: Findings) -> "Table":
     from rich.table import Table
 
     table = Table(*KIND_COLUMNS, title="kinds of files", title_justify="left")
     for entry in findings.kinds:
         table.add_row(*entry.format_row(len(findings.statistics), MAX_TASKS))
-    console.print(table, highlight=False, markup=False)
+    return table
 
 
 def format_statistics(entry: ImageStatistics) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from usaggr.data.check.label_maps import LabelMap
 from usaggr.data.check.near_duplicates import DistinctImage
 from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.read.images import read_image
+from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.show.sample_sheet import draw_sheet
 from usaggr.document.elements import Block, Document, Gallery, Items, Paragraph, Picture, Section, TextTable, literal
@@ -149,7 +150,8 @@ def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
             "no guess."
         )
         table_rows = tuple(
-            (fault.csv_file, str(fault.row), fault.column, fault.file, fault.message) for fault in faults[:MAX_FAULTS]
+            (fault.csv_file, str(fault.row), fault.column, fault.file, describe_with_remedy(fault))
+            for fault in faults[:MAX_FAULTS]
         )
         yield TextTable(
             ("index", "line", "column", "file", "error"),

@@ -10,12 +10,15 @@ from usaggr.data.check.check_page import write_page
 from usaggr.data.check.deep_check import examine_dataset
 from usaggr.data.check.fix import check_output_folder, fix_data
 from usaggr.data.read.load_dataset import check_dataset
-from usaggr.data.show.overview import print_check, write_faults
+from usaggr.data.show.overview import list_check, write_faults
 from usaggr.errors import ConfigError
 from usaggr.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+MAX_LINES = 38
+"""Number of lines to which the output is limited if there are errors, so that they stay visible."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Outputs:
     """Folder of corrected data."""
     copy: bool = False
     """True if the corrected data contain copies of files instead of hard links."""
+    recheck: str = ""
+    """Command that checks the corrected data."""
 
 
 def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: Progress) -> int:
@@ -45,7 +50,8 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
 
     Returns:
         The exit status: 2 if a task has no valid row, if there are errors and `data.on_bad_sample` is "error", or if
-        `usaggr plan` refuses the valid samples; otherwise 0.
+        `usaggr plan` refuses the valid samples; otherwise 0. If corrected data are written, the status is theirs: an
+        error that was repaired counts as none.
 
     Raises:
         DataError: There is no index, it contradicts itself, or the folder for corrected data cannot be used.
@@ -57,11 +63,12 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         # Checked first, because the check of a large data set takes minutes.
         check_output_folder(outputs.fixed, data)
     dataset, faults = check_dataset(data, progress)
+    lines = list_check(dataset, faults)
     plan_error = ""
     if dataset is not None:
         findings = examine_dataset(dataset, data, progress)
         plan_error = findings.plan_error
-        print_findings(findings, console)
+        print_findings(findings, console, MAX_LINES - len(lines) - bool(plan_error) if faults else None)
         if outputs.pairs is not None:
             write_pairs(findings.near_pairs, outputs.pairs)
         if outputs.html is not None:
@@ -69,14 +76,18 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
             console.print(f"page: {outputs.html}", highlight=False, markup=False, soft_wrap=True)
     elif outputs.pairs is not None or outputs.html is not None:
         print("note: --pairs and --html were not written, because a task has no valid row; fix the errors below first")
-    print_check(dataset, faults)
+    for line in lines:
+        print(line)
     if plan_error:
         line = f"error: `usaggr plan` refuses these data: {plan_error}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if outputs.faults is not None:
-        write_faults(faults, outputs.faults)
+        write_faults(faults, outputs.faults, with_remedy=True)
     if outputs.fixed is not None:
         fixed = fix_data(data, outputs.fixed, outputs.copy, progress)
-        for line in fixed.describe():
+        for line in fixed.describe(outputs.recheck):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return 2 if dataset is None or plan_error or (faults and data.on_bad_sample == "error") else 0
+        has_error = bool(fixed.plan_error) or (bool(fixed.unfixed) and data.on_bad_sample == "error")
+    else:
+        has_error = dataset is None or bool(plan_error) or (bool(faults) and data.on_bad_sample == "error")
+    return 2 if has_error else 0

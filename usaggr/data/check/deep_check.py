@@ -79,3 +79,11 @@ def examine_dataset(dataset: Dataset, data: DataConfig, progress: Progress) -> F
         proof,
         tuple(count_file_kinds(dataset)),
     )
+
+
+def describe_plan_error(dataset: Dataset, data: DataConfig) -> str:
+    """Return the reason why `usaggr plan` refuses the samples of a data set; empty if it accepts them."""
+    try:
+        return describe_empty_subsets(dataset, split_dataset(dataset, data.split))
+    except DataError as error:
+        return str(error)

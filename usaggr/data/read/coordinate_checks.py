@@ -59,12 +59,12 @@ class _Coordinates:
     @property
     def are_inside(self) -> bool:
         """True if all coordinates are inside the image."""
-        return _are_inside(self.values, self.size)
+        return are_inside(self.values, self.size)
 
     @property
     def are_inside_turned(self) -> bool:
         """True if all coordinates are inside the image if its axes are exchanged."""
-        return _are_inside(self.values, (self.size[1], self.size[0]))
+        return are_inside(self.values, (self.size[1], self.size[0]))
 
 
 @dataclass
@@ -185,13 +185,13 @@ def _count_invalid_corners(group: Iterable[_Coordinates]) -> int:
 
 def _fits_as_x_y_width_height(item: _Coordinates) -> bool:
     x, y, width, height = item.values
-    return width > 0 and height > 0 and _are_inside((x, y, x + width, y + height), item.size)
+    return width > 0 and height > 0 and are_inside((x, y, x + width, y + height), item.size)
 
 
 def _fits_as_center_and_size(item: _Coordinates) -> bool:
     x, y, width, height = item.values
     corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return width > 0 and height > 0 and _are_inside(corners, item.size)
+    return width > 0 and height > 0 and are_inside(corners, item.size)
 
 
 def _are_turned(group: Sequence[_Coordinates]) -> bool:
@@ -203,7 +203,7 @@ def _share(group: Sequence[_Coordinates], holds: Callable[[_Coordinates], bool])
     return sum(map(holds, group)) / len(group)
 
 
-def _are_inside(values: Sequence[float], size: tuple[int, int]) -> bool:
+def are_inside(values: Sequence[float], size: tuple[int, int]) -> bool:
     """Return whether points (x, y, x, y, ...) are inside an image of a size (height, width)."""
     limits = (size[1], size[0])
     return all(-TOLERANCE <= value <= limits[i % 2] + TOLERANCE for i, value in enumerate(values))

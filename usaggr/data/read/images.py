@@ -166,7 +166,7 @@ def decode_mask(image: "Image", name: str) -> MaskValues:
         name: Name of the file in messages.
     """
     deep, content = is_deep(image), read_content(image)
-    _load(image, name)
+    load_image(image, name)
     orientation = 1 if image.format == "TIFF" else find_orientation(image)
     if orientation != 1:
         raise DataError(
@@ -193,7 +193,7 @@ def examine_image(image: "Image", name: str) -> FileKind:
     """
     kind, content = find_kind(image), read_content(image)
     if kind.bits > 8 and kind.mode != "F":
-        _load(image, name)
+        load_image(image, name)
         stored = decode_deep(image, content, name)
         hidden = stored.ndim == 3 and stored.shape[2] == 4 and _hides(stored, 2**16 - 1)
         return replace(kind, maximum=find_maximum(stored), hidden=hidden, orientation=_orientation_of(image, kind))
@@ -225,7 +225,7 @@ def _decode_distinct(image: "Image", name: str, channels: int, reading: ImageRea
     from PIL import Image as Pillow
 
     deep, content = is_deep(image), read_content(image)
-    _load(image, name)
+    load_image(image, name)
     # Pillow has turned a TIFF file when it was loaded.
     is_turned = reading.orientation == "apply" and image.format != "TIFF"
     orientation = find_orientation(image) if is_turned else 1
@@ -233,7 +233,7 @@ def _decode_distinct(image: "Image", name: str, channels: int, reading: ImageRea
         stored = decode_deep(image, content, name)
         depth = reading.choose_depth(find_maximum(stored))
         if stored.ndim == 2:
-            return _turn(scale_to_8_bits(stored, depth)[:, :, None], orientation)
+            return turn_pixels(scale_to_8_bits(stored, depth)[:, :, None], orientation)
         scaled = scale_to_8_bits(stored[:, :, :3], depth)
         alpha = (stored[:, :, 3:] >> 8).astype(np.uint8)
         image = Pillow.fromarray(np.concatenate([scaled, alpha], axis=2))
@@ -243,7 +243,7 @@ def _decode_distinct(image: "Image", name: str, channels: int, reading: ImageRea
         pixels = _convert(image, channels, reading)
     except ValueError as error:  # Pillow cannot convert every mode
         raise DataError(f"{name}: has colors in {image.mode}, which cannot be converted; save it in RGB") from error
-    return _turn(pixels, orientation)
+    return turn_pixels(pixels, orientation)
 
 
 def _convert(image: "Image", channels: int, reading: ImageReading) -> NDArray[np.uint8]:
@@ -265,7 +265,7 @@ def _convert(image: "Image", channels: int, reading: ImageReading) -> NDArray[np
     return pixels if mode == "RGB" else pixels[:, :, None]
 
 
-def _turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turn_pixels(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Return pixels (H, W, C) as a viewer shows them, by the EXIF orientation 1 to 8."""
     if orientation == 1:
         return pixels
@@ -317,7 +317,7 @@ def _drop_equal_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return first[:, :, None] if (first == second).all() and (first == third).all() else pixels
 
 
-def _load(image: "Image", name: str) -> None:
+def load_image(image: "Image", name: str) -> None:
     """Decode the pixels of an opened image, which Pillow keeps in it."""
     _refuse_large_tiles(image, name)
     frames = count_frames(image)

@@ -90,7 +90,7 @@ class IndexRow:
             message: Description of the error.
             file: Path of the image or mask as written in the index; empty if the error is not in a file.
         """
-        return Fault(self.csv_file, self.line, column, file, kind, message)
+        return Fault(self.csv_file, self.line, column, file, kind, message, self.text("task_id"))
 
 
 def read_index(root: Path, labels: bool = True, follow_links: bool = False) -> tuple[list[IndexRow], list[Fault]]:

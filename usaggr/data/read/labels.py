@@ -99,7 +99,7 @@ def read_points(row: IndexRow, task: Declaration, size: tuple[int, int] | None) 
     for number in range(1, task.num_classes + 1):
         column = f"point_{number}_xy"
         text = row.text(column)
-        point = _parse_point(text)
+        point = parse_point(text)
         if not text:
             faults.append(row.make_fault(column, "points", f"is empty; the task has {task.num_classes} points"))
         elif point is None:
@@ -162,7 +162,8 @@ def _parse_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _parse_point(text: str) -> tuple[float, float] | None:
+def parse_point(text: str) -> tuple[float, float] | None:
+    """Return the point that a cell contains as JSON, [x, y]; None if it contains something else."""
     try:
         values = parse_json(text)
         if not isinstance(values, list) or len(values) != 2:

@@ -99,6 +99,26 @@ class FileFinder:
             )
         return file
 
+    def find_corrected(self, text: str) -> str | None:
+        """Return how to write a path that cannot be found: with other separators or letter case, or relative.
+
+        None if no file of the root is meant for certain.
+        """
+        text = text.replace("\\", "/")
+        written = os.path.normpath(Path(self.root, "csv_files", text))
+        if not self._is_inside(written):
+            return None
+        folder = f"{self.root}/csv_files"
+        try:
+            candidates = (written, self._names.find_other_case(written))
+        except (OSError, ValueError):  # ValueError: a null character in the path
+            return None
+        for candidate in candidates:
+            relative = os.path.relpath(candidate, folder) if candidate is not None else ""
+            if relative and isinstance(self.find(relative), ListedFile):
+                return relative
+        return None
+
     def _find_path(self, written: str) -> ListedFile | UnusablePath | None:
         """Return the file with a path, or the reason why it cannot be used; None if it does not exist.
 

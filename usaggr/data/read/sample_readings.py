@@ -77,4 +77,5 @@ def _make_fault(sample: Sample, index: int, color: str, usual: str) -> Fault:
         f"is a mask with a palette in which number {index} is the color #{color}; in most masks of the task it is "
         f"#{usual}, or this color has another number; save all masks as grayscale files of class indices"
     )
-    return Fault(sample.csv_file, sample.row, "mask_path", str(sample.mask_path or ""), "palette", message)
+    file = str(sample.mask_path or "")
+    return Fault(sample.csv_file, sample.row, "mask_path", file, "palette", message, sample.task_id)

@@ -28,9 +28,13 @@ class SimilarNames:
         """Return the path of an existing file with the same name in another Unicode form; None if there is none."""
         return self._search(path, compose_name)
 
+    def find_other_case(self, path: str) -> str | None:
+        """Return the path of the only existing file with the same name in other letter case; None if there is none."""
+        return self._search(path, fold_name)
+
     def describe_similar(self, path: str) -> str:
         """Return a hint about an existing file with a similar name; empty if there is none."""
-        other_case = self._search(path, fold_name)
+        other_case = self.find_other_case(path)
         if other_case is not None:
             return f"but {Path(other_case).name!a} is there, whose path has other upper and lower case"
         folder, name = str(Path(path).parent), Path(path).name

@@ -66,7 +66,10 @@ def validate_rows(
     suspect_rows = {(fault.csv_file, fault.row) for fault in suspect}
     faults = [f for f in faults if f.kind not in REPLACED or (f.csv_file, f.row) not in suspect_rows] + suspect
     plausible = [sample for sample in samples if (sample.csv_file, sample.row) not in suspect_rows]
-    repeated = [*_find_repeated(plausible), *find_palette_conflicts(plausible)]
+    conflicts = find_palette_conflicts(plausible)
+    masks = {(row.csv_file, row.line): row.text("mask_path") for row, _ in declared} if conflicts else {}
+    conflicts = [replace(fault, file=masks[fault.csv_file, fault.row]) for fault in conflicts]
+    repeated = [*_find_repeated(plausible), *conflicts]
     invalid = suspect_rows | {(fault.csv_file, fault.row) for fault in repeated}
     valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
     warnings = [*validator.coordinates.warnings, *validator.subjects.list_warnings(valid)]
@@ -287,4 +290,4 @@ def _describe_row(sample: Sample) -> str:
 
 def _make_sample_fault(sample: Sample, column: str, kind: str, message: str) -> Fault:
     image_path = re.sub(r"#\d+$", "", sample.sample_id)
-    return Fault(sample.csv_file, sample.row, column, image_path, kind, message)
+    return Fault(sample.csv_file, sample.row, column, image_path, kind, message, sample.task_id)

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from usaggr.data.read.fault_groups import list_fault_groups
+from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.read.validation import count_kinds
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.tasks import Task, has_class_label
@@ -64,34 +65,42 @@ def find_overlaps(dataset: Dataset) -> list[Overlap]:
     return sorted(overlapping, key=lambda pair: (-pair.images, -pair.subjects, pair.first, pair.second))
 
 
-def print_check(dataset: Dataset | None, faults: Sequence[Fault]) -> None:
-    """Print the errors of each kind and every warning of a data set, and a summary.
+def list_check(dataset: Dataset | None, faults: Sequence[Fault]) -> list[str]:
+    """Return lines with the errors of each kind and every warning of a data set, and a summary.
 
     Args:
         dataset: The valid samples; None if a task has no valid row.
         faults: Errors of the invalid rows.
     """
-    for line in list_fault_groups(faults):
-        print(line)
-    for warning in dataset.warnings if dataset else ():
-        print(f"note: {warning}")
     if dataset:
         tasks = "1 task" if len(dataset.tasks) == 1 else f"{len(dataset.tasks)} tasks"
         valid = f"{len(dataset.samples)} valid samples of {tasks}"
     else:
         valid = "a task has no valid row"
     errors = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
-    print(f"{valid}, {errors}" + (f" ({count_kinds(faults)})" if faults else ""))
+    return [
+        *list_fault_groups(faults),
+        *(f"note: {warning}" for warning in (dataset.warnings if dataset else ())),
+        f"{valid}, {errors}" + (f" ({count_kinds(faults)})" if faults else ""),
+    ]
 
 
-def write_faults(faults: Sequence[Fault], path: Path) -> None:
-    """Write errors as a CSV with one column for each field of `Fault`."""
-    columns = [field.name for field in fields(Fault)]
+def write_faults(faults: Sequence[Fault], path: Path, with_remedy: bool = False) -> None:
+    """Write errors as a CSV.
+
+    Args:
+        faults: The errors.
+        path: File to write.
+        with_remedy: True to add what to do to each message.
+    """
+    columns = [field.name for field in fields(Fault) if field.name != "task_id"]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows([getattr(fault, column) for column in columns] for fault in faults)
+        for fault in faults:
+            written = replace(fault, message=describe_with_remedy(fault)) if with_remedy else fault
+            writer.writerow([getattr(written, column) for column in columns])
 
 
 def print_overview(dataset: Dataset, console: "Console") -> None:
