@@ -36,7 +36,7 @@ _REMEDIES = {
 _OWN = {
     "path_outside": ("paths must be",),
     "missing_file": ("use / as the separator",),
-    "unreadable_file": ("; ",),
+    "unreadable_file": ("; save", ": shift or scale"),
     "points": ("write [x, y]",),
     "task_id": ("names can have", "a name can have"),
     "mask_values": ("set data.",),
@@ -67,7 +67,8 @@ def describe_with_remedy(fault: Fault, with_repair: bool = True) -> str:
     """
     texts = [fault.message]
     if not any(text in fault.message for text in _OWN.get(fault.kind, ())):
-        texts.append(_REMEDIES.get(fault.kind, ""))
+        is_mask_of_colors = fault.kind == "unreadable_file" and "class indices" in fault.message
+        texts.append(_REMEDIES["mask_values" if is_mask_of_colors else fault.kind] if fault.kind in _REMEDIES else "")
     if with_repair:
         repair = _REPAIRS.get(fault.kind, "")
         if fault.kind == "unreadable_file" and "mask" in (fault.column, *fault.message.split()):
