@@ -75,7 +75,7 @@ def kept_server() -> Iterator[None]:
     forkserver.stop_server()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return a folder with real images in the FM_UIA layout; skip the test if there is none."""
     folder = os.environ.get("USAGGR_TEST_DATA")

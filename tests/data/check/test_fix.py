@@ -1,8 +1,16 @@
 """--fix: corrected data pass the check, the original does not change, and the log lists every change."""
 
 import csv
+import errno
 import hashlib
+import itertools
+import multiprocessing
+import os
+import shlex
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +28,14 @@ from tests.data.factories import (
     write_image,
     write_rows,
 )
+from usaggr.cli.data_commands import suggest_recheck
 from usaggr.config.study import DataConfig
+from usaggr.data.check import fix as fix_module
 from usaggr.data.check.fix import FixResult, fix_data
 from usaggr.data.check.fixed_files import CONVERTED, LOG
 from usaggr.data.read.load_dataset import check_dataset, load_dataset
-from usaggr.errors import DataError
+from usaggr.errors import DataError, WriteError
+from usaggr.io.atomic_folders import creating_folder, find_temporary_folder
 from usaggr.progress import NoProgress
 
 
@@ -167,3 +178,127 @@ def test_files_that_cannot_be_linked_are_named_with_the_option_that_copies_them(
     with pytest.raises(DataError, match=r"Invalid cross-device link.*--copy") as error:
         fixed(root, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_the_tenth_link() -> None:
+    calls = itertools.count()
+    link = os.link
+
+    def counting(source: str, target: Path) -> None:
+        link(source, target)
+        if next(calls) == 9:
+            die()
+
+    os.link = counting  # type: ignore[assignment]
+
+
+def die_after(owner: Any, name: str) -> Callable[[], None]:
+    """Return a function that makes the process kill itself after a call."""
+
+    def plant() -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*arguments: Any, **options: Any) -> None:
+            original(*arguments, **options)
+            die()
+
+        setattr(owner, name, wrapped)
+
+    return plant
+
+
+MOMENTS = {
+    "at the tenth link": die_at_the_tenth_link,
+    "after the first round": die_after(fix_module, "write_data"),
+    "before the rename": die_after(fix_module, "write_log"),
+    "after the rename": die_after(Path, "rename"),
+}
+
+
+def _fix_and_die(moment: str, root: Path, tmp_path: Path) -> None:
+    MOMENTS[moment]()
+    fixed(root, tmp_path)
+
+
+def kill_fix(moment: str, root: Path, tmp_path: Path) -> None:
+    """Correct data in a process that is killed at a moment."""
+    check_dataset(config(root, tmp_path))  # files are read here, because threads of the reader cannot be forked
+    process = multiprocessing.get_context("fork").Process(target=_fix_and_die, args=(moment, root, tmp_path))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_correction_leaves_no_half_folder_and_the_same_command_works(
+    root: Path, tmp_path: Path, moment: str
+) -> None:
+    before = contents(root)
+    kill_fix(moment, root, tmp_path)
+    leftover = find_temporary_folder(tmp_path / "fixed")
+    assert leftover.is_dir()
+    if moment == "after the rename":
+        with pytest.raises(DataError, match="give a new folder; it holds corrected data already"):
+            fixed(root, tmp_path)
+    else:
+        assert not (tmp_path / "fixed").exists()
+        assert fixed(root, tmp_path).rows == 20
+    assert not leftover.exists()
+    assert check_dataset(config(tmp_path / "fixed", tmp_path))[1] == ()
+    assert (tmp_path / "fixed" / LOG).is_file()
+    assert contents(root) == before
+
+
+def test_a_folder_of_the_temporary_name_that_is_no_leftover_stays(root: Path, tmp_path: Path) -> None:
+    own = find_temporary_folder(tmp_path / "fixed") / "mine.txt"
+    own.parent.mkdir()
+    own.write_text("mine")
+    with pytest.raises(WriteError, match="was not made by usaggr; rename it"):
+        fixed(root, tmp_path)
+    assert own.read_text() == "mine"
+
+
+def test_two_corrections_at_once_do_not_write_the_same_folder(root: Path, tmp_path: Path) -> None:
+    with creating_folder(tmp_path / "fixed"), pytest.raises(WriteError, match="another process is writing"):
+        fixed(root, tmp_path)
+    assert list((tmp_path / "fixed").iterdir()) == []
+
+
+def test_a_failed_correction_leaves_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(fix_module, "write_log", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        fixed(root, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "data"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["data=fmuia", "data.root=a"], "usaggr data check data=fmuia data.root=b"),
+        (["a"], "usaggr data check data=fmuia data.root=b"),
+        (["data=own", "+data.root=a", "data.on_bad_sample=skip", "data.exif_orientation=apply"],
+         "usaggr data check data=own data.exif_orientation=apply data.root=b"),
+        (["demo", "data=fmuia", "data.root=a"], "usaggr data check demo data=fmuia data.root=b"),
+    ],
+)  # fmt: skip
+def test_the_printed_command_has_the_settings_of_the_original_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "csv_files").mkdir(parents=True)
+    assert suggest_recheck(words, None, Path("b")) == expected
+    assert suggest_recheck(words, Path("my conf"), Path("b")) == f"{expected} --config-dir 'my conf'"
+    assert shlex.split(suggest_recheck(words, None, Path("b c")))[-1] == "data.root='b c'"
+
+
+def test_data_that_plan_refuses_are_reported_with_the_copy(tmp_path: Path) -> None:
+    result = fixed(tiny_data(tmp_path / "data", n=2), tmp_path)
+    assert "too few components" in result.plan_error
+    assert f"error: `usaggr plan` refuses the corrected data: {result.plan_error}" in result.describe("")

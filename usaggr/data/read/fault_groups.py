@@ -11,7 +11,7 @@ MAX_EACH = 3
 """Largest number of errors of one kind that are listed one by one."""
 MAX_LINES = 20
 """Number of lines up to which errors are listed one by one, or by task and kind; more errors are listed by kind."""
-MAX_KINDS = 28
+MAX_KINDS = 32
 """Largest number of kinds that are listed."""
 MAX_FILES = 2
 """Largest number of index files that a line names."""
