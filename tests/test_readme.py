@@ -57,7 +57,7 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
         if words[0] != "usaggr":
             continue
         small = list(SMALL) if words[1] in TAKES_OVERRIDES else []
-        if "data=fmuia" in words:  # keys of phantoms would have no effect, which is an error
+        if "data=fmuia" in words or "own" in words:  # keys of phantoms would have no effect, which is an error
             small = [override for override in small if not override.startswith("data.synthetic.")]
         arguments = [word.replace("nodules", "seg").replace("grades", "cls") for word in words[1:]]
         completed = run([*arguments, *small], tmp_path)

@@ -155,7 +155,7 @@ def test_a_key_of_the_studys_file_waits_for_the_choice_that_the_command_line_rep
 
 
 @pytest.mark.parametrize(
-    "study", ["balancing", "controls", "demo", "demo_m2dino", "m2dino_ablation", "paper", "peers", "staged"]
+    "study", ["balancing", "controls", "demo", "demo_m2dino", "m2dino_ablation", "own", "paper", "peers", "staged"]
 )
 def test_shipped_studies_have_no_key_without_effect(study: str) -> None:
     assert check_unused_keys(compose_study(study, ["data=fmuia", "data.root=DIR"])) == []

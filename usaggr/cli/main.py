@@ -124,8 +124,10 @@ def sweep(
     study_plan = _make_plan(words, config_dir)
     planning_seconds = time.monotonic() - started
     if dry_run:
-        _show_plan(study_plan)
+        _show_plan(study_plan, words)
         return
+    for line in _describe_choices(study_plan, words):
+        print(line, file=sys.stderr)
     # Imported only now: a dry run needs neither the report nor an executor.
     from usaggr.report.build import refresh_report
     from usaggr.sweep.sweep import run_sweep
@@ -144,7 +146,7 @@ def sweep(
 @app.command(cls=Command)
 def plan(words: Words = None, config_dir: ConfigDir = None) -> None:
     """List every run with its state, and estimate what the sweep needs and what it can detect."""
-    _show_plan(_make_plan(words, config_dir))
+    _show_plan(_make_plan(words, config_dir), words)
 
 
 @app.command(cls=Command)
@@ -300,13 +302,22 @@ def _make_plan(words: Sequence[str] | None, config_dir: Path | None) -> "Plan":
     from usaggr.sweep.planning.study_plan import make_plan
 
     study_plan = make_plan(study, RichProgress())
-    print_notes(study, study_plan.describe_tasks())
+    print_notes(study_plan.study, study_plan.describe_tasks())
     return study_plan
 
 
-def _show_plan(plan: "Plan") -> None:
+def _describe_choices(plan: "Plan", words: Sequence[str] | None) -> list[str]:
+    """Return the lines about keys that the data decided, and about a study that has nothing to compare."""
+    from usaggr.sweep.planning.single_task import explain_single_task
+
+    return [*plan.proposals, *filter(None, [explain_single_task(plan, words or ())])]
+
+
+def _show_plan(plan: "Plan", words: Sequence[str] | None) -> None:
     from usaggr.sweep.inspect.plan_console import print_plan
     from usaggr.sweep.inspect.planned_networks import check_planned_networks
 
     check_planned_networks(plan)
+    for line in _describe_choices(plan, words):
+        print(line)
     print_plan(plan, make_console())

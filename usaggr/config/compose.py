@@ -3,6 +3,7 @@
 Each error ends as one `ConfigError` with one line per key. Hydra is imported only when something is composed.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ from usaggr.errors import ConfigError, one_of
 from usaggr.tasks import CATALOGUE
 
 DEFAULT_STUDY = "demo"
+PROPOSE = "propose"
+"""Entry of a study's file with the keys that a plan proposes from the data; it is no key of the configuration."""
+PROPOSED_KEYS = ("model", "data.image_size")
+"""Keys that can be proposed."""
 VARIANT_ROOTS = ("model", "training", "metrics")
 VARIANT_KEYS = ("data.image_size", "data.channels")
 """Further keys that a variant may change: they decide how images are read, not which samples and subsets there are."""
@@ -75,6 +80,18 @@ def apply_variant(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
     return _compose(Origin(origin.folders, origin.config, (*origin.overrides, *overrides)))
 
 
+def add_proposal(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
+    """Compose a study again with proposed overrides before those of the command line, which therefore win.
+
+    Only `data`, `model` and `training` are replaced, so that other sections keep changes that a command has made.
+    """
+    origin = study.origin
+    proposed = _compose(dataclasses.replace(origin, overrides=(*overrides, *origin.overrides)))
+    sections = {name: getattr(proposed, name) for name in ("data", "model", "training")}
+    changed = study.model_copy(update=sections)
+    return changed.composed_from(dataclasses.replace(proposed.origin, proposes=()))
+
+
 def read_grouping(name: str, study: StudyConfig) -> dict[str, Any]:
     """Return the content of `grouping/<name>.yaml`, from the first of the study's folders that has it.
 
@@ -109,10 +126,22 @@ def _find_source(key: str, sources: dict[str, str]) -> str:
     return sources.get(key, "")
 
 
+def _read_proposed_keys(keys: Any) -> tuple[str, ...]:
+    """Return the content of `propose`.
+
+    Raises:
+        ConfigError: It is not a list of keys that can be proposed.
+    """
+    if not isinstance(keys, list) or any(key not in PROPOSED_KEYS for key in keys):
+        raise ConfigError(f"{PROPOSE}: must be a list of {', '.join(PROPOSED_KEYS)}; got {keys}")
+    return tuple(keys)
+
+
 def _compose(origin: Origin) -> StudyConfig:
     from usaggr.config.hydra import COMMAND_LINE, compose_values, find_sources
 
     values = compose_values(origin)
+    origin = dataclasses.replace(origin, proposes=_read_proposed_keys(values.pop(PROPOSE, [])))
     try:
         return StudyConfig.model_validate(values).composed_from(origin)
     except ValidationError as error:

@@ -25,7 +25,7 @@ def search_folders(config_dir: Path | None) -> tuple[Path, ...]:
     Raises:
         ConfigError: `config_dir` is not a folder.
     """
-    candidates = [Path("conf"), Path("sweeps"), *_package_folders()]
+    candidates = [Path("conf"), Path("sweeps"), *package_folders()]
     if config_dir is not None:
         if not config_dir.is_dir():
             raise ConfigError(f"--config-dir: folder {config_dir} does not exist")
@@ -123,7 +123,7 @@ def format_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _package_folders() -> list[Path]:
+def package_folders() -> list[Path]:
     """Return `conf` and `sweeps` that come with usaggr: inside an installed package, beside it in a checkout."""
     package = Path(__file__).parents[1]
     home = package if (package / "conf").is_dir() else package.parent

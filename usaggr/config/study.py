@@ -250,6 +250,8 @@ class Origin:
     config: str = dataclasses.field(default="", compare=False)
     """Name of the study's file without .yaml; empty if the study was not composed from files."""
     overrides: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    proposes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """Keys that a plan proposes from the data (`propose` in the study's file); empty once it has done so."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ from usaggr.results.versions import STUDY_HEAD
 from usaggr.sweep.planning.grouping import Grouping
 from usaggr.sweep.planning.planned_runs import PlannedRun as PlannedRun
 from usaggr.sweep.planning.planned_runs import plan_runs
+from usaggr.sweep.planning.proposal import propose
 from usaggr.sweep.planning.study_groupings import describe_groupings, make_groupings
 
 
@@ -38,6 +39,8 @@ class Plan:
     manifest: Manifest
     groupings: dict[str, Grouping]
     runs: tuple[PlannedRun, ...]
+    proposals: tuple[str, ...] = ()
+    """Lines about the keys of the study that were proposed from the data."""
 
     @cached_property
     def runs_without_sharing(self) -> int:
@@ -68,6 +71,8 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
     for task_id in study.tasks or ():
         if task_id not in dataset.tasks:
             raise ConfigError(one_of("tasks", task_id, dataset.tasks))
+    proposal = propose(study, dataset)
+    study = proposal.study
     tasks = {t: dataset.tasks[t] for t in sorted(study.tasks or dataset.tasks)}
     for task_id in study.training.task_weights:
         if task_id not in dataset.tasks:
@@ -77,7 +82,8 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
     check_replaceable(study.directory)
     check_same_data(manifest, study.directory)
     groupings = make_groupings(study, tasks, dataset)
-    return Plan(study, study.directory, manifest, groupings, tuple(plan_runs(study, manifest, groupings)))
+    runs = tuple(plan_runs(study, manifest, groupings))
+    return Plan(study, study.directory, manifest, groupings, runs, proposal.lines)
 
 
 def write_plan(plan: Plan) -> None:
