@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parent.parent / "usaggr"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS = (
-    ("errors", "progress", "safe_path", "stopping", "torchvision_ops"),
+    ("errors", "safe_path", "stopping", "torchvision_ops"),
     ("tasks",),
     ("io",),
+    ("progress",),
     ("config",),
     ("document",),
     ("results",),

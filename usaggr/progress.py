@@ -51,9 +51,9 @@ class RichProgress:
     """
 
     def __init__(self, console: "Console | None" = None, keep_seconds: float = 1.0) -> None:
-        from rich.console import Console
+        from usaggr.io.rich_console import SafeConsole
 
-        self._console = console or Console(file=sys.stderr)
+        self._console = console or SafeConsole(file=sys.stderr)
         self._keep_seconds = keep_seconds
         self._line: LiveLine | None = None
 

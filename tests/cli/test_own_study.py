@@ -92,8 +92,8 @@ def test_one_task_has_nothing_to_compare_and_the_plan_says_what_it_can_do(
     assert explain_single_task(plan, ["demo", "data.root=my data"]) == (
         f"nothing to compare: the only task is seg, so all groupings are the same model{compared}. With one task, "
         "`usaggr train demo 'data.root=my data'` trains a model, `usaggr sweep demo 'data.root=my data' scale=ladder` "
-        "shows its score with less training data, and variants compare settings; a second task (`usaggr data index`) makes "
-        "groupings comparable"
+        "shows its score with less training data, and variants compare settings; a second task (`usaggr data index`) "
+        "makes groupings comparable"
     )
 
 

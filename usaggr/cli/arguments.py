@@ -14,6 +14,7 @@ from usaggr.cli.lost_output import keep_working_without_output
 from usaggr.cli.option_checks import USAGE_ERROR, check_file, explain_usage
 from usaggr.config.folders import format_path, list_studies, search_folders
 from usaggr.errors import ConfigError, RunError, one_of
+from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def find_results(directory: Path) -> Path:
         raise ConfigError(f"{directory} is inside the results {format_path(around)}; give that folder")
     folders = [path.parent for path in parent.glob(f"*/{contract.STUDY}")]
     # A name is compared with names, or a misspelled one would not be similar to any path.
-    names = [folder.name if directory.name == str(directory) else str(folder) for folder in folders]
+    names = [escape_line(folder.name if directory.name == str(directory) else str(folder)) for folder in folders]
     raise ConfigError(one_of("DIR", str(directory), names))
 
 
@@ -279,7 +280,7 @@ def chooses_data(overrides: Sequence[str]) -> bool:
 
 def make_console() -> "Console":
     """Return a console for standard output; it is 200 columns wide without a terminal, so that no table is cut."""
-    from rich.console import Console
+    from usaggr.io.rich_console import SafeConsole
 
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    console = SafeConsole()
+    return console if console.is_terminal else SafeConsole(width=200)

@@ -10,7 +10,9 @@ import typer
 
 from usaggr.cli.arguments import ConfigDir, Words, compose_from_words, split_words
 from usaggr.cli.doctor_findings import Finding
+from usaggr.cli.standard_streams import escape_words
 from usaggr.errors import UsaggrError
+from usaggr.io.terminal_text import escape_line
 
 if TYPE_CHECKING:
     from usaggr.config.study import StudyConfig
@@ -29,11 +31,11 @@ def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
 
     findings = find_all(words, config_dir)
     for finding in findings:
-        print(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.text}")))
+        print(escape_line(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.text}"))))
     warnings = [finding for finding in findings if finding.warning]
     print(f"\n{len(warnings)} warnings" if warnings else "\nno warnings")
     for finding in warnings:
-        print(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.warning}")))
+        print(escape_words(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
     raise typer.Exit(1 if warnings else 0)
 
 

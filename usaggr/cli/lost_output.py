@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 from usaggr.io.atomic_files import is_disk_full
+from usaggr.io.terminal_text import EscapingStream
 
 
 class _LossyStream:
@@ -62,8 +63,14 @@ class _LossyStream:
 def keep_working_without_output() -> Iterator[None]:
     """Drop the output to standard output and standard error within the context if it cannot be written."""
     previous = sys.stdout, sys.stderr
-    streams = [_LossyStream(stream) if stream is not None else None for stream in previous]
-    sys.stdout, sys.stderr = (cast(TextIO, stream) for stream in streams)
+    # The escaping streams of the command line stay outside, because rich writes to the stream within them.
+    escapes = [isinstance(stream, EscapingStream) for stream in previous]
+    inner = [getattr(stream, "rich_proxied_file", stream) for stream in previous]
+    streams = [_LossyStream(stream) if stream is not None else None for stream in inner]
+    sys.stdout, sys.stderr = (
+        cast(TextIO, EscapingStream(cast(TextIO, stream)) if is_escaped else stream)
+        for stream, is_escaped in zip(streams, escapes, strict=True)
+    )
     try:
         yield
     finally:

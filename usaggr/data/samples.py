@@ -8,6 +8,7 @@ from typing import Literal
 
 from usaggr.data.read.file_kinds import UNKNOWN_KIND, FileKind
 from usaggr.data.read.image_reading import FILE_READING, ImageReading, ReadingRules
+from usaggr.io.terminal_text import escape_line
 from usaggr.tasks import Task
 
 Box = tuple[float, float, float, float]
@@ -130,7 +131,8 @@ class Fault:
     def __str__(self) -> str:
         file = f" {self.file if len(self.file) <= 255 else self.file[:255] + '...'}" if self.file else ""
         # Spreadsheets count the header as line 1, pandas and most people do not: both numbers are given.
-        return f"{self.csv_file}, line {self.row} (row {self.row - 1}), {self.column}:{file} {self.message}"
+        text = f"{self.csv_file}, line {self.row} (row {self.row - 1}), {self.column}:{file} {self.message}"
+        return escape_line(text)
 
 
 @dataclass(frozen=True)

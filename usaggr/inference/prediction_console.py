@@ -11,15 +11,16 @@ MAX_SHOWN = 20
 
 def print_selection(selection: ModelSelection) -> None:
     """Print a table of the run that serves each task, with the reason."""
-    from rich.console import Console
     from rich.table import Table
+
+    from usaggr.io.rich_console import SafeConsole
 
     table = Table("task", "model", "reason", title="models", title_justify="left")
     for model in selection.models.values():
         table.add_row(model.task, model.run.name, model.reason)
-    console = Console()
+    console = SafeConsole()
     # Without a terminal, rich would cut the table at 80 columns.
-    (console if console.is_terminal else Console(width=200)).print(table)
+    (console if console.is_terminal else SafeConsole(width=200)).print(table, markup=False)
 
 
 def format_skipped(summary: PredictionSummary) -> list[str]:

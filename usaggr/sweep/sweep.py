@@ -310,9 +310,9 @@ def _check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) 
 
 
 def _make_console() -> "Console":
-    from rich.console import Console
+    from usaggr.io.rich_console import SafeConsole
 
-    return Console(stderr=True)
+    return SafeConsole(stderr=True)
 
 
 def _print(console: "Console", text: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.samples import Fault
+from usaggr.io.terminal_text import escape_line
 
 MAX_EACH = 3
 """Largest number of errors of one kind that are listed one by one."""
@@ -83,13 +84,13 @@ def _list_groups(
 
 
 def _describe(fault: Fault, with_repair: bool) -> str:
-    return str(fault).removesuffix(fault.message) + describe_with_remedy(fault, with_repair)
+    return str(fault).removesuffix(escape_line(fault.message)) + escape_line(describe_with_remedy(fault, with_repair))
 
 
 def _describe_group(members: Sequence[Fault], with_repair: bool) -> str:
     """Return a line with the first error of a group, and where the others are."""
     first, more = members[0], len(members) - 1
-    files = list(dict.fromkeys(fault.csv_file for fault in members))
+    files = list(dict.fromkeys(escape_line(fault.csv_file) for fault in members))
     if len(files) == 1:
         where = f"up to line {max(fault.row for fault in members)} of {files[0]}"
     else:

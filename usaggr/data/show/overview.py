@@ -14,6 +14,7 @@ from usaggr.data.read.fault_groups import list_fault_groups
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.read.validation import count_kinds
 from usaggr.data.samples import Dataset, Fault, Sample
+from usaggr.io.terminal_text import escape_line
 from usaggr.tasks import Task, has_class_label
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def list_check(dataset: Dataset | None, faults: Sequence[Fault]) -> list[str]:
     errors = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
     return [
         *list_fault_groups(faults),
-        *(f"note: {warning}" for warning in (dataset.warnings if dataset else ())),
+        *(f"note: {escape_line(warning)}" for warning in (dataset.warnings if dataset else ())),
         f"{valid}, {errors}" + (f" ({count_kinds(faults)})" if faults else ""),
     ]
 
@@ -123,16 +124,16 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
             smallest if smallest == largest else f"{smallest} to {largest}",
             class_counts or ", ".join(entry.task.class_names),
         )
-    console.print(tasks)
+    console.print(tasks, markup=False)
     pairs = Table("tasks", "", "images in both", "subjects in both")
     for pair in find_overlaps(dataset):
         pairs.add_row(pair.first, pair.second, str(pair.images), str(pair.subjects))
     if pairs.row_count:
         console.print("Shared between tasks (in the same subset for all tasks):")
-        console.print(pairs)
+        console.print(pairs, markup=False)
     # No markup: names of files may contain square brackets, which rich would read as styles.
     for line in [f"left out: {fault}" for fault in dataset.skipped] + [f"note: {text}" for text in dataset.warnings]:
-        console.print(line, highlight=False, markup=False)
+        console.print(escape_line(line), highlight=False, markup=False)
 
 
 def _summarize_task(task: Task, samples: Sequence[Sample]) -> TaskOverview:

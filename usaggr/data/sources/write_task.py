@@ -16,6 +16,7 @@ from usaggr.data.sources.table import SourceTable, check_writable, write_index
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_csv_table
 from usaggr.io.bounded_files import UnusableContentError, read_bounded
+from usaggr.io.terminal_text import escape_line
 
 _ROWS_READ = 3
 """Number of rows of each index whose files are read to find masks of 0 and 255, and links."""
@@ -50,8 +51,7 @@ def write_task(
         *(f"note: {line}" for line in table.notes),
         f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count} file{'s' * (count != 1)} left out",
     ]
-    # Names of files can have characters that a terminal takes for commands.
-    return [line if line.isprintable() else ascii(line)[1:-1] for line in lines]
+    return [escape_line(line) for line in lines]
 
 
 def suggest_check(root: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from usaggr.errors import RunError
 from usaggr.io.locks import hold_lock
+from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.plan import PlanRow, read_plan
@@ -38,7 +39,7 @@ class Removable:
     """Directory of the study that contains it."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.path} ({format_size(self.bytes)})"
+        return escape_line(f"{self.kind}: {self.path} ({format_size(self.bytes)})")
 
 
 def list_removable(directory: Path) -> list[Removable]:

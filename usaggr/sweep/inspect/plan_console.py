@@ -13,6 +13,7 @@ from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe_manifest, prove_split
 from usaggr.errors import UsaggrError
+from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 from usaggr.results.run_result import State
 from usaggr.sweep.execution.parent_weights import find_weightless
@@ -54,7 +55,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     if isinstance(plan.study.executor, SlurmConfig):
         console.print(describe_slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
     for warning in plan.manifest.dataset.warnings:
-        console.print(f"[yellow]note:[/] {escape(warning)}", highlight=False)
+        console.print(f"[yellow]note:[/] {escape(escape_line(warning))}", highlight=False)
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
     if not proof.is_disjoint:
         console.print(f"[red]warning:[/] {escape(proof.describe())}", highlight=False)
@@ -128,7 +129,7 @@ def _make_task_table(plan: Plan) -> Table:
         if task["id"] in studied:
             few = " (few)" if task["subjects_test"] < MIN_TEST_SUBJECTS else ""
             counts = (str(task[name]) for name in ("num_classes", "n_train", "n_val", "n_test", "subjects_test"))
-            cells = [task["id"], task["type"], task["clinical_group"], *counts]
+            cells = [escape(task["id"]), task["type"], escape(task["clinical_group"]), *counts]
             table.add_row(*cells[:-1], cells[-1] + few)
     return table
 

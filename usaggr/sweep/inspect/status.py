@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.errors import RunError
+from usaggr.io.terminal_text import escape_line
 from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.integrity import REPEAT, read_json
@@ -171,7 +172,7 @@ def describe_status(directory: Path, status: SweepStatus, queue: SlurmQueue | No
         lines.append(f"unplanned: done, but no longer in the study; `usaggr clean {directory}` lists them")
     if status.missing_metrics:
         lines += _describe_missing_metrics(status.missing_metrics)
-    return lines
+    return [escape_line(line) for line in lines]
 
 
 def _describe_missing_metrics(missing: dict[str, tuple[str, ...]]) -> list[str]:

@@ -26,7 +26,7 @@ def explain_single_task(plan: Plan, words: Sequence[str] = ()) -> str:
         compared = ""
     return (
         f"nothing to compare: the only task is {task_ids.pop()}, so all groupings are the same model{compared}. With "
-        f"one task, `usaggr train{arguments}` trains a model, `usaggr sweep{arguments} scale=ladder` shows its score with "
-        "less training data, and variants compare settings; a second task (`usaggr data index`) makes groupings "
-        "comparable"
+        f"one task, `usaggr train{arguments}` trains a model, `usaggr sweep{arguments} scale=ladder` shows its "
+        "score with less training data, and variants compare settings; a second task (`usaggr data index`) makes "
+        "groupings comparable"
     )
