@@ -18,6 +18,8 @@ from usaggr.tasks import TASK_TYPES, TaskType
 if TYPE_CHECKING:
     from rich.console import Console
 
+EVALUATION_FILES = ("evaluation.json", "evaluation.md")
+"""Files that an evaluation writes into the folder of the predictions."""
 EVALUATION_VERSION = 1
 """Version of the layout of `evaluation.json`."""
 MAX_SHOWN = 5
@@ -99,7 +101,7 @@ def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
     """
     # A score that is NaN would give a file that is not JSON, so json.dumps refuses it.
     content = json.dumps(as_json(evaluation, mode), indent=1, allow_nan=False)
-    paths = evaluation.folder / "evaluation.json", evaluation.folder / "evaluation.md"
+    paths = evaluation.folder / EVALUATION_FILES[0], evaluation.folder / EVALUATION_FILES[1]
     for path, text in zip(paths, (content + "\n", as_markdown(evaluation, mode)), strict=True):
         write_atomic(path, text)
     return paths

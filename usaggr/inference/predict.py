@@ -14,9 +14,10 @@ from usaggr.data.show.overview import write_faults
 from usaggr.errors import ConfigError, DataError, one_of
 from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.model_selection import ModelSelection
-from usaggr.inference.prediction_folder import PredictionFolder, open_prediction_folder
-from usaggr.inference.prediction_pictures import write_overlays
+from usaggr.inference.prediction_folder import SKIPPED, PredictionFolder, open_prediction_folder
+from usaggr.inference.prediction_pictures import make_overlay_path, write_overlays
 from usaggr.inference.prediction_requests import PredictionRequest, RequestedPredictions, read_requests
+from usaggr.inference.prediction_targets import check_targets
 from usaggr.inference.preprocess import PreparedImage, get_reading, get_reading_rules, prepare
 from usaggr.io.home import expand_home
 from usaggr.progress import Progress
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 OnBadImage = Literal["skip", "error"]
 """Reaction to a missing or broken image: leave it out, or end the command with an error."""
-SKIPPED = "skipped.csv"
-"""File in the folder of predictions that lists the skipped rows with their faults."""
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
 
@@ -129,6 +128,7 @@ def predict(
     model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
     tasks = _choose_tasks(model_tasks, images.tasks)
     requested = _list_requested(images, root, tasks)
+    check_targets(requested.requests, out, map(make_overlay_path, requested.requests) if options.overlays else ())
     if requested.faults and options.on_bad_image == "error":
         raise DataError(str(requested.faults[0]))
     skipped = list(requested.faults)

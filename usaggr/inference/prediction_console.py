@@ -2,7 +2,8 @@
 
 from usaggr.document.display_names import listed, plural
 from usaggr.inference.model_selection import ModelSelection
-from usaggr.inference.predict import SKIPPED, PredictionSummary
+from usaggr.inference.predict import PredictionSummary
+from usaggr.inference.prediction_folder import SKIPPED
 from usaggr.inference.prediction_pictures import OVERLAYS
 
 MAX_SHOWN = 20

@@ -30,7 +30,9 @@ MARKER = "predicted_by.json"
 """File that names the models and the data of the predictions."""
 JOURNAL = ".journal.jsonl"
 """File with one line per prediction that is not a mask; hidden, because users read the JSON files."""
-_LOCK = ".lock"
+LOCK = ".lock"
+SKIPPED = "skipped.csv"
+"""File that lists the skipped rows with their faults."""
 MARKER_VERSION = 1
 _REMEDY = "use another --out"
 _MAX_JOURNAL_BYTES = 2048 * MEBIBYTE
@@ -137,7 +139,7 @@ def open_prediction_folder(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with hold_lock(folder / _LOCK) as is_locked:
+        with hold_lock(folder / LOCK) as is_locked:
             if not is_locked:
                 raise RunError(f"--out: another process is writing predictions to {folder}")
             marker = _Marker({task_id: dict(model) for task_id, model in sorted(models.items())}, str(root))
@@ -161,7 +163,7 @@ def _check_marker(folder: Path, marker: _Marker) -> None:
     """
     path = folder / MARKER
     if not path.is_file():
-        other_files = sorted(entry.name for entry in folder.iterdir() if entry.name != _LOCK)
+        other_files = sorted(entry.name for entry in folder.iterdir() if entry.name != LOCK)
         if other_files:
             raise ConfigError(
                 f"--out: {folder} is not empty ({other_files[0]}) and has no {MARKER}; predictions need a folder of "
