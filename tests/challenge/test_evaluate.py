@@ -75,12 +75,12 @@ def test_correct_predictions_have_no_errors(tmp_path: Path) -> None:
         ("classification", {"image_path": ""}, "unnamed", "record 1 does not name its task_id and image_path"),
         ("detection", {"bbox_pixels": [13.0, 4.0, 4.0, 14.0]}, "swapped", "[13, 4, 4, 14]"),
         ("detection", {"bbox_pixels": [4.0, 14.0, 13.0, 4.0]}, "swapped", "[4, 14, 13, 4]"),
-        ("detection", {"bbox_pixels": [4.0, 4.0, 31.0, 14.0]}, "outside", "[4, 4, 31, 14], image 30 x 20"),
+        ("detection", {"bbox_pixels": [4.0, 4.0, 31.0, 14.0]}, "outside", "[4, 4, 31, 14], image of 20 x 30"),
         ("detection", {"bbox_normalized": [0.0, 0.0, 1.0, 1.0]}, "disagree", "bbox_pixels by up to 17.0 pixels"),
         ("detection", {"bbox_normalized": [0.18, 0.2, 13 / 30, 0.7]}, "disagree", "bbox_pixels by up to 1.4 pixels"),
         ("detection", {"bbox_pixels": [1, 2, 3]}, "unusable", "bbox_pixels must be 4 finite numbers"),
         ("detection", {"bbox_pixels": [1, 2, 3, 10**400]}, "unusable", "bbox_pixels must be 4 finite numbers"),
-        ("regression", {"predicted_points_pixels": [1.0, -2.0, 3.0, 4.0]}, "outside", "[1, -2, 3, 4], image 30 x 20"),
+        ("regression", {"predicted_points_pixels": [1.0, -2.0, 3.0, 4.0]}, "outside", "[1, -2, 3, 4], image of 20 x"),
         ("regression", {"predicted_points_pixels": "1, 2"}, "unusable", "points_pixels must be 4 finite numbers"),
     ],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_an_index_that_changes_after_its_check_is_an_error_that_names_the_row(tm
         (b"no image", "unusable", "cannot be read as an image"),
         (b"", "unusable", "the file is empty"),
         (np.stack([MASK, MASK * 2, MASK], axis=2), "unusable", "is a color mask"),
-        (MASK[:10], "size", "30 x 10 pixels, its image 30 x 20"),
+        (MASK[:10], "size", "10 x 30 pixels (height x width), its image 20 x 30"),
         (MASK * 255, "values", "has the values 255; allowed are 0 to 1"),
     ],
 )

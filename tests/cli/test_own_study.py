@@ -105,3 +105,27 @@ def test_the_plan_of_one_task_opens_with_it_before_anything_is_trained(tmp_path:
         assert shown.returncode == 0, shown.stderr
         assert shown.stdout.splitlines()[2].startswith("nothing to compare: the only task is cls")
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_name_is_found_in_outputs_beside_a_folder_of_data_with_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from usaggr.cli.arguments import find_in_outputs
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs" / "own" / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "own").mkdir()
+    assert find_in_outputs(Path("own")) == Path("own"), "neither has results"
+    (tmp_path / "outputs" / "own" / "study.yaml").touch()
+    (tmp_path / "outputs" / "own" / "runs" / "a" / "run.yaml").touch()
+    assert find_in_outputs(Path("own")) == Path("outputs/own")
+    assert find_in_outputs(Path("own/runs/a")) == Path("outputs/own/runs/a")
+    (tmp_path / "own" / "study.yaml").touch()
+    assert find_in_outputs(Path("own")) == Path("own"), "results in the current folder come first"
+
+
+def test_a_dry_run_respects_the_limit(tmp_path: Path) -> None:
+    tiny_data(tmp_path / "data", n=20)
+    shown = usaggr(tmp_path, "sweep", "own", "data.root=data", "seeds=[0]", "--dry-run", "--limit", "1")
+    assert shown.returncode == 0, shown.stderr
+    assert "this sweep would train 1 of 5 runs now: unified-s1-k0-" in shown.stdout.splitlines()[-1]

@@ -40,8 +40,8 @@ def find_fault(out: Path, *mask_paths: str, overlays: tuple[str, ...] = ()) -> s
 def test_a_mask_is_no_file_of_the_command(tmp_path: Path, name: str) -> None:
     first = name.partition("/")[0]
     assert find_fault(tmp_path / "out", "masks/0.png", name) == (
-        f"seg.csv, line 3: the mask of ../images/3.png (seg) would be written to {name}, but {first} is a file that usaggr "
-        "writes there itself; give it another mask_path"
+        f"seg.csv, line 3: the mask of ../images/3.png (seg) would be written to {name}, but {first} is a file that "
+        "usaggr writes there itself; give it another mask_path"
     )
 
 

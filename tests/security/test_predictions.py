@@ -29,7 +29,7 @@ def test_a_mask_that_would_fill_the_memory_is_not_decoded(made: Made) -> None:
     (made.folder / "Segmentation" / "t" / "MASKS" / "0.png").write_bytes(png(size(60000), zero_pixels(1 << 20)))
     (finding,) = evaluated(made).findings
     assert finding.kind == "unusable"
-    assert "has 60000 x 60000 pixels, more than data.max_pixels" in finding.message
+    assert "has 60000 x 60000 pixels (height x width), more than data.max_pixels" in finding.message
 
 
 @pytest.mark.parametrize("target", ["/dev/zero", "/etc/passwd", "../../../../data/Segmentation/t/MASKS/0.png"])

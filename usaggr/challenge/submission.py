@@ -14,6 +14,7 @@ from usaggr.challenge.findings import Finding
 from usaggr.challenge.layout import JSON_FILES
 from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.images import decode_mask_values, open_image, read_bytes
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.samples import Sample
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_json
@@ -183,7 +184,7 @@ class _Mask:
         findings = []
         height, width = self.sample.height, self.sample.width
         if mask.shape != (height, width):
-            message = f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, its image {width} x {height}"
+            message = f"the mask has {format_pixels(*mask.shape)}, its image {height} x {width}"
             findings.append(self._finding("size", message))
             mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
         invalid = [int(value) for value in np.unique(mask) if value >= self.task.num_classes]
@@ -253,7 +254,8 @@ class _Record:
         if is_box and (pixels[0] > pixels[2] or pixels[1] > pixels[3]):
             findings.append(self._finding("swapped", f"bbox_pixels {_format_list(pixels)}"))
         if (pixels < -TOLERANCE).any() or (pixels > sides + TOLERANCE).any():
-            message = f"{name}_pixels {_format_list(pixels)}, image {self.sample.width} x {self.sample.height}"
+            size = format_pixels(self.sample.height, self.sample.width)
+            message = f"{name}_pixels {_format_list(pixels)}, image of {size}"
             findings.append(self._finding("outside", message))
         shape = {"box": pixels} if is_box else {"points": pixels.reshape(-1, 2)}
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, **shape)

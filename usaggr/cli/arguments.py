@@ -241,7 +241,14 @@ def find_results(directory: Path) -> Path:
 
 
 def find_in_outputs(directory: Path) -> Path:
-    """Return the folder of this name in outputs/ if there is no such folder here; otherwise the same path."""
+    """Return the results or run of this name in outputs/, unless the path itself is one; otherwise the same path.
+
+    A folder without results does not count, such as a folder of data that is called like the study.
+    """
+    names = (contract.STUDY, contract.PLAN, contract.RUN_SETTINGS)
+    for path in (directory, Path("outputs") / directory):
+        if any((path / name).is_file() for name in names):
+            return path
     in_outputs = Path("outputs") / directory
     return in_outputs if not directory.exists() and in_outputs.is_dir() else directory
 

@@ -123,14 +123,19 @@ def sweep(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first run that fails.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Train at most N runs.", metavar="N")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done, as `plan` does.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be done.")
+    ] = False,
 ) -> None:
     """Train the runs that are not finished yet, and write the report."""
     started = time.monotonic()
     study_plan = _make_plan(words, config_dir)
     planning_seconds = time.monotonic() - started
     if dry_run:
+        from usaggr.sweep.inspect.dry_run import describe_dry_run
+
         _show_plan(study_plan, words)
+        print(describe_dry_run(study_plan, retry_failed, limit))
         return
     for line in _describe_choices(study_plan, words):
         print(line, file=sys.stderr)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Runs = Annotated[
     Path,
-    typer.Argument(metavar="RUN_OR_SWEEP", help="Folder of a run, or of a study's results, such as outputs/demo."),
+    typer.Argument(
+        metavar="RUN_OR_SWEEP", help="Folder of a run, or of a study's results, such as outputs/demo or demo."
+    ),
 ]
 PredictionsOut = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Folder of the predictions.", callback=check_new_folder)
@@ -141,6 +143,6 @@ def export(
     from usaggr.inference.export import export as export_model
     from usaggr.progress import RichProgress
 
-    exported = export_model(run, out, RichProgress())
+    exported = export_model(find_in_outputs(run), out, RichProgress())
     print(f"model: {exported.onnx} (differs from the run's model by at most {exported.difference:.1g})")
     print(f"card: {exported.card}")

@@ -14,6 +14,7 @@ from usaggr.data.batches.resizing import resize_image
 from usaggr.data.read.file_kinds import find_kind
 from usaggr.data.read.image_reading import FIRST_READING, FIRST_RULES, ImageReading, ReadingRules
 from usaggr.data.read.images import decode_pixels, examine_image, open_image, read_bytes
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.errors import DataError
 from usaggr.results.trained_model import StoredRun
 
@@ -114,6 +115,6 @@ def _open_array(array: NDArray[np.uint8], max_pixels: int) -> "PillowImage":
             "or 4 channels"
         )
     if shape[0] * shape[1] > max_pixels:
-        raise DataError(f"the image: {shape[1]} x {shape[0]} pixels are more than data.max_pixels={max_pixels}")
+        raise DataError(f"the image: {format_pixels(shape[0], shape[1])} are more than data.max_pixels={max_pixels}")
     squeezed = array[:, :, 0] if shape[2:] == (1,) else array  # Pillow has no images of shape (H, W, 1)
     return Pillow.fromarray(np.ascontiguousarray(squeezed))

@@ -174,7 +174,7 @@ def test_a_turned_image_needs_a_decision(tmp_path: Path) -> None:
     first = load_dataset(config(tmp_path / "d", exif_orientation="ignore"))
     assert first.content_hash == first.first_content_hash
     (fault,) = faults(tmp_path / "d", exif_orientation="apply")
-    assert (fault.kind, "but its image has 24 x 32" in fault.message) == ("mask_size", True)
+    assert (fault.kind, "but its image has 32 x 24" in fault.message) == ("mask_size", True)
     write_image(tmp_path / "d/lab/0.png", disc().T.copy())
     dataset = load_dataset(config(tmp_path / "d", exif_orientation="apply"))
     sample = next(s for s in dataset.samples if s.image_path.stem == "0")

@@ -98,7 +98,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_image_that_exceeds_the_limit_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(4, 20, 20))
     path.write_bytes(path.read_bytes()[:60])  # decoding would fail
-    with pytest.raises(DataError, match=r"has 20 x 20 pixels, more than data\.max_pixels=399"):
+    with pytest.raises(DataError, match=r"has 20 x 20 pixels \(height x width\), more than data\.max_pixels=399"):
         read_image(path, 3, 399)
 
 

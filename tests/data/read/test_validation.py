@@ -108,12 +108,19 @@ FAULTS: list[tuple[str, Plant, str, int, str, str]] = [
     ("mask_values", mask(DOTTED), "seg.csv", 3, "mask_path", "the values 2, 7, 9; allowed are 0 to 1"),
     ("mask_values", mask(WHITE), "seg.csv", 3, "mask_path", "set data.foreground_255=true to read 255 as 1"),
     ("empty_mask", mask(np.zeros((HEIGHT, WIDTH), np.uint8)), "seg.csv", 3, "mask_path", "no foreground"),
-    ("mask_size", mask(disc(1, WIDTH, HEIGHT)), "seg.csv", 3, "mask_path", "24 x 32 pixels, but its image has 32 x 24"),
+    (
+        "mask_size",
+        mask(disc(1, WIDTH, HEIGHT)),
+        "seg.csv",
+        3,
+        "mask_path",
+        "32 x 24 pixels (height x width), but its image has 24 x 32",
+    ),
     ("box", cell("det.csv", 4, "y_min", "top"), "det.csv", 4, "y_min", "'top' is not a number"),
     ("box", cell("det.csv", 4, "x_max", ""), "det.csv", 4, "x_max", "is empty"),
     ("box", cell("det.csv", 4, "x_max", "inf"), "det.csv", 4, "x_max", "'inf' is not a number"),
-    ("box_outside", cell("det.csv", 4, "x_max", "33"), "det.csv", 4, "x_max", "outside the image of 32 x 24 pixels"),
-    ("box_outside", cell("det.csv", 4, "y_min", "-2"), "det.csv", 4, "y_min", "outside the image of 32 x 24 pixels"),
+    ("box_outside", cell("det.csv", 4, "x_max", "33"), "det.csv", 4, "x_max", "outside the image of 24 x 32 pixels"),
+    ("box_outside", cell("det.csv", 4, "y_min", "-2"), "det.csv", 4, "y_min", "outside the image of 24 x 32 pixels"),
     ("box_empty", cell("det.csv", 4, "x_min", "20"), "det.csv", 4, "x_max", "x_max=20 is not larger than x_min=20"),
     ("box_empty", cell("det.csv", 4, "y_min", "23"), "det.csv", 4, "y_max", "y_max=21 is not larger than y_min=23"),
     ("points", cell("reg.csv", 2, "point_2_xy", ""), "reg.csv", 2, "point_2_xy", "is empty; the task has 2 points"),
@@ -182,7 +189,7 @@ def test_an_image_that_exceeds_the_limit_is_an_error(tmp_path: Path) -> None:
     write_image(root / "cls" / "s0_1.png", noise(0, 100, 100))
     _, faults = check_dataset(data_config(root, tmp_path / "cache", max_pixels=9999))
     assert [(f.kind, f.row, f.column) for f in faults] == [("too_large", 3, "image_path")]
-    assert "has 100 x 100 pixels, more than data.max_pixels=9999" in faults[0].message
+    assert "has 100 x 100 pixels (height x width), more than data.max_pixels=9999" in faults[0].message
 
 
 def test_two_classes_of_one_image_contradict_each_other(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_tables_show_tasks_overlaps_and_what_was_left_out(dataset: Dataset) 
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "benign 2, malignant 2, normal 0" in text
-    assert "10x30 to 40x30" in text
+    assert "10 x 30 to 40 x 30" in text
     assert "images in both" in text
     assert f"left out: {FAULT}" in text
     assert "note: no organ for alone" in text

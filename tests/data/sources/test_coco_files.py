@@ -203,12 +203,12 @@ def test_crowds_are_left_out_used_or_ignored(tmp_path: Path) -> None:
 def test_labels_of_images_with_another_size_are_refused_or_scaled(tmp_path: Path) -> None:
     image = {"id": 0, "file_name": "0.png", "width": 16, "height": 8}
     path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 4]}], images=[image])
-    message = r"1 of 1 images .* 0\.png: 32 x 24 pixels \(width x height\), the JSON says 16 x 8; add --sizes scale"
+    message = r"1 of 1 images .* 0\.png: 24 x 32 pixels \(height x width\), the JSON says 8 x 16; add --sizes scale"
     with pytest.raises(DataError, match=message):
         read_one_box(tmp_path, path)
     assert read_one_box(tmp_path, path, sizes="scale") == (4, 9, 24, 21)
     path = write_coco(tmp_path, [{"bbox": [2, 3, 10, 4]}], images=[{**image, "width": 24, "height": 32}])
-    with pytest.raises(DataError, match="the JSON says 24 x 32: the image is turned"):
+    with pytest.raises(DataError, match="the JSON says 32 x 24: the image is turned"):
         read_one_box(tmp_path, path, sizes="scale")
 
 

@@ -236,7 +236,7 @@ def test_masks_of_other_sizes_or_classes_are_not_joined(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has another class than a further mask"):
         change_masks(table, tmp_path)
     write_image(folder / "7_mask_1.png", disc(1, 10, 10))
-    with pytest.raises(DataError, match=r"has 10 x 10 pixels \(width x height\), other masks of .* 32 x 24"):
+    with pytest.raises(DataError, match=r"has 10 x 10 pixels \(height x width\), other masks of .* have 24 x 32"):
         change_masks(table, tmp_path)
 
 

@@ -205,7 +205,7 @@ def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
         height, width = image.height, image.width
         if height * width > max_pixels:
             # Not decoded, because the decoded pixels might not fit in memory.
-            too_large = FileFacts("", height, width, f"{width} x {height} pixels", True, ())
+            too_large = FileFacts("", height, width, f"{height} x {width} pixels", True, ())
             return ProbedFile(key, too_large, can_store=True)
         if key.is_mask:
             kind = find_kind(image)

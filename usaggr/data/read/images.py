@@ -16,6 +16,7 @@ from usaggr.data.read.deep_pixels import decode_deep, find_maximum, read_content
 from usaggr.data.read.file_kinds import FileKind, count_frames, find_kind, find_orientation, has_alpha, is_deep
 from usaggr.data.read.image_reading import FILE_READING, ImageReading
 from usaggr.data.read.mask_values import MaskValues, extract_values, merge_equal_channels
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def open_image(content: bytes | IO[bytes], name: str, max_pixels: int | None) ->
     except Exception as error:  # decoders raise many kinds of exception on broken files
         raise DataError(f"{name}: cannot be read as an image: {error}") from error
     if max_pixels is not None and image.width * image.height > max_pixels:
-        raise DataError(f"{name}: has {image.width} x {image.height} pixels, more than data.max_pixels={max_pixels}")
+        size = format_pixels(image.height, image.width)
+        raise DataError(f"{name}: has {size}, more than data.max_pixels={max_pixels}")
     return image
 
 
@@ -347,6 +349,6 @@ def _refuse_large_tiles(image: "Image", name: str) -> None:
         raise DataError(f"{name}: cannot be decoded: the size of its tiles is not a number")
     if width * height > image.width * image.height + _MAX_TILE_EXCESS:
         raise DataError(
-            f"{name}: has tiles of {width} x {height} pixels in an image of {image.width} x {image.height}; "
+            f"{name}: has tiles of {format_pixels(height, width)} in an image of {image.height} x {image.width}; "
             "save it without tiles"
         )

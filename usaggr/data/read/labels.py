@@ -14,6 +14,7 @@ from usaggr.data.read.coordinate_checks import TOLERANCE
 from usaggr.data.read.file_facts import FileFacts
 from usaggr.data.read.index import IndexRow, quote_cell
 from usaggr.data.read.index_tasks import Declaration, parse_integer
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.samples import Box, Fault, Points
 from usaggr.io.bounded_content import parse_json
 
@@ -137,7 +138,7 @@ def check_mask(
     file = row.text("mask_path")
     faults: list[Fault] = []
     if size is not None and size != (mask.height, mask.width):
-        message = f"mask has {mask.width} x {mask.height} pixels, but its image has {size[1]} x {size[0]}"
+        message = f"mask has {format_pixels(mask.height, mask.width)}, but its image has {size[0]} x {size[1]}"
         if size == (mask.width, mask.height):
             message += "; one of both is turned by 90 degrees"
         faults.append(row.make_fault("mask_path", "mask_size", message, file))
@@ -181,4 +182,4 @@ def _is_inside(value: float, limit: int) -> bool:
 
 
 def _describe_outside(coordinate: str, width: int, height: int) -> str:
-    return f"{coordinate} is outside the image of {width} x {height} pixels"
+    return f"{coordinate} is outside the image of {format_pixels(height, width)}"

@@ -20,6 +20,7 @@ from usaggr.data.read.index import IndexRow, quote_cell
 from usaggr.data.read.index_tasks import Declaration
 from usaggr.data.read.labels import Label, LabelResult, check_mask, read_box, read_class, read_points
 from usaggr.data.read.paths import FileFinder, ListedFile, UnusablePath
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.read.sample_readings import find_palette_conflicts
 from usaggr.data.read.subjects import SubjectFinder, keep_single_spellings
 from usaggr.data.samples import Fault, Sample
@@ -212,7 +213,9 @@ class _RowValidator:
             return None
         facts = self.facts[ProbeKey(file, is_mask)]
         if facts.too_large:
-            message = f"has {facts.error}, more than data.max_pixels={self.data.max_pixels}"
+            message = (
+                f"has {format_pixels(facts.height, facts.width)}, more than data.max_pixels={self.data.max_pixels}"
+            )
             self.faults.append(row.make_fault(column, "too_large", message, row.text(column)))
         elif facts.error:
             self.faults.append(row.make_fault(column, "unreadable_file", facts.error, row.text(column)))

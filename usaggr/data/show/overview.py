@@ -112,7 +112,7 @@ def print_overview(dataset: Dataset, console: "Console") -> None:
         "task", "type", "organ", "clinical group", "samples", "subjects", "height x width", "classes or points"
     )
     for entry in summarize_tasks(dataset):
-        smallest, largest = ("x".join(map(str, size)) for size in (entry.smallest, entry.largest))
+        smallest, largest = (" x ".join(map(str, size)) for size in (entry.smallest, entry.largest))
         class_counts = ", ".join(f"{name} {n}" for name, n in entry.class_counts.items())
         tasks.add_row(
             entry.task.id,

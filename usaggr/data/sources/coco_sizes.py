@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from usaggr.data.read import readers_version
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.sources.coco_file import CocoFile, Entry, parse_numbers
 from usaggr.errors import DataError
 
@@ -50,8 +51,8 @@ def compare_sizes(
         if stated is None or size is None or stated == size:
             continue
         description = (
-            f"{path.name}: {size.width:.0f} x {size.height:.0f} pixels (width x height), the JSON says "
-            f"{stated.width:.0f} x {stated.height:.0f}"
+            f"{path.name}: {format_pixels(size.height, size.width)}, the JSON says "
+            f"{stated.height:.0f} x {stated.width:.0f}"
         )
         if (stated.height, stated.width) == size and is_marked_as_turned(path):
             turned += 1  # viewers and labeling programs show it turned, as `data.exif_orientation=apply` reads it

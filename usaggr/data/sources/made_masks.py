@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.read.images import read_mask
+from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.sources.table import SourceRow, SourceTable, find_path_below
 from usaggr.errors import DataError
 from usaggr.io.atomic_files import make_write_error, replacing
@@ -126,8 +127,8 @@ def _read_masks(row: SourceRow, threshold: int | None) -> NDArray[Any]:
             continue
         if values.shape != union.shape:
             raise DataError(
-                f"{path}: has {values.shape[1]} x {values.shape[0]} pixels (width x height), other masks of "
-                f"{row.image} {union.shape[1]} x {union.shape[0]}; masks of one image need one size"
+                f"{path}: has {format_pixels(*values.shape)}, other masks of {row.image} have "
+                f"{union.shape[0]} x {union.shape[1]}; masks of one image need one size"
             )
         if ((values > 0) & (union > 0) & (values != union)).any():
             raise DataError(f"{path}: has another class than a further mask of {row.image} in the same pixels")
