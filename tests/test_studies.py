@@ -138,7 +138,7 @@ def test_the_networks_of_a_study_can_be_built(study: str) -> None:
         without = variant.model.model_copy(update={"weights": None})  # no download in a test
         if without.name == "mh_mtl" and without.norm == "frozen":
             without = without.model_copy(update={"norm": "group"})
-        assert check_network(without, tasks, variant.data.input_size) is None
+        assert check_network(without, tasks, variant.data.input_size).download is None
 
 
 @pytest.mark.parametrize("model", [choice for group, choice in CHOICES if group == "model"])
@@ -146,7 +146,7 @@ def test_every_model_can_be_built(model: str) -> None:
     from usaggr.models.checking import check_network
 
     tasks = [next(task for task in CATALOGUE.values() if task.type == task_type) for task_type in TASK_TYPES]
-    assert check_network(compose("demo", f"model={model}").model, tasks, (64, 64)) is None
+    assert check_network(compose("demo", f"model={model}").model, tasks, (64, 64)).download is None
 
 
 def test_the_papers_study_has_the_settings_of_the_paper() -> None:

@@ -21,6 +21,7 @@ from tests.sweep import fakes
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.models.checking import check_network
+from usaggr.models.weight_sizes import WeightSizes
 from usaggr.progress import NoProgress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep import network_checks, sweep
@@ -30,6 +31,7 @@ from usaggr.sweep.network_checks import check_networks, find_distinct_networks
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
+SIZES = WeightSizes(100, {fakes.TASK.id: 10})
 TASKS = tuple(CATALOGUE[task_id] for task_id in ("cardiac_multi", "breast_3cls", "thyroid_nodule_det", "IUGC"))
 
 
@@ -144,7 +146,7 @@ def test_an_error_that_would_end_a_run_is_reported_in_one_line(
 
 def test_the_variant_with_the_error_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = study(tmp_path, "variants={base:[],deep:['model.conditioned_blocks=[3,9]']}")
-    answers(monkeypatch, ("fault", "model.conditioned_blocks: too deep"))
+    answers(monkeypatch, ("fault", "model.conditioned_blocks: too deep", None))
     plan = plan_of(config)
     run = dataclasses.replace(plan.runs[0], spec=dataclasses.replace(plan.runs[0].spec, variant="deep"))
     with pytest.raises(ConfigError, match=r"^variant deep: model\.conditioned_blocks: too deep$"):
@@ -152,7 +154,7 @@ def test_the_variant_with_the_error_is_named(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_unexpected_error_is_reported_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers(monkeypatch, ("error", "Traceback\nZeroDivisionError: no"))
+    answers(monkeypatch, ("error", "Traceback\nZeroDivisionError: no", None))
     plan = plan_of(study(tmp_path))
     with pytest.raises(RunError, match=r"(?s)the network m2dino cannot be built:.*ZeroDivisionError: no"):
         check_networks(plan, plan.runs, NoProgress())
@@ -165,7 +167,7 @@ def test_a_checking_process_that_dies_is_reported_as_such(tmp_path: Path, monkey
         check_networks(plan, plan.runs, NoProgress())
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, *messages: tuple[str, str]) -> None:
+def answers(monkeypatch: pytest.MonkeyPatch, *messages: tuple[str, str, WeightSizes | None]) -> None:
     """Replace the checking process by one that sends these messages."""
 
     class Answering:
@@ -225,14 +227,14 @@ def test_weights_that_changed_under_one_id_are_refused_once_a_run_has_used_them(
     note = plan.directory / network_checks.DOWNLOADS
     plan.directory.mkdir(parents=True)
     for content in ("one", "two"):  # no run has used either
-        answers(monkeypatch, ("fits", content))
+        answers(monkeypatch, ("fits", content, SIZES))
         check_networks(plan, plan.runs, NoProgress())
         assert json.loads(note.read_text()) == {"test_vit": content}
     directory = RunDirectory(plan.runs[0].directory)
     directory.path.mkdir(parents=True)
     directory.write_result(fakes.RESULT)
     check_networks(plan, plan.runs, NoProgress())
-    answers(monkeypatch, ("fits", "three"))
+    answers(monkeypatch, ("fits", "three", SIZES))
     with pytest.raises(ConfigError, match=r"of test_vit \(three\) differ from .* \(two\); start another study"):
         check_networks(plan, plan.runs, NoProgress())
 
@@ -250,7 +252,7 @@ def test_a_large_network_is_checked_without_memory_for_it(
 
     monkeypatch.setattr("usaggr.models.checking.build_network", build)
     model = study(tmp_path, "model=m2dino", f"model.conditioning={conditioning}", "model.experts.noise=0.1").model
-    assert check_network(model, TASKS, (64, 64)) is None
+    assert check_network(model, TASKS, (64, 64)).download is None
     assert [all(p.is_meta for p in network.parameters()) for network in built] == [True]
 
 
@@ -267,7 +269,7 @@ def test_the_check_returns_file_and_hash_of_the_weights_of_timm(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     put_into_cache(tmp_path, source("test_vit").state_dict(), "c0ffee")
-    content = check_network(study(tmp_path, "model.weights=timm").model, TASKS, (64, 64))
+    content = check_network(study(tmp_path, "model.weights=timm").model, TASKS, (64, 64)).download
     assert content is not None
     assert content.startswith("timm/test_vit.r160_in1k model.safetensors sha256:")
 
@@ -275,6 +277,6 @@ def test_the_check_returns_file_and_hash_of_the_weights_of_timm(
 def test_weights_in_a_file_are_checked_against_the_network(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     save_file(source("test_vit").state_dict(), file)
-    assert check_network(study(tmp_path, f"model.weights={file}").model, TASKS, (64, 64)) is None
+    assert check_network(study(tmp_path, f"model.weights={file}").model, TASKS, (64, 64)).download is None
     with pytest.raises(ConfigError, match="does not fit vit_small_patch16_dinov3"):
         check_network(study(tmp_path, "model=m2dino_small", f"model.weights={file}").model, TASKS, (64, 64))

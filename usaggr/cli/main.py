@@ -123,11 +123,14 @@ def sweep(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop after the first run that fails.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Train at most N runs.", metavar="N")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be done.")
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Then train finished runs without weights again, to keep only these.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be done.")] = False,
 ) -> None:
     """Train the runs that are not finished yet, and write the report."""
+    if weights and limit is not None:
+        raise ConfigError("--weights trains every finished run without weights; leave --limit out")
     started = time.monotonic()
     study_plan = _make_plan(words, config_dir)
     planning_seconds = time.monotonic() - started
@@ -141,8 +144,10 @@ def sweep(
         print(line, file=sys.stderr)
     # Imported only now: a dry run needs neither the report nor an executor.
     from usaggr.report.build import refresh_report
+    from usaggr.sweep.retraining import check_request, retrain_for_weights
     from usaggr.sweep.sweep import run_sweep
 
+    kept = check_request(study_plan) if weights else None
     outcome = run_sweep(
         study_plan,
         retry_failed=retry_failed,
@@ -151,7 +156,10 @@ def sweep(
         build_report=refresh_report,
         planning_seconds=planning_seconds,
     )
-    raise typer.Exit(outcome.exit_status)
+    exit_status = outcome.exit_status
+    if kept is not None and not outcome.interrupted and not outcome.unwritable:
+        exit_status = retrain_for_weights(study_plan, kept).exit_status or exit_status
+    raise typer.Exit(exit_status)
 
 
 @app.command(cls=Command)
@@ -179,17 +187,23 @@ def status(
 def clean(
     directory: Results,
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Also remove the weights of finished runs, except those yet needed.")
+    ] = False,
 ) -> None:
     """List, and remove after a question, what is no longer needed.
 
-    These are runs that are no longer in the study, all kept weights of finished runs (except those that an unfinished
-    run starts from), and leftover temporary files.
+    These are runs that are no longer in the study (with their weights), leftover temporary files, and weights if the
+    study has training.keep_weights=none. Weights from which an unfinished run starts always stay.
     """
-    from usaggr.sweep.inspect.clean import format_size, list_removable, remove
+    from usaggr.sweep.inspect.clean import describe_kept_weights, format_size, list_removable, remove
 
-    items = list_removable(find_results(directory))
+    results = find_results(directory)
+    items = list_removable(results, weights)
     for item in items:
         print(item)
+    for line in describe_kept_weights(results, items):
+        print(line)
     if not items:
         print("nothing to remove")
     elif not yes and not sys.stdin.isatty():  # nobody can answer, as in a job of a cluster
@@ -327,8 +341,9 @@ def _describe_choices(plan: "Plan", words: Sequence[str] | None) -> list[str]:
 def _show_plan(plan: "Plan", words: Sequence[str] | None) -> None:
     from usaggr.sweep.inspect.plan_console import print_plan
     from usaggr.sweep.inspect.planned_networks import check_planned_networks
+    from usaggr.sweep.kept_weights import decide_kept_weights
 
-    check_planned_networks(plan)
+    kept_weights = decide_kept_weights(plan, check_planned_networks(plan))
     for line in _describe_choices(plan, words):
         print(line)
-    print_plan(plan, make_console())
+    print_plan(plan, make_console(), kept_weights)

@@ -172,7 +172,9 @@ class TrainingConfig(Section):
     checkpoint: float | None = key(
         affects_results=False, doc="minutes between two checkpoints of a run; null: only when it is stopped", gt=0
     )
-    keep_weights: Literal["none", "scored"] = key(affects_results=False, doc="weights kept in weights/ after a run")
+    keep_weights: Literal["auto", "scored", "none"] = key(
+        affects_results=False, doc="weights kept in weights/ after a run; auto: scored if those of all runs are < 10 GB"
+    )
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = key(affects_results=True, doc="Lightning precision")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = key(affects_results=False, doc="Lightning accelerator")
     resident: Literal["auto"] | bool = key(

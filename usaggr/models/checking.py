@@ -6,6 +6,7 @@ network costs as little as a small one.
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -13,22 +14,30 @@ from usaggr.config.model import M2DinoConfig, ModelConfig
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
+from usaggr.models.parameters import measure_weights
 from usaggr.models.vit import VisionTransformer
 from usaggr.models.vit_download import identify_weights, silence_hub
+from usaggr.models.weight_sizes import WeightSizes
 from usaggr.models.weights import TIMM
 from usaggr.tasks import Task
 
 
-def check_network(model: ModelConfig, tasks: Sequence[Task], size: tuple[int, int]) -> str | None:
+@dataclass(frozen=True)
+class CheckedNetwork:
+    """Facts about a network that can be built."""
+
+    download: str | None
+    """Repository, file and SHA-256 of timm's weights if `model.weights` is `timm`, else None."""
+    sizes: WeightSizes
+
+
+def check_network(model: ModelConfig, tasks: Sequence[Task], size: tuple[int, int]) -> CheckedNetwork:
     """Build the network once; pretrained weights that are not in the cache are downloaded.
 
     Args:
         model: Configuration of the network.
         tasks: Tasks whose heads the network has.
         size: Height and width of its input in pixels.
-
-    Returns:
-        Repository, file and SHA-256 of timm's weights if `model.weights` is `timm`, else None.
 
     Raises:
         ConfigError: A run would fail: the encoder does not exist, weights are missing or do not fit, or the size is
@@ -44,7 +53,8 @@ def check_network(model: ModelConfig, tasks: Sequence[Task], size: tuple[int, in
             f"data.image_size: must be a multiple of {patch}, the patch of {model.encoder}, or [height, width] of "
             f"such; got {list(size)}"
         )
-    return identify_weights(model) if isinstance(model, M2DinoConfig) and model.weights == TIMM else None
+    is_download = isinstance(model, M2DinoConfig) and model.weights == TIMM
+    return CheckedNetwork(identify_weights(model) if is_download else None, measure_weights(network))
 
 
 def _build(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:

@@ -1,16 +1,17 @@
 """Parameters of a network: the role of each, and their numbers in total, trained, and active for one task."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from usaggr.models.experts import ExpertMlp, Router
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import PerTask
 from usaggr.models.vit import VisionTransformer
+from usaggr.models.weight_sizes import WeightSizes
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 ParameterRole = Literal["backbone", "experts", "conditioning", "decoder", "heads"]
@@ -77,6 +78,22 @@ def count_parameters(network: MultiTaskNetwork) -> ParameterCounts:
     active = total - idle - sum(by_task.values()) + max(by_task.values())
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     return ParameterCounts(total, trained, active, by_role)
+
+
+def measure_weights(network: MultiTaskNetwork) -> WeightSizes:
+    """Return the sizes of a network's weights, with buffers; the network may be on the meta device."""
+    total = _count_bytes(network.state_dict().values())
+    per_task = list(_find_modules(network, PerTask))
+    by_task = {
+        task_id: _count_bytes(network.get_head(task_id).state_dict().values())
+        + _count_bytes(module.get_tensor(task_id) for module in per_task)
+        for task_id in network.tasks
+    }
+    return WeightSizes(total - sum(by_task.values()), by_task)
+
+
+def _count_bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _count_task_parameters(network: MultiTaskNetwork, task_id: str) -> int:

@@ -64,8 +64,8 @@ def no_weights(runs: list[Path]) -> RunError:
     """Return the error about runs that were trained without keeping their weights."""
     names = ", ".join(run.name for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
     return RunError(
-        f"{names}: no {WEIGHTS}, since training.keep_weights was none; remove the folder{'s' * (len(runs) > 1)} in "
-        "runs/ and sweep again with training.keep_weights=scored (a finished run is not trained again)"
+        f"{names}: no {WEIGHTS}, since training.keep_weights kept none; the same `usaggr sweep` with "
+        "training.keep_weights=scored and --weights trains finished runs again for their weights"
     )
 
 

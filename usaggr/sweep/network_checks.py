@@ -16,6 +16,7 @@ from usaggr.config.model import ModelConfig
 from usaggr.errors import ConfigError, RunError, UsaggrError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.io.system_limits import explain_system_limit
+from usaggr.models.weight_sizes import WeightSizes
 from usaggr.models.weights import find_weights_file
 from usaggr.progress import Progress
 from usaggr.results import contract
@@ -42,9 +43,14 @@ class Network:
     variant: str
     """Name of the first variant with this network."""
 
+    @property
+    def key(self) -> str:
+        """Text that distinguishes the networks of one plan."""
+        return make_network_key(self.model, self.size)
 
-_CheckResult = tuple[Literal["fits", "fault", "error"], str]
-"""Result of a check and its text.
+
+_CheckResult = tuple[Literal["fits", "fault", "error"], str, WeightSizes | None]
+"""Result of a check, its text, and the sizes of a network that fits.
 
 * fits: repository, file and SHA-256 of downloaded weights; empty if none were downloaded.
 * fault: the user's error in one line.
@@ -52,7 +58,12 @@ _CheckResult = tuple[Literal["fits", "fault", "error"], str]
 """
 
 
-def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
+def make_network_key(model: ModelConfig, size: tuple[int, int]) -> str:
+    """Return the text that distinguishes a network, without its tasks, from the others of a plan."""
+    return f"{model.model_dump_json()} {size}"
+
+
+def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> dict[str, WeightSizes]:
     """Build each distinct network of the runs once, in a separate process.
 
     The process comes from the server of the workers, which stays alive for the executor.
@@ -61,6 +72,9 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
         plan: runs of the study.
         runs: runs to train.
         progress: counts the networks.
+
+    Returns:
+        The sizes of each network with the tasks of these runs, by `Network.key`.
 
     Raises:
         ConfigError: an encoder, weights or sizes do not fit; or weights differ from those of earlier runs of the study
@@ -76,12 +90,13 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
     context = start_worker_server(plan.study.executor.machine, preload=list_modules_to_preload(plan.study), ahead=True)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_check_in_process, args=(sender, networks), daemon=True)
+    sizes: dict[str, WeightSizes] = {}
     try:
         progress.start(label, len(networks))
         process.start()
         sender.close()  # else this process holds a sender itself, and never sees the end of a process that died
         for network in networks:
-            _receive_result(plan, network, receiver)
+            sizes[network.key] = _receive_result(plan, network, receiver)
             progress.advance()
     except BaseException:  # also Ctrl-C: no executor will come that would stop the server
         stop_server(patience=0.0)
@@ -92,6 +107,7 @@ def check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -
         if process.pid is not None:
             process.kill()
             process.join()
+    return sizes
 
 
 def find_distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Network]:
@@ -99,7 +115,7 @@ def find_distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Netwo
     task_ids: dict[str, set[str]] = {}
     first_runs: dict[str, PlannedRun] = {}
     for run in runs:
-        key = f"{run.study.model.model_dump_json()} {run.study.data.input_size}"
+        key = make_network_key(run.study.model, run.study.data.input_size)
         first_runs.setdefault(key, run)
         task_ids.setdefault(key, set()).update(run.spec.tasks)
     all_tasks = plan.manifest.dataset.tasks
@@ -110,8 +126,8 @@ def find_distinct_networks(plan: Plan, runs: Sequence[PlannedRun]) -> list[Netwo
     return networks
 
 
-def _receive_result(plan: Plan, network: Network, receiver: Connection) -> None:
-    """Wait for the result of a network's check; record or compare the weights that it downloaded.
+def _receive_result(plan: Plan, network: Network, receiver: Connection) -> WeightSizes:
+    """Wait for the result of a network's check, and return its sizes; record or compare the weights that it downloaded.
 
     Args:
         plan: runs of the study.
@@ -125,7 +141,7 @@ def _receive_result(plan: Plan, network: Network, receiver: Connection) -> None:
     try:
         while not receiver.poll(_POLL_SECONDS):
             pass
-        kind, text = receiver.recv()
+        kind, text, sizes = receiver.recv()
     except (OSError, EOFError) as error:
         raise RunError(
             f"the process that checks the network {network.model.name} died, killed or out of memory; run the same "
@@ -139,6 +155,8 @@ def _receive_result(plan: Plan, network: Network, receiver: Connection) -> None:
             raise RunError(f"{prefix}the network {network.model.name} cannot be built:\n{text}")
         case _ if text:
             _record_download(plan, network.model, text)
+    assert isinstance(sizes, WeightSizes)
+    return sizes
 
 
 def _record_download(plan: Plan, model: ModelConfig, content: str) -> None:
@@ -198,10 +216,11 @@ def _check_in_process(sender: Connection, networks: Sequence[Network]) -> None:
     for network in networks:
         result: _CheckResult
         try:
-            result = "fits", check_network(network.model, network.tasks, network.size) or ""
+            checked = check_network(network.model, network.tasks, network.size)
+            result = "fits", checked.download or "", checked.sizes
         except UsaggrError as error:
-            result = "fault", str(error)
+            result = "fault", str(error), None
         except Exception as error:
             limit = explain_system_limit(error)
-            result = ("fault", limit) if limit else ("error", traceback.format_exc())
+            result = ("fault", limit, None) if limit else ("error", traceback.format_exc(), None)
         sender.send(result)

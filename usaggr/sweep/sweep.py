@@ -28,17 +28,22 @@ from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, write_plan, write_states
 from usaggr.sweep.queued_runs import describe_left_to_jobs, select_runs
 from usaggr.sweep.sweep_summary import summarize
-from usaggr.sweep.sweep_tracking import track_sweep
+from usaggr.sweep.sweep_tracking import GetStudy, track_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from usaggr.sweep.kept_weights import KeptWeights
 
 GetData = Callable[[PlannedRun], RunData | None]
 """Function that returns the data of a run."""
 Prepare = Callable[[Plan, Sequence[PlannedRun], Progress], GetData]
 """Function that prepares, once, the image caches that the runs read."""
-Check = Callable[[Plan, Sequence[PlannedRun], Progress], None]
-"""Function that checks, once, that the runs' networks can be built."""
+Check = Callable[[Plan, Sequence[PlannedRun], Progress], "KeptWeights | None"]
+"""Function that checks, once, that the runs' networks can be built, and decides whether runs keep their weights.
+
+None: nothing is decided, and runs with training.keep_weights=auto keep none.
+"""
 BuildReport = Callable[[Sequence[Path]], Path]
 """Function that builds the report of study directories and returns the report's folder."""
 
@@ -119,21 +124,21 @@ def run_sweep(
         RunError: no worker can be started, the file system has no locks, or the directory is not writable.
     """
     clock = SweepClock(planning_seconds)
-    console = console or _make_console()
+    console = console or make_sweep_console()
     with clock.step("planning"):
         states = _prepare_directory(plan, console)
     skipped = sum(state == "done" for state in states.values())
     runs_to_train, left_to_jobs = select_runs(plan, states, retry_failed)
     if left_to_jobs:
-        _print(console, describe_left_to_jobs(left_to_jobs))
+        print_line(console, describe_left_to_jobs(left_to_jobs))
 
     loop = Loop(plan.runs, runs_to_train, states, plan.study.executor.attempts, fail_fast, limit)
     if runs_to_train:
         check = check or (_check_networks if executor is None else None)
         executor = executor or make_executor(plan.study)
-        _train(plan, runs_to_train, loop, console, executor, prepare or _open_caches, check, clock)
+        train_runs(plan, runs_to_train, loop, console, executor, prepare or open_sweep_caches, check, clock)
     for line in summarize(plan, loop, clock.seconds if runs_to_train else None):
-        _print(console, line)
+        print_line(console, line)
 
     errors = _try_to_write(lambda: write_states(plan), console) if runs_to_train else []
     report, report_errors = _build_report(plan, loop, build_report, console, clock)
@@ -151,9 +156,9 @@ def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     with hold_lock(plan.directory / ".lock"):
         pass  # on a file system without locks, fail before anything is trained
     for message in set_damaged_aside(plan.runs):
-        _print(console, message)
+        print_line(console, message)
     for message in set_weightless_aside(plan.runs):
-        _print(console, message)
+        print_line(console, message)
     # Only now: runs whose results were set aside are no longer done.
     states = {run.spec.run_id: run.state() for run in plan.runs}
     for run in plan.runs:
@@ -162,7 +167,7 @@ def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     return states
 
 
-def _train(
+def train_runs(
     plan: Plan,
     runs: Sequence[PlannedRun],
     loop: Loop,
@@ -184,12 +189,15 @@ def _train(
         check: verifies that every network can be built; None skips it.
         clock: measures the time of each step.
     """
-    with track_sweep(plan, loop, runs, lambda text: _print(console, text)) as get_study:
+    with track_sweep(plan, loop, runs, lambda text: print_line(console, text)) as get_study:
         # Not yet under `handle_interrupts`: here Ctrl-C raises KeyboardInterrupt, since no run needs a checkpoint.
         try:
             if check is not None:  # before the caches, because these may take long
                 with clock.step("networks"):
-                    check(plan, runs, RichProgress(console))
+                    kept = check(plan, runs, RichProgress(console))
+                if kept is not None:
+                    print_line(console, kept.describe())
+                    get_study = _keep_weights(get_study, kept)
             with clock.step("caches"):
                 get_data = prepare(plan, runs, RichProgress(console))
         except KeyboardInterrupt:
@@ -202,7 +210,7 @@ def _train(
             clock.workers, clock.threads = executor.slots, executor.threads
             limit = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(runs) else ""
             workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
-            _print(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(runs)} to train{limit}, {workers}")
+            print_line(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(runs)} to train{limit}, {workers}")
             line.start()
             try:
                 with clock.step("runs"):
@@ -211,12 +219,17 @@ def _train(
                 line.stop()
 
 
+def _keep_weights(get_study: GetStudy, kept: "KeptWeights") -> GetStudy:
+    """Return a function that returns the study of a run with `training.keep_weights=auto` replaced."""
+    return lambda run: kept.resolve(get_study(run))
+
+
 def _try_to_write(write: Callable[[], None], console: "Console") -> list[str]:
     """Write a file; print and return the error if that fails, because the trained runs matter more than the file."""
     try:
         write()
     except WriteError as error:
-        _print(console, str(error))
+        print_line(console, str(error))
         return [str(error)]
     return []
 
@@ -246,9 +259,9 @@ def _build_report(
     except Exception as error:
         reason = str(error) if isinstance(error, UsaggrError) else traceback.format_exc()
         message = f"the report could not be built (usaggr report {plan.directory} tries again): {reason}"
-        _print(console, message)
+        print_line(console, message)
         return None, [message]
-    _print(console, f"report: {path}")
+    print_line(console, f"report: {path}")
     return path, []
 
 
@@ -297,24 +310,34 @@ def _make_outcome(loop: Loop, skipped: int, report: Path | None, errors: Sequenc
 # The imports in these functions take long, and a sweep with nothing to train needs none of them.
 
 
-def _open_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> GetData:
+def open_sweep_caches(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> GetData:
+    """Build or open the image caches of runs, see `open_caches`.
+
+    Args:
+        plan: runs of the study and their data.
+        runs: runs to train.
+        progress: counts the images.
+    """
     from usaggr.sweep.execution.image_caches import open_caches
 
     return open_caches(plan, runs, progress)
 
 
-def _check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
+def _check_networks(plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> "KeptWeights":
+    from usaggr.sweep.kept_weights import decide_after_check
     from usaggr.sweep.network_checks import check_networks
 
-    check_networks(plan, runs, progress)
+    return decide_after_check(plan, runs, check_networks(plan, runs, progress))
 
 
-def _make_console() -> "Console":
+def make_sweep_console() -> "Console":
+    """Return the console of a sweep, which prints to standard error."""
     from usaggr.io.rich_console import SafeConsole
 
     return SafeConsole(stderr=True)
 
 
-def _print(console: "Console", text: str) -> None:
+def print_line(console: "Console", text: str) -> None:
+    """Print a line as it is."""
     # Paths and messages may contain square brackets, which Rich would take for markup.
     console.print(text, highlight=False, markup=False, soft_wrap=True)

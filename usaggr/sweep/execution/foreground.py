@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from usaggr import stopping
+from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import select_run_data
 from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
@@ -16,6 +17,8 @@ from usaggr.sweep.execution.parent_weights import find_weightless, provide_paren
 from usaggr.sweep.execution.provenance import collect_provenance
 from usaggr.sweep.execution.signals import handle_interrupts
 from usaggr.sweep.executors.local.placement import count_usable_cores, make_placements
+from usaggr.sweep.inspect.planned_networks import check_networks_here, check_planned_networks
+from usaggr.sweep.kept_weights import decide_kept_weights
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.sweep_tracking import make_tracked_study
 
@@ -71,7 +74,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     # Imported here: it imports torch, which nothing else of the sweep needs.
     from usaggr.training.run import execute_run
 
-    study = make_tracked_study(plan, run)
+    study = _decide_weights(plan, make_tracked_study(plan, run))
     data = select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
     status = directory.status()
@@ -99,6 +102,17 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
             with suppress(WriteError):
                 directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
             raise
+
+
+def _decide_weights(plan: Plan, study: StudyConfig) -> StudyConfig:
+    """Return the study of a run with `training.keep_weights=auto` replaced, as a sweep of the plan does.
+
+    Raises:
+        ConfigError: a network of the plan cannot be built.
+    """
+    if study.training.keep_weights != "auto":
+        return study
+    return decide_kept_weights(plan, check_planned_networks(plan, check_networks_here)).resolve(study)
 
 
 def _find_parent(plan: Plan, run: PlannedRun) -> PlannedRun | None:

@@ -1,13 +1,14 @@
 """Removal of files in a study's directory: unplanned runs, weights without a use, and leftovers of dead processes.
 
-Results of planned runs and files outside the directory are never removed.
+Results of planned runs and files outside the directory are never removed. Weights of planned, finished runs stay unless
+the study wants none, or their removal is requested.
 """
 
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +24,7 @@ from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
 from usaggr.results.run_settings import read_cell, stored_fingerprint
 from usaggr.results.stored_study import StudyFacts, read_source
 
-Kind = Literal["unplanned run", "weights", "leftover"]
+Kind = Literal["unplanned run", "weights", "retrained run", "leftover"]
 _TEMPORARY = re.compile(r"^\..+\.\d+(-\d+)?\.tmp$")
 """Names of temporary files; such a file remains if a process is killed before it renames the file."""
 
@@ -37,17 +38,26 @@ class Removable:
     bytes: int
     directory: Path
     """Directory of the study that contains it."""
+    has_weights: bool = False
+    """True for a run that contains kept weights."""
 
     def __str__(self) -> str:
-        return escape_line(f"{self.kind}: {self.path} ({format_size(self.bytes)})")
+        weights = ", with its weights" if self.has_weights else ""
+        return escape_line(f"{self.kind}: {self.path} ({format_size(self.bytes)}{weights})")
 
 
-def list_removable(directory: Path) -> list[Removable]:
+def list_removable(directory: Path, weights: bool = False) -> list[Removable]:
     """List everything that can be removed, in the order of runs.
 
     * Runs that plan.csv does not list (unplanned runs), unless a process is training them.
-    * Weights of finished planned runs, unless an unfinished planned run starts from them.
+    * Weights of finished planned runs, if the study wants none (`training.keep_weights=none`) or `weights` is true,
+      unless an unfinished planned run starts from them.
+    * Runs that were trained again for their weights, if they are no longer needed or `weights` is true.
     * Temporary files of processes that have ended.
+
+    Args:
+        directory: directory of the study.
+        weights: whether wanted weights can be removed too.
 
     Raises:
         RunError: plan.csv cannot be read, or contradicts study.yaml or the runs, so that it is unknown which runs are
@@ -62,7 +72,9 @@ def list_removable(directory: Path) -> list[Removable]:
     finished = {fingerprint for fingerprint, path in paths.items() if is_done(path)}
     # A run's name ends in the first eight digits of its fingerprint; `parent` is the name of a run.
     parent_digits = {row.parent[-8:] for row in plan_rows if row.parent and row.fingerprint not in finished}
+    keeps_weights = not weights and _keeps_weights(study)
     items = [_measure("leftover", path, directory) for path in _list_temporary(directory)]
+    items += _list_retrained(directory, paths, planned_fingerprints, weights)
     for path in run_directories(directory):
         fingerprint = stored_fingerprint(path)
         if path.is_symlink() or (fingerprint is None and not (path / contract.STATUS).exists()):
@@ -77,13 +89,62 @@ def list_removable(directory: Path) -> list[Removable]:
             continue
         items += [_measure("leftover", file, directory) for file in _list_temporary(path)]
         if (
-            fingerprint in finished
+            not keeps_weights
+            and fingerprint in finished
             and fingerprint[:8] not in parent_digits
             and is_done(path)
             and (path / "weights").is_dir()
         ):
             items.append(_measure("weights", path / "weights", directory))
     return items
+
+
+def describe_kept_weights(directory: Path, items: Sequence[Removable]) -> Iterator[str]:
+    """Yield a line about the weights of runs that stay, if there are any.
+
+    Args:
+        directory: directory of the study.
+        items: items that can be removed.
+    """
+    removable = {item.path for item in items}
+    folders = [
+        path / "weights"
+        for path in run_directories(directory)
+        if (path / contract.WEIGHTS).is_file() and removable.isdisjoint({path, path / "weights"})
+    ]
+    if folders:
+        size = format_size(sum(_measure("weights", folder, directory).bytes for folder in folders))
+        count = "1 run" if len(folders) == 1 else f"{len(folders)} runs"
+        yield f"weights of {count} stay ({size}); --weights removes those of finished runs"
+
+
+def _keeps_weights(study: StudyFacts | None) -> bool:
+    """Return whether a study wants the weights of its finished runs; True if this is unknown."""
+    if study is None or study.setting("training.keep_weights") != "none":
+        return True
+    return any("keep_weights" in override for overrides in study.variants.values() for override in overrides)
+
+
+def _list_retrained(
+    directory: Path, paths: Mapping[str, Path], planned: Container[str], weights: bool
+) -> Iterator[Removable]:
+    """Yield the runs that were trained again for their weights and that no process is training.
+
+    Args:
+        directory: directory of the study.
+        paths: directory of each run by fingerprint.
+        planned: fingerprints of the planned runs.
+        weights: whether also those are listed from which `usaggr sweep --weights` would continue.
+    """
+    folder = directory / contract.RETRAINED
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        fingerprint = stored_fingerprint(path)
+        if fingerprint is None or path.is_symlink() or RunDirectory(path).state() == "running":
+            continue
+        run = paths.get(fingerprint)
+        is_needed = fingerprint in planned and run is not None and not (run / contract.WEIGHTS).is_file()
+        if weights or not is_needed:
+            yield _measure("retrained run", path, directory)
 
 
 def _read_study(directory: Path) -> StudyFacts | None:
@@ -174,7 +235,7 @@ def _remove(item: Removable) -> bool:
                 return False
             shutil.rmtree(item.path, ignore_errors=True)
             return not item.path.exists()
-        case "unplanned run":
+        case "unplanned run" | "retrained run":
             if not item.path.is_dir() or RunDirectory(item.path).state() == "running":
                 return False
             with hold_lock(item.path / ".lock") as is_locked:
@@ -193,7 +254,8 @@ def _measure(kind: Kind, path: Path, directory: Path) -> Removable:
     """
     files = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
     paths = files if path.is_dir() else iter((path,))
-    return Removable(kind, path, sum(file.lstat().st_size for file in paths), directory)
+    has_weights = kind == "unplanned run" and (path / contract.WEIGHTS).is_file()
+    return Removable(kind, path, sum(file.lstat().st_size for file in paths), directory, has_weights)
 
 
 def _list_temporary(folder: Path) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from usaggr.results.run_result import State
 from usaggr.sweep.execution.parent_weights import find_weightless
 from usaggr.sweep.execution.run_order import sort_longest_first
 from usaggr.sweep.inspect.detectable_difference import DetectableDifference, compute_detectable_differences
+from usaggr.sweep.kept_weights import KeptWeights, describe_lacking, list_lacking
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
 
@@ -30,8 +31,14 @@ STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": 
 STATE_STYLES |= {"queued": "blue", "pending": ""}
 
 
-def print_plan(plan: Plan, console: Console) -> None:
-    """Print tables of tasks and runs, or of sums of many runs, then the remaining work."""
+def print_plan(plan: Plan, console: Console, kept: KeptWeights | None = None) -> None:
+    """Print tables of tasks and runs, or of sums of many runs, then the remaining work.
+
+    Args:
+        plan: runs of the study.
+        console: where to print.
+        kept: whether the runs keep their weights; None leaves these lines out.
+    """
     console.print(_make_task_table(plan))
     states = [run.state() for run in plan.runs]
     console.print(_make_run_table(plan, states) if len(plan.runs) <= MAX_LISTED_RUNS else _make_sum_table(plan, states))
@@ -51,6 +58,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(f"{len(plan.runs)} runs: {summary}; {shared} more are the same run under another grouping")
     for run in find_weightless(plan.runs):
         console.print(f"{run.directory.name} is trained again: other runs start from its weights, which were not kept")
+    for line in [] if kept is None else _describe_weights(plan, kept):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(_describe_remaining(plan))
     if isinstance(plan.study.executor, SlurmConfig):
         console.print(describe_slurm_jobs(plan, plan.study.executor), highlight=False, soft_wrap=True)
@@ -59,6 +68,13 @@ def print_plan(plan: Plan, console: Console) -> None:
     proof = prove_split(plan.manifest.dataset, plan.manifest.split)
     if not proof.is_disjoint:
         console.print(f"[red]warning:[/] {escape(proof.describe())}", highlight=False)
+
+
+def _describe_weights(plan: Plan, kept: KeptWeights) -> Iterator[str]:
+    """Yield whether the runs keep their weights and why, and how many finished runs have none."""
+    yield kept.describe()
+    if lacking := list_lacking(plan, kept):
+        yield describe_lacking(lacking)
 
 
 def describe_inputs(plan: Plan) -> list[str]:

@@ -1,18 +1,16 @@
 """Check of a plan's networks without their weights, so that `usaggr plan` refuses an encoder that does not exist.
 
-The check imports torch, so it runs in a process of its own (this module as a program). Networks of the shipped
-configurations and networks that an earlier plan has checked are left out, so that most plans start no process.
+It also returns how large the weights of each network will be. The check imports torch, so it runs in a process of its
+own (this module as a program). Networks that an earlier plan or sweep has built are left out, so that most plans start
+no process.
 """
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,19 @@ import usaggr
 from usaggr.config.model import ModelConfig
 from usaggr.data.read.paths import find_cache_folder
 from usaggr.errors import ConfigError, UsaggrError
-from usaggr.io.atomic_files import write_atomic
 from usaggr.io.bounded_content import parse_json
+from usaggr.models.weight_sizes import WeightSizes
 from usaggr.sweep.network_checks import Network, find_distinct_networks
+from usaggr.sweep.network_sizes import describe_network, read_sizes, write_sizes
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import Task
 
+NetworkSizes = dict[str, WeightSizes]
+"""Sizes of the networks of a plan by `Network.key`; a network whose size could not be found out is missing."""
+_Answer = str | WeightSizes
+"""Fault of a network, or its sizes."""
 _PATIENCE = 120.0
 """Seconds to wait for the check; without an answer, the plan is printed, and the sweep checks its networks itself."""
-_LIBRARIES = ("torch", "timm", "segmentation-models-pytorch")
-"""Packages whose versions decide which encoders there are."""
 _SHIPPED_ENCODERS = {
     "mh_mtl": {"efficientnet-b4", "tu-test_resnet"},
     "m2dino": {"vit_base_patch16_dinov3", "vit_small_patch16_dinov3", "test_vit"},
@@ -41,21 +42,45 @@ _PROGRAM = "import sys; sys.path.insert(1, sys.argv[1]); from usaggr.sweep.inspe
 """Program of the process. The folder of this package comes after Python's own, and the current folder is left out."""
 
 
-def check_planned_networks(plan: Plan) -> None:
+def check_planned_networks(
+    plan: Plan, check: Callable[[Sequence[Network]], Sequence[_Answer]] | None = None
+) -> NetworkSizes:
     """Check that the encoder of each network exists and fits, without loading or downloading weights.
+
+    Networks with an encoder of a shipped configuration are only built if their sizes are needed.
+
+    Args:
+        plan: runs of the study.
+        check: Builds networks. Default: in a process of its own, since this one imports no torch.
 
     Raises:
         ConfigError: A network cannot be built.
     """
-    networks = [network for network in find_distinct_networks(plan, plan.runs) if not _is_shipped(network)]
-    folder = find_cache_folder(plan.study.data) / "networks"
-    unchecked = [network for network in networks if not (folder / _hash_network(network)).is_file()]
-    for network, fault in zip(unchecked, _check_in_process(unchecked), strict=False):
-        if fault:
-            raise ConfigError(f"variant {network.variant}: {fault}" if len(plan.study.variants) > 1 else fault)
-        with suppress(UsaggrError, OSError):  # without a cache, the next plan checks the network again
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder / _hash_network(network), "")
+    networks = find_distinct_networks(plan, plan.runs)
+    cache = find_cache_folder(plan.study.data)
+    sizes = {network.key: stored for network in networks if (stored := read_sizes(cache, network)) is not None}
+    needs_sizes = any(run.study.training.keep_weights != "none" for run in plan.runs)
+    unchecked = [n for n in networks if n.key not in sizes and (needs_sizes or not _is_shipped(n))]
+    for network, answer in zip(unchecked, (check or _check_in_process)(unchecked), strict=False):
+        if isinstance(answer, str):
+            raise ConfigError(f"variant {network.variant}: {answer}" if len(plan.study.variants) > 1 else answer)
+        write_sizes(cache, network, answer)
+        sizes[network.key] = answer
+    return sizes
+
+
+def check_networks_here(networks: Sequence[Network]) -> list[_Answer]:
+    """Build each network in this process, which imports torch; return their faults and sizes."""
+    from usaggr.models.checking import check_network
+
+    answers: list[_Answer] = []
+    for network in networks:
+        model = network.model.model_copy(update={"weights": None})
+        try:
+            answers.append(check_network(model, network.tasks, network.size).sizes)
+        except UsaggrError as error:
+            answers.append(str(error))
+    return answers
 
 
 def _is_shipped(network: Network) -> bool:
@@ -64,50 +89,32 @@ def _is_shipped(network: Network) -> bool:
     return model.encoder in _SHIPPED_ENCODERS[model.name] and getattr(model, "conditioned_blocks", None) is None
 
 
-def _describe_network(network: Network) -> dict[str, Any]:
-    """Return what decides whether a network can be built, ready for JSON; its weights are left to the sweep."""
-    return {
-        "model": network.model.model_copy(update={"weights": None}).model_dump(),
-        "tasks": [dataclasses.asdict(task) for task in network.tasks],
-        "size": network.size,
-    }
-
-
-def _hash_network(network: Network) -> str:
-    versions = [usaggr.__version__, *(importlib.metadata.version(name) for name in _LIBRARIES)]
-    content = json.dumps([_describe_network(network), versions], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _check_in_process(networks: Sequence[Network]) -> list[str]:
-    """Return the fault of each network, or an empty text; an empty list if the process gives no answer."""
+def _check_in_process(networks: Sequence[Network]) -> list[_Answer]:
+    """Return the fault or the sizes of each network; an empty list if the process gives no answer."""
     if not networks:
         return []
     root = Path(usaggr.__file__).resolve().parents[1]
-    content = json.dumps([_describe_network(network) for network in networks])
+    content = json.dumps([describe_network(network) for network in networks])
     try:
         finished = subprocess.run(
             [sys.executable, "-P", "-c", _PROGRAM, str(root)],
             input=content, capture_output=True, text=True, encoding="utf-8", timeout=_PATIENCE,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
-        answer = parse_json(finished.stdout.splitlines()[-1])
+        answers = parse_json(finished.stdout.splitlines()[-1])
+        return TypeAdapter(list[_Answer]).validate_python(answers)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
-    return [str(fault) for fault in answer]
 
 
 def main() -> None:
-    """Read networks from standard input, build each, and print the list of their faults as JSON."""
-    from usaggr.models.checking import check_network
+    """Read networks from standard input, build each, and print the list of their faults and sizes as JSON."""
+    answers = check_networks_here([_read_network(content) for content in parse_json(sys.stdin.read())])
+    print(json.dumps([a if isinstance(a, str) else dataclasses.asdict(a) for a in answers]))
 
-    faults = []
-    for content in parse_json(sys.stdin.read()):
-        model: ModelConfig = TypeAdapter(ModelConfig).validate_python(content["model"])
-        tasks = [Task(**{**task, "class_names": tuple(task["class_names"])}) for task in content["tasks"]]
-        try:
-            check_network(model, tasks, (content["size"][0], content["size"][1]))
-            faults.append("")
-        except UsaggrError as error:
-            faults.append(str(error))
-    print(json.dumps(faults))
+
+def _read_network(content: dict[str, Any]) -> Network:
+    """Return the network that `describe_network` has described."""
+    model: ModelConfig = TypeAdapter(ModelConfig).validate_python(content["model"])
+    tasks = tuple(Task(**{**task, "class_names": tuple(task["class_names"])}) for task in content["tasks"])
+    return Network(model, tasks, (content["size"][0], content["size"][1]), variant="")
