@@ -27,6 +27,8 @@ CASES = f"""
 sweep nix ~ study: unknown 'nix'. Allowed: balancing, controls, demo,
 sweep --config-dir nix ~ --config-dir: folder nix does not exist
 sweep --limit 0 ~ --limit: must be at least 1
+sweep --limit 1 --weights ~ --weights trains every finished run without weights; leave --limit out
+sweep {STUDY} --weights training.keep_weights=none ~ --weights: this study keeps none; add training.keep_weights=scored
 sweep --limit x ~ --limit: must be a whole number (`usaggr sweep --help` explains the command)
 plan --config-dir file ~ --config-dir: folder file does not exist
 plan demo other ~ 'other' is not an override (key=value), and 'demo' is already the study

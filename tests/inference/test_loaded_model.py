@@ -117,7 +117,7 @@ def test_weights_that_are_missing_or_changed_are_refused(folder: Path) -> None:
     with pytest.raises(RunError, match="does not fit the run's network"):
         usaggr.load(run)
     weights.unlink()
-    with pytest.raises(RunError, match=r"sweep again with training\.keep_weights=scored") as error:
+    with pytest.raises(RunError, match=r"with training\.keep_weights=scored and --weights") as error:
         usaggr.load(run)
     assert "\n" not in str(error.value)
 
@@ -125,9 +125,9 @@ def test_weights_that_are_missing_or_changed_are_refused(folder: Path) -> None:
 def test_a_finished_run_is_not_trained_again_to_keep_its_weights(folder: Path) -> None:
     fingerprints = [
         [run.spec.fingerprint for run in plan_of(folder, f"training.keep_weights={keep_weights}").runs]
-        for keep_weights in ("none", "scored")
+        for keep_weights in ("none", "scored", "auto")
     ]
-    assert fingerprints[0] == fingerprints[1]
+    assert fingerprints[0] == fingerprints[1] == fingerprints[2]
 
 
 def test_a_folder_without_a_finished_run_is_refused(folder: Path, tmp_path: Path) -> None:

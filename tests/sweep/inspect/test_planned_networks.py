@@ -16,7 +16,6 @@ from usaggr.sweep.inspect import planned_networks
 from usaggr.sweep.inspect.planned_networks import check_planned_networks
 from usaggr.sweep.planning.study_plan import Plan
 
-
 SIZES = f'[{{"shared": 100, "by_task": {{"{fakes.TASK.id}": 10}}}}]\n'
 """Answer of the process about one network that can be built."""
 
