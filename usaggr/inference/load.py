@@ -11,7 +11,7 @@ def load(run: "str | os.PathLike[str]", device: str = "auto") -> "Model":
     """Return the model of a finished run, to predict with.
 
     Args:
-        run: Folder of the run, such as outputs/demo/runs/NAME; it was trained with training.keep_weights=scored.
+        run: Folder of the run, such as outputs/demo/runs/NAME, with kept weights (training.keep_weights).
         device: cpu, cuda, or auto (a GPU if there is one).
 
     Raises:
