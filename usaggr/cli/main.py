@@ -342,7 +342,10 @@ def _show_plan(plan: "Plan", words: Sequence[str] | None) -> None:
     from usaggr.sweep.inspect.plan_console import print_plan
     from usaggr.sweep.inspect.planned_networks import check_planned_networks
     from usaggr.sweep.kept_weights import decide_kept_weights
+    from usaggr.tracking.record import check_tracker
 
+    if any(run.state() != "done" for run in plan.runs):  # a finished study needs no tracker
+        check_tracker(plan.study)
     kept_weights = decide_kept_weights(plan, check_planned_networks(plan))
     for line in _describe_choices(plan, words):
         print(line)

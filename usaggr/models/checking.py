@@ -53,8 +53,8 @@ def check_network(model: ModelConfig, tasks: Sequence[Task], size: tuple[int, in
             f"data.image_size: must be a multiple of {patch}, the patch of {model.encoder}, or [height, width] of "
             f"such; got {list(size)}"
         )
-    is_download = isinstance(model, M2DinoConfig) and model.weights == TIMM
-    return CheckedNetwork(identify_weights(model) if is_download else None, measure_weights(network))
+    download = identify_weights(model) if isinstance(model, M2DinoConfig) and model.weights == TIMM else None
+    return CheckedNetwork(download, measure_weights(network))
 
 
 def _build(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:

@@ -15,7 +15,7 @@ from usaggr.tracking.record import (
     BackgroundCalls,
     End,
     Record,
-    check_logger,
+    check_tracker,
     find_mlflow_location,
     find_or_create_experiment,
     make_mlflow_client,
@@ -48,12 +48,12 @@ def track_sweep(
         The function with which the loop gets the study of each run.
 
     Raises:
-        ConfigError: a package that the logger needs is missing.
+        ConfigError: a package, a key or a login that the logger needs is missing.
     """
     if isinstance(plan.study.logger, NoLogger):
         yield lambda run: run.study
         return
-    check_logger(plan.study)
+    check_tracker(plan.study)
     run_ids = {run.spec.run_id for run in runs}
     parent = _SweepInMlflow(plan, print_line)
     end: End = "stopped"  # also if an exception leaves the context
@@ -70,11 +70,11 @@ def make_tracked_study(plan: Plan, run: PlannedRun) -> StudyConfig:
     """Return the study of a run that is trained without a sweep; an earlier sweep in MLflow becomes its parent.
 
     Raises:
-        ConfigError: a package that the logger needs is missing.
+        ConfigError: a package, a key or a login that the logger needs is missing.
     """
     if isinstance(plan.study.logger, NoLogger):
         return run.study
-    check_logger(plan.study)
+    check_tracker(plan.study)
     record = read_record(plan.directory)
     return _add_tracker(run, _find_location(plan.study), record.id if record is not None else None)
 

@@ -24,6 +24,7 @@ from usaggr.errors import ConfigError, RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results.contract import TRACKING
 from usaggr.results.integrity import read_json, typed
+from usaggr.tracking.mlflow_key import check_mlflow_key
 from usaggr.tracking.wandb_key import check_wandb_key
 
 if TYPE_CHECKING:
@@ -71,6 +72,17 @@ def check_logger(study: StudyConfig) -> None:
             f"logger.location: with executor.shared=false the nodes do not see {location}; "
             "give the address of an MLflow server, such as http://HOST:5000"
         )
+
+
+def check_tracker(study: StudyConfig) -> None:
+    """Check that the logger of a study can be used, and that MLflow's server has a login if it asks for one.
+
+    Raises:
+        ConfigError: A package, an API key or a login is missing, see `check_logger`.
+    """
+    check_logger(study)
+    if isinstance(study.logger, MlflowLogger):
+        check_mlflow_key(find_mlflow_location(study))
 
 
 def list_modules_to_preload(study: StudyConfig) -> tuple[str, ...]:

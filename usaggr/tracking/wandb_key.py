@@ -4,12 +4,12 @@ The key itself is not read into usaggr; importing wandb would take a second, so 
 """
 
 import configparser
-import netrc
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from usaggr.errors import ConfigError
+from usaggr.tracking.netrc_files import has_netrc_entry
 
 _OFFLINE = ("offline", "disabled", "dryrun")
 """Modes in which W&B needs no key."""
@@ -29,7 +29,7 @@ def check_wandb_key() -> None:
         settings.keys() & {"api_key", "identity_token_file"}
     )
     server = os.environ.get("WANDB_BASE_URL") or settings.get("base_url", _DEFAULT_SERVER)
-    if mode in _OFFLINE or has_key or _has_netrc_entry(urlsplit(server).hostname or server):
+    if mode in _OFFLINE or has_key or has_netrc_entry(urlsplit(server).hostname or server):
         return
     raise ConfigError(
         f"logger=wandb: no API key for {server}; run `wandb login`, or set WANDB_API_KEY, or keep all files on this "
@@ -50,17 +50,3 @@ def _read_settings() -> dict[str, str]:
             continue  # wandb itself reports a damaged file
         settings |= dict(parser["default"]) if parser.has_section("default") else {}
     return settings
-
-
-def _has_netrc_entry(host: str) -> bool:
-    """Return whether a netrc file names the host; also if a file cannot be read, because wandb may still read it."""
-    paths = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for path in map(os.path.expanduser, paths):
-        try:
-            if netrc.netrc(path).authenticators(host) is not None:
-                return True
-        except FileNotFoundError:
-            continue
-        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-            return True
-    return False

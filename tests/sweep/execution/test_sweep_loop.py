@@ -114,7 +114,8 @@ def test_clean_removes_unplanned_runs_and_weights_and_no_result(tmp_path: Path) 
     sweep(fakes.plan(plan.study, runs[0]))
     # The made-up plan has fewer runs than the study; with study.yaml it would count as cut off.
     (plan.directory / "study.yaml").unlink()
-    items = list_removable(plan.directory)
+    assert [item.kind for item in list_removable(plan.directory)] == ["unplanned run"]
+    items = list_removable(plan.directory, weights=True)
     kinds_and_paths = sorted((item.kind, item.path) for item in items)
     assert kinds_and_paths == [("unplanned run", runs[1].directory), ("weights", weights)]
     assert remove(items) >= 1000
