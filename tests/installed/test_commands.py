@@ -182,6 +182,8 @@ def test_clean_removes_what_the_study_does_not_need(usaggr: Installation) -> Non
     usaggr.run("train", *STUDY, "name=cleaned", "training.keep_weights=scored", "--block", "fetal_head")
     results = usaggr.folder / "outputs" / "cleaned"
     assert list(results.rglob("*.safetensors")) or list(results.rglob("*.ckpt"))
-    usaggr.run("clean", str(results), "--yes")
+    assert "--weights removes those of finished runs" in usaggr.run("clean", str(results), "--yes")
+    assert list(results.rglob("*.safetensors"))
+    usaggr.run("clean", str(results), "--weights", "--yes")
     assert not list(results.rglob("*.safetensors"))
     assert not list(results.rglob("*.ckpt"))

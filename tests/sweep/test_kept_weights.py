@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tests.sweep import fakes
 from tests.sweep.scripted import ScriptedExecutor
+from usaggr.config.compose import compose_study
 from usaggr.config.study import StudyConfig
 from usaggr.models.weight_sizes import WeightSizes
 from usaggr.results.contract import WEIGHTS
@@ -100,6 +101,18 @@ def test_weights_of_unknown_size_are_not_kept(tmp_path: Path) -> None:
     kept = decide_kept_weights(plan_of(study(tmp_path)), {})
     assert not kept.keeps_automatic
     assert "not kept, because the size of the networks is not known" in kept.describe()
+
+
+@pytest.mark.parametrize(
+    ("executor", "keeps"),
+    [("ray", False), ("local", True), ("slurm", True)],
+)
+def test_weights_that_ray_could_not_send_from_a_node_are_not_kept(tmp_path: Path, executor: str, keeps: bool) -> None:
+    shared = ["executor.shared=false"] if executor == "ray" else []
+    config = compose_study("demo", [f"outputs={tmp_path}", f"executor={executor}", *shared])
+    kept = decide_kept_weights(plan_of(config), sizes_of(config, 2 * 2**30))
+    assert kept.keeps_automatic == keeps
+    assert ("nodes of Ray send at most 2.147 GB of a run (executor.shared=false)" in kept.describe()) == (not keeps)
 
 
 def test_finished_runs_count_so_that_later_sweeps_decide_the_same(tmp_path: Path) -> None:

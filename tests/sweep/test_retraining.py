@@ -19,7 +19,7 @@ from usaggr.sweep.kept_weights import KeptWeights
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.retraining import RetrainOutcome, check_request, retrain_for_weights
 
-KEPT = KeptWeights("auto", (), (100,), is_known=True, missing=0, free=1000)
+KEPT = KeptWeights("auto", (), (100,), is_known=True, is_sendable=True, missing=0, free=1000)
 
 
 def finish(run: PlannedRun) -> None:

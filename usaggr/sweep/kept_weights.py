@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from usaggr.config.executor import RayConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.read.paths import find_cache_folder
 from usaggr.errors import ConfigError
 from usaggr.models.weight_sizes import WeightSizes
 from usaggr.results.find_runs import is_done
 from usaggr.results.trained_model import has_weights
+from usaggr.sweep.executors.ray.parcel import MAX_BYTES
 from usaggr.sweep.inspect.planned_networks import check_planned_networks
 from usaggr.sweep.network_checks import find_distinct_networks, make_network_key
 from usaggr.sweep.network_sizes import write_sizes
@@ -36,6 +38,8 @@ class KeptWeights:
     """Bytes of the weights of each run with `auto`."""
     is_known: bool
     """False if the size of a network could not be found out; it then counts as 0."""
+    is_sendable: bool
+    """False if the executor could not send a run with its weights back from its node."""
     missing: int
     """Bytes of the weights that are still to be written, if all of these runs keep them."""
     free: int
@@ -44,7 +48,9 @@ class KeptWeights:
     @property
     def keeps_automatic(self) -> bool:
         """True if runs with `auto` keep their weights."""
-        return bool(self.automatic) and self.is_known and sum(self.chosen) + sum(self.automatic) < LIMIT_BYTES
+        if not self.automatic or not self.is_known or not self.is_sendable:
+            return False
+        return sum(self.chosen) + sum(self.automatic) < LIMIT_BYTES
 
     def resolve(self, study: StudyConfig) -> StudyConfig:
         """Return the study of a run with `scored` or `none` in place of `auto`; this changes no result."""
@@ -63,6 +69,9 @@ class KeptWeights:
             return "weights: none are kept (training.keep_weights=none)"
         if self.automatic and not self.is_known:
             text = "weights: not kept, because the size of the networks is not known (training.keep_weights=auto)"
+        elif self.automatic and not self.is_sendable:
+            text = f"weights: not kept, because nodes of Ray send at most {_format_bytes(MAX_BYTES)} of a run "
+            text += "(executor.shared=false)"
         elif self.keeps_automatic:
             amount = _describe_amount([*self.chosen, *self.automatic])
             text = f"weights: kept of {amount}, less than 10 GB (training.keep_weights=auto)"
@@ -111,7 +120,12 @@ def decide_kept_weights(plan: Plan, sizes: Mapping[str, WeightSizes]) -> KeptWei
         missing += 0 if has_weights(run.directory) else count
         (automatic if setting == "auto" else chosen).append(count)
     free = _find_free_bytes(plan.directory)
-    return KeptWeights(plan.study.training.keep_weights, tuple(chosen), tuple(automatic), is_known, missing, free)
+    executor = plan.study.executor
+    has_separate_files = isinstance(executor, RayConfig) and not executor.shared
+    # The rest of a run's files, most of all its predictions, may take the other half.
+    is_sendable = not has_separate_files or max(automatic, default=0) < MAX_BYTES // 2
+    setting = plan.study.training.keep_weights
+    return KeptWeights(setting, tuple(chosen), tuple(automatic), is_known, is_sendable, missing, free)
 
 
 def decide_after_check(plan: Plan, runs: Sequence[PlannedRun], sizes: Mapping[str, WeightSizes]) -> KeptWeights:

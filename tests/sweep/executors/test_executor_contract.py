@@ -68,6 +68,8 @@ def test_scores_equal_those_of_one_machine_and_repeating_the_command_trains_noth
     assert {row["status"] for row in cells} == {"done"}
     results = {path: path.stat().st_mtime_ns for path in (shared / executor).glob("small/runs/*/result.json")}
     assert len(results) == 4
+    weights = [path.parent / "weights" / "scored.safetensors" for path in results]
+    assert all(path.is_file() for path in weights), "training.keep_weights=auto is the same on every machine"
     repeated = usaggr(shared, "sweep", *STUDY, f"outputs={shared / executor}", *EXECUTORS[executor])
     assert repeated.returncode == 0, repeated.stderr
     assert "nothing to train: 4 of 4 runs are done" in repeated.stderr

@@ -14,7 +14,9 @@ from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and
 def finish(run: PlannedRun, seconds: float, size: int = 0) -> None:
     directory = RunDirectory(run.directory)
     with directory.claim(1):
-        (run.directory / "weights").write_bytes(bytes(size))
+        (run.directory / "weights").mkdir()
+        (run.directory / "weights" / "scored.safetensors").write_bytes(bytes(1_000_000))
+        (run.directory / "predictions.parquet").write_bytes(bytes(size))
         directory.write_result(replace(fakes.RESULT, cost=replace(fakes.RESULT.cost, seconds=seconds)))
 
 

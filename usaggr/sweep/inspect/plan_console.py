@@ -73,7 +73,9 @@ def print_plan(plan: Plan, console: Console, kept: KeptWeights | None = None) ->
 def _describe_weights(plan: Plan, kept: KeptWeights) -> Iterator[str]:
     """Yield whether the runs keep their weights and why, and how many finished runs have none."""
     yield kept.describe()
-    if lacking := list_lacking(plan, kept):
+    # Otherwise only runs that others start from keep them, and only as long as these are not done.
+    is_wanted = kept.keeps_automatic or kept.setting == "scored"
+    if is_wanted and (lacking := list_lacking(plan, kept)):
         yield describe_lacking(lacking)
 
 
@@ -255,4 +257,5 @@ def _describe_remaining(plan: Plan) -> str:
     if estimate.seconds is None or estimate.bytes is None:
         return "time and disk: estimated after the first run"
     duration = timedelta(seconds=round(estimate.seconds))
-    return f"remaining: about {duration} of one worker; disk of all runs: about {estimate.bytes / 2**20:.0f} MiB"
+    size = f"{estimate.bytes / 2**20:.0f} MiB"
+    return f"remaining: about {duration} of one worker; disk of all runs without weights: about {size}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from usaggr.errors import RunError
+from usaggr.results.contract import WEIGHTS
 from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
 from usaggr.sweep.planning.study_plan import PlannedRun
@@ -21,7 +22,7 @@ class Estimate:
     seconds: float | None
     """Training time of the unfinished runs on one worker; two workers take half."""
     bytes: int | None
-    """Disk space of all runs of the study together, finished or not."""
+    """Disk space of all runs of the study together, finished or not, without weights, whose size is known exactly."""
 
 
 def estimate_pace(runs: Sequence[PlannedRun]) -> float | None:
@@ -47,7 +48,9 @@ def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
             paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
         except RunError:
             continue
-        size = sum(f.stat().st_size for f in run.directory.rglob("*") if f.is_file())
+        weights = run.directory / WEIGHTS.parent
+        files = (file for file in run.directory.rglob("*") if weights not in file.parents and file.is_file())
+        size = sum(file.stat().st_size for file in files)
         bytes_per_task.append(size / len(run.spec.tasks))
     if not paces:
         return Estimate(None, None)
