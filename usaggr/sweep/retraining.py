@@ -185,8 +185,8 @@ def _keep_equal(
             print_line(
                 console,
                 f"{run.directory.name}: the scores are not those of its result ({differences[0]}; {len(differences)} "
-                "in total), as on other hardware or with other versions or threads; the weights were not kept. Remove "
-                "the run's folder and sweep again to replace both",
+                "in total), as on a GPU, on other hardware, or with other versions or threads; the weights were not "
+                "kept. Remove the run's folder and sweep again to replace both",
             )
         else:
             _move_weights(again, run)
