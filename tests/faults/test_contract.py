@@ -16,6 +16,7 @@ NOT_READ = {
     "weights/",
     "runs/<run_id>/",
     "report/",
+    "retrained/",
 }
 """Entries of docs/results.md that no command reads as a table or mapping (checkpoints: training/test_resume.py)."""
 

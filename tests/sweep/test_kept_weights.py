@@ -48,9 +48,9 @@ def sizes_of(config: StudyConfig, shared: int, head: int = 0) -> NetworkSizes:
 def test_the_limit_is_ten_gigabytes_of_all_planned_runs(tmp_path: Path, size: int, keeps: bool) -> None:
     config = study(tmp_path)
     plan = plan_of(config, config)
-    kept = decide_kept_weights(plan, sizes_of(config, size - 1000, head=1000))
-    assert [kept.keeps(run) for run in plan.runs] == [keeps, keeps]
-    resolved = kept.resolve(config)
+    decision = decide_kept_weights(plan, sizes_of(config, size - 1000, head=1000))
+    assert [decision.keeps(run) for run in plan.runs] == [keeps, keeps]
+    resolved = decision.resolve(config)
     assert resolved.training.keep_weights == ("scored" if keeps else "none")
     assert resolved.model_copy(update={"training": config.training}) == config, "nothing else changes"
 
@@ -59,9 +59,9 @@ def test_variants_of_different_sizes_are_added_up(tmp_path: Path) -> None:
     small, large = study(tmp_path), study(tmp_path, "auto", "model=m2dino_tiny")
     plan = plan_of(small, small, large)
     sizes = {**sizes_of(small, GIGABYTE), **sizes_of(large, 7 * GIGABYTE)}
-    kept = decide_kept_weights(plan, sizes)
-    assert sorted(kept.automatic) == [GIGABYTE, GIGABYTE, 7 * GIGABYTE]
-    assert kept.describe() == (
+    decision = decide_kept_weights(plan, sizes)
+    assert sorted(decision.automatic) == [GIGABYTE, GIGABYTE, 7 * GIGABYTE]
+    assert decision.describe() == (
         "weights: kept of 3 runs x 1 to 7 GB = 9 GB, less than 10 GB (training.keep_weights=auto); 55 GB are free on "
         "this disk"
     )
@@ -85,9 +85,9 @@ def test_a_block_of_more_tasks_has_more_heads(tmp_path: Path) -> None:
 def test_explicit_values_keep_their_meaning_and_count(tmp_path: Path) -> None:
     config, parent, without = study(tmp_path), study(tmp_path, "scored"), study(tmp_path, "none")
     plan = plan_of(config, parent, without)
-    kept = decide_kept_weights(plan, sizes_of(config, 6 * GIGABYTE))
-    assert [kept.keeps(run) for run in plan.runs] == [False, True, False]
-    assert "; kept of the 1 run x 6 GB = 6 GB that others start from or whose variant says so" in kept.describe()
+    decision = decide_kept_weights(plan, sizes_of(config, 6 * GIGABYTE))
+    assert [decision.keeps(run) for run in plan.runs] == [False, True, False]
+    assert "; kept of the 1 run x 6 GB = 6 GB that others start from or whose variant says so" in decision.describe()
     scored = decide_kept_weights(plan_of(parent, parent), sizes_of(config, 60 * GIGABYTE))
     assert scored.describe() == (
         "weights: kept of 2 runs x 60 GB = 120 GB (training.keep_weights=scored); 55 GB are free on this disk, too "
@@ -98,9 +98,9 @@ def test_explicit_values_keep_their_meaning_and_count(tmp_path: Path) -> None:
 
 
 def test_weights_of_unknown_size_are_not_kept(tmp_path: Path) -> None:
-    kept = decide_kept_weights(plan_of(study(tmp_path)), {})
-    assert not kept.keeps_automatic
-    assert "not kept, because the size of the networks is not known" in kept.describe()
+    decision = decide_kept_weights(plan_of(study(tmp_path)), {})
+    assert not decision.keeps_automatic
+    assert "not kept, because the size of the networks is not known" in decision.describe()
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_weights_of_unknown_size_are_not_kept(tmp_path: Path) -> None:
 def test_weights_that_ray_could_not_send_from_a_node_are_not_kept(tmp_path: Path, executor: str, keeps: bool) -> None:
     shared = ["executor.shared=false"] if executor == "ray" else []
     config = compose_study("demo", [f"outputs={tmp_path}", f"executor={executor}", *shared])
-    kept = decide_kept_weights(plan_of(config), sizes_of(config, 2 * 2**30))
-    assert kept.keeps_automatic == keeps
-    assert ("nodes of Ray send at most 2.147 GB of a run (executor.shared=false)" in kept.describe()) == (not keeps)
+    decision = decide_kept_weights(plan_of(config), sizes_of(config, 2 * 2**30))
+    assert decision.keeps_automatic == keeps
+    assert ("nodes of Ray send at most 2.147 GB of a run (executor.shared=false)" in decision.describe()) == (not keeps)
 
 
 def test_finished_runs_count_so_that_later_sweeps_decide_the_same(tmp_path: Path) -> None:

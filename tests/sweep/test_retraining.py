@@ -19,7 +19,7 @@ from usaggr.sweep.kept_weights import KeptWeights
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.retraining import RetrainOutcome, check_request, retrain_for_weights
 
-KEPT = KeptWeights("auto", (), (100,), is_known=True, is_sendable=True, missing=0, free=1000)
+DECISION = KeptWeights("auto", (), (100,), is_known=True, is_sendable=True, missing=0, free=1000)
 
 
 def finish(run: PlannedRun) -> None:
@@ -57,7 +57,7 @@ def retrain(plan: Plan, *steps: tuple[PlannedRun, Sequence[Step]]) -> tuple[Retr
     executor = ScriptedExecutor({run.spec.run_id: script for run, script in steps})
     out = io.StringIO()
     outcome = retrain_for_weights(
-        plan, KEPT, console=Console(file=out, width=300), executor=executor,
+        plan, DECISION, console=Console(file=out, width=300), executor=executor,
         prepare=lambda plan, runs, progress: lambda run: None,
     )  # fmt: skip
     return outcome, executor, out.getvalue()
@@ -73,7 +73,7 @@ def test_weights_are_added_and_every_other_file_stays_byte_for_byte(tmp_path: Pa
     plan = finished(tmp_path)
     before = [files(run) for run in plan.runs]
     outcome, executor, out = retrain(plan, *((run, [train(again(plan, run))]) for run in plan.runs))
-    assert (outcome.kept, outcome.differing, outcome.remaining, outcome.exit_status) == (2, 0, 0, 0)
+    assert (outcome.with_weights, outcome.differing, outcome.remaining, outcome.exit_status) == (2, 0, 0, 0)
     assert "2 finished runs have no weights; trained again in " in out
     for run, files_before in zip(plan.runs, before, strict=True):
         weights = {str(WEIGHTS): f"weights of {run.spec.run_id}".encode(), "weights/scored.sha256": b"checksum"}
@@ -96,7 +96,7 @@ def test_weights_with_other_scores_are_not_kept(tmp_path: Path) -> None:
         (plan.runs[0], [train(again(plan, plan.runs[0]), other)]),
         (plan.runs[1], [train(again(plan, plan.runs[1]))]),
     )
-    assert (outcome.kept, outcome.differing, outcome.exit_status) == (1, 1, 1)
+    assert (outcome.with_weights, outcome.differing, outcome.exit_status) == (1, 1, 1)
     assert files(plan.runs[0]) == before
     assert f"test auc of {fakes.TASK.id}: 0.9000000001 instead of 0.9; 1 in total" in out
     assert not (plan.directory / "retrained").exists()
@@ -106,12 +106,12 @@ def test_an_unfinished_training_is_left_for_the_same_command(tmp_path: Path) -> 
     plan = finished(tmp_path)
     first, second = plan.runs
     outcome, _, out = retrain(plan, (first, [train(again(plan, first))]), (second, ["failed"]))
-    assert (outcome.kept, outcome.remaining, outcome.exit_status) == (1, 1, 1)
+    assert (outcome.with_weights, outcome.remaining, outcome.exit_status) == (1, 1, 1)
     assert "1 runs are left; run the same command to continue" in out
     assert second.state() == "done"
     assert (again(plan, second) / "status.json").is_file()
     outcome, executor, _ = retrain(plan, (second, [train(again(plan, second))]))
-    assert (outcome.kept, outcome.exit_status) == (1, 0)
+    assert (outcome.with_weights, outcome.exit_status) == (1, 0)
     assert executor.order == [second.spec.run_id]
 
 
@@ -119,7 +119,7 @@ def test_a_training_that_ended_before_its_weights_were_moved_is_not_repeated(tmp
     plan = finished(tmp_path, count=1)
     train(again(plan, plan.runs[0]))()
     outcome, executor, _ = retrain(plan)
-    assert (outcome.kept, executor.submitted) == (1, [])
+    assert (outcome.with_weights, executor.submitted) == (1, [])
     assert (plan.runs[0].directory / WEIGHTS).is_file()
 
 
@@ -137,7 +137,7 @@ def test_a_second_stage_starts_from_its_parent_that_is_trained_again_first(tmp_p
         return train(again(plan, child))()
 
     outcome, executor, _ = retrain(plan, (parent, [train(again(plan, parent))]), (child, [start]))
-    assert outcome.kept == 2
+    assert outcome.with_weights == 2
     assert executor.order == [parent.spec.run_id, child.spec.run_id]
     assert seen == [f"weights of {parent.spec.run_id}"]
     assert not (child.directory / PARENT).exists()

@@ -147,7 +147,7 @@ def sweep(
     from usaggr.sweep.retraining import check_request, retrain_for_weights
     from usaggr.sweep.sweep import run_sweep
 
-    kept = check_request(study_plan) if weights else None
+    decision = check_request(study_plan) if weights else None
     outcome = run_sweep(
         study_plan,
         retry_failed=retry_failed,
@@ -157,8 +157,8 @@ def sweep(
         planning_seconds=planning_seconds,
     )
     exit_status = outcome.exit_status
-    if kept is not None and not outcome.interrupted and not outcome.unwritable:
-        exit_status = retrain_for_weights(study_plan, kept).exit_status or exit_status
+    if decision is not None and not outcome.interrupted and not outcome.unwritable:
+        exit_status = retrain_for_weights(study_plan, decision).exit_status or exit_status
     raise typer.Exit(exit_status)
 
 

@@ -145,9 +145,11 @@ def decide_after_check(plan: Plan, runs: Sequence[PlannedRun], sizes: Mapping[st
         return decide_kept_weights(plan, sizes)
 
 
-def list_lacking(plan: Plan, kept: KeptWeights) -> list[PlannedRun]:
+def list_lacking(plan: Plan, decision: KeptWeights) -> list[PlannedRun]:
     """Return the finished runs that keep their weights by this decision, but have none."""
-    return [run for run in plan.runs if kept.keeps(run) and is_done(run.directory) and not has_weights(run.directory)]
+    return [
+        run for run in plan.runs if decision.keeps(run) and is_done(run.directory) and not has_weights(run.directory)
+    ]
 
 
 def describe_lacking(runs: Sequence[PlannedRun]) -> str:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class RetrainOutcome:
     """Numbers of finished runs that had no weights, by what has become of them."""
 
-    kept: int
+    with_weights: int
     """Number of runs that have their weights now."""
     differing: int
     """Number of runs whose new scores differ from the stored ones, so that the new weights were not kept."""
@@ -61,15 +61,15 @@ def check_request(plan: Plan) -> KeptWeights:
     Raises:
         ConfigError: no run keeps its weights, or a network cannot be built.
     """
-    kept = decide_kept_weights(plan, check_planned_networks(plan))
-    if not any(kept.keeps(run) for run in plan.runs):
-        raise ConfigError(f"--weights: this study keeps none; add training.keep_weights=scored ({kept.describe()})")
-    return kept
+    decision = decide_kept_weights(plan, check_planned_networks(plan))
+    if not any(decision.keeps(run) for run in plan.runs):
+        raise ConfigError(f"--weights: this study keeps none; add training.keep_weights=scored ({decision.describe()})")
+    return decision
 
 
 def retrain_for_weights(
     plan: Plan,
-    kept: KeptWeights,
+    decision: KeptWeights,
     *,
     console: "Console | None" = None,
     executor: Executor | None = None,
@@ -79,7 +79,7 @@ def retrain_for_weights(
 
     Args:
         plan: runs of the study.
-        kept: decision which runs keep their weights.
+        decision: states which runs keep their weights.
         console: Console for messages. Default: standard error.
         executor: Trains the runs. Default: the executor of the study, after a check of the networks.
         prepare: Prepares the data of the runs. Default: builds or opens their image caches.
@@ -90,13 +90,13 @@ def retrain_for_weights(
         RunError: no worker can be started, or a stored result is damaged.
     """
     console = console or make_sweep_console()
-    lacking = list_lacking(plan, kept)
+    lacking = list_lacking(plan, decision)
     if not lacking:
         print_line(console, "weights: every finished run that keeps its weights has them")
         return RetrainOutcome(0, 0, 0, interrupted=False)
     count = "1 finished run has" if len(lacking) == 1 else f"{len(lacking)} finished runs have"
     print_line(console, f"{count} no weights; trained again in {plan.directory / contract.RETRAINED}")
-    retrained_plan = _make_plan(plan, lacking, kept)
+    retrained_plan = _make_plan(plan, lacking, decision)
     states = {run.spec.run_id: run.state() for run in retrained_plan.runs}
     # A run that failed here may succeed now: its stored result shows that it can be trained.
     runs, left_to_jobs = select_runs(retrained_plan, states, retry_failed=True)
@@ -114,13 +114,13 @@ def retrain_for_weights(
     return RetrainOutcome(len(kept_runs), len(differing), remaining, loop.interrupted)
 
 
-def _make_plan(plan: Plan, lacking: Sequence[PlannedRun], kept: KeptWeights) -> Plan:
+def _make_plan(plan: Plan, lacking: Sequence[PlannedRun], decision: KeptWeights) -> Plan:
     """Return the plan with the lacking runs in other folders, and with the runs that these start from.
 
     Args:
         plan: runs of the study.
         lacking: finished runs without weights.
-        kept: replaces `training.keep_weights=auto`.
+        decision: replaces `training.keep_weights=auto`.
     """
     lacking_ids = {run.spec.run_id for run in lacking}
     parent_ids = {run.spec.parent for run in lacking if run.spec.parent is not None}
@@ -128,7 +128,7 @@ def _make_plan(plan: Plan, lacking: Sequence[PlannedRun], kept: KeptWeights) -> 
     for run in plan.runs:
         if run.spec.run_id in lacking_ids:
             directory = plan.directory / contract.RETRAINED / run.spec.run_id
-            runs.append(replace(run, directory=directory, study=_without_tracker(kept.resolve(run.study))))
+            runs.append(replace(run, directory=directory, study=_without_tracker(decision.resolve(run.study))))
         elif run.spec.run_id in parent_ids:
             runs.append(run)
     return replace(plan, study=_without_tracker(plan.study), runs=tuple(runs))

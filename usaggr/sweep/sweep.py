@@ -194,10 +194,10 @@ def train_runs(
         try:
             if check is not None:  # before the caches, because these may take long
                 with clock.step("networks"):
-                    kept = check(plan, runs, RichProgress(console))
-                if kept is not None:
-                    print_line(console, kept.describe())
-                    get_study = _keep_weights(get_study, kept)
+                    decision = check(plan, runs, RichProgress(console))
+                if decision is not None:
+                    print_line(console, decision.describe())
+                    get_study = _keep_weights(get_study, decision)
             with clock.step("caches"):
                 get_data = prepare(plan, runs, RichProgress(console))
         except KeyboardInterrupt:
@@ -219,9 +219,9 @@ def train_runs(
                 line.stop()
 
 
-def _keep_weights(get_study: GetStudy, kept: "KeptWeights") -> GetStudy:
+def _keep_weights(get_study: GetStudy, decision: "KeptWeights") -> GetStudy:
     """Return a function that returns the study of a run with `training.keep_weights=auto` replaced."""
-    return lambda run: kept.resolve(get_study(run))
+    return lambda run: decision.resolve(get_study(run))
 
 
 def _try_to_write(write: Callable[[], None], console: "Console") -> list[str]:

@@ -31,13 +31,13 @@ STATE_STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": 
 STATE_STYLES |= {"queued": "blue", "pending": ""}
 
 
-def print_plan(plan: Plan, console: Console, kept: KeptWeights | None = None) -> None:
+def print_plan(plan: Plan, console: Console, decision: KeptWeights | None = None) -> None:
     """Print tables of tasks and runs, or of sums of many runs, then the remaining work.
 
     Args:
         plan: runs of the study.
         console: where to print.
-        kept: whether the runs keep their weights; None leaves these lines out.
+        decision: whether the runs keep their weights; None leaves these lines out.
     """
     console.print(_make_task_table(plan))
     states = [run.state() for run in plan.runs]
@@ -58,7 +58,7 @@ def print_plan(plan: Plan, console: Console, kept: KeptWeights | None = None) ->
     console.print(f"{len(plan.runs)} runs: {summary}; {shared} more are the same run under another grouping")
     for run in find_weightless(plan.runs):
         console.print(f"{run.directory.name} is trained again: other runs start from its weights, which were not kept")
-    for line in [] if kept is None else _describe_weights(plan, kept):
+    for line in [] if decision is None else _describe_weights(plan, decision):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(_describe_remaining(plan))
     if isinstance(plan.study.executor, SlurmConfig):
@@ -70,12 +70,12 @@ def print_plan(plan: Plan, console: Console, kept: KeptWeights | None = None) ->
         console.print(f"[red]warning:[/] {escape(proof.describe())}", highlight=False)
 
 
-def _describe_weights(plan: Plan, kept: KeptWeights) -> Iterator[str]:
+def _describe_weights(plan: Plan, decision: KeptWeights) -> Iterator[str]:
     """Yield whether the runs keep their weights and why, and how many finished runs have none."""
-    yield kept.describe()
+    yield decision.describe()
     # Otherwise only runs that others start from keep them, and only as long as these are not done.
-    is_wanted = kept.keeps_automatic or kept.setting == "scored"
-    if is_wanted and (lacking := list_lacking(plan, kept)):
+    is_wanted = decision.keeps_automatic or decision.setting == "scored"
+    if is_wanted and (lacking := list_lacking(plan, decision)):
         yield describe_lacking(lacking)
 
 
