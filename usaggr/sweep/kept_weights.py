@@ -186,5 +186,5 @@ def _format_bytes(count: int) -> str:
     ['0 MB', '0.62 MB', '71 MB', '9.999 GB', '5500 GB']
     """
     amount, unit = (count / 1000**3, "GB") if count >= 1000**3 else (count / 1000**2, "MB")
-    digits = 2 if amount < 1 else 4
+    digits = 2 if amount < 1 else 4 if unit == "GB" else 3
     return f"{amount:.{digits}g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
