@@ -56,7 +56,7 @@ def _find_nifti_axes(image: Any) -> str:
 
     if not (int(image.header.get("sform_code", 0)) or int(image.header.get("qform_code", 0))):
         return ""
-    return "".join(str(code or "?") for code in aff2axcodes(image.affine)[:2])
+    return "".join(str(code or "?") for code in aff2axcodes(image.affine)[:2])  # type: ignore[no-untyped-call]
 
 
 def _read_nifti_frame(image: Any, moving: Sequence[int], index: int) -> NDArray[Any]:
