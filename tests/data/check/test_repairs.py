@@ -211,7 +211,7 @@ def test_paths_are_corrected(tmp_path: Path, write: Callable[[Row], str]) -> Non
 def test_type_and_number_of_classes_are_those_of_the_task_s_other_rows(tmp_path: Path) -> None:
     root = tiny_data(tmp_path / "data", n=12)
     change_cell(root, "reg.csv", 2, "num_classes", "")
-    change_cell(root, "reg.csv", 3, "task_name", "regresion")
+    change_cell(root, "reg.csv", 3, "task_name", "landmark")
     result, samples = fix(root, tmp_path)
     assert (result.changed, result.left_out, len(samples["reg"])) == (2, 0, 12)
     assert read_rows(tmp_path / "fixed", "reg.csv")[0]["num_classes"] == "2"
