@@ -85,16 +85,16 @@ def suggest_recheck(words: Sequence[str], config_dir: Path | None, folder: Path)
 
     replaced = ("data.root=", "data.on_bad_sample=")
     name, overrides = split_words(words)
-    kept = [word for word in overrides if not word.lstrip("+").startswith(replaced)]
+    arguments = [word for word in overrides if not word.lstrip("+").startswith(replaced)]
     is_data_folder = name is not None and (Path(name) / "csv_files").is_dir()
     if name is not None and not is_data_folder:
-        kept.insert(0, name)
+        arguments.insert(0, name)
     elif not chooses_data(overrides):
-        kept.insert(0, "data=fmuia")
+        arguments.insert(0, "data=fmuia")
     text = str(folder)
-    kept.append(f"data.root={text if re.fullmatch(r'[/._A-Za-z0-9-]+', text) else quote(text)}")
+    arguments.append(f"data.root={text if re.fullmatch(r'[/._A-Za-z0-9-]+', text) else quote(text)}")
     options = ["--config-dir", str(config_dir)] if config_dir is not None else []
-    return shlex.join(["usaggr", "data", "check", *kept, *options])
+    return shlex.join(["usaggr", "data", "check", *arguments, *options])
 
 
 @data_app.command("show", cls=Command)

@@ -35,16 +35,16 @@ class Copy:
     tables: dict[str, list[Row]] = field(default_factory=dict)
     raw: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Lines that are appended to index files."""
-    taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    used: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Number of rows at the beginning of each table that were used."""
     lines: list[tuple[str, int]] = field(default_factory=list)
     """Index file and line of the rows of the error that is being planted."""
 
     def take(self, file: str) -> Row:
         """Return the next unused row of a file, and note its line."""
-        self.taken[file] += 1
-        self.lines.append((file, self.taken[file] + 1))
-        return self.tables[file][self.taken[file] - 1]
+        self.used[file] += 1
+        self.lines.append((file, self.used[file] + 1))
+        return self.tables[file][self.used[file] - 1]
 
     def append(self, file: str, row: Row) -> None:
         """Append a row to a file, and note its line."""
@@ -288,23 +288,23 @@ class PlantedFault:
     is_repaired: bool
 
 
-def plant_faults(source: Path, root: Path, rows: int | None = ROWS) -> list[PlantedFault]:
+def plant_faults(source: Path, root: Path, count: int | None = ROWS) -> list[PlantedFault]:
     """Copy a part of the data, plant all errors, and return their positions.
 
     Args:
         source: The real data.
         root: New folder.
-        rows: Number of rows of the six tasks that are copied; None to copy all rows of all tasks.
+        count: Number of rows of the six tasks that are copied; None to copy all rows of all tasks.
     """
     copy = Copy(root)
     (root / "planted").mkdir(parents=True)
     (root / "csv_files").mkdir()
     names = (SEG, MULTI, DET, POINTS, ORGANS, BREAST)
     for file in sorted((source / "csv_files").glob("*.csv")):
-        if rows is None or file.name in names:
+        if count is None or file.name in names:
             with file.open(newline="", encoding="utf-8") as stream:
                 table = list(csv.DictReader(stream))
-            copy.tables[file.name] = table[:: max(len(table) // rows, 1)][:rows] if rows is not None else table
+            copy.tables[file.name] = table[:: max(len(table) // count, 1)][:count] if count is not None else table
     for table in copy.tables.values():
         for row in table:
             for text in filter(None, (row["image_path"], row.get("mask_path"))):
@@ -317,12 +317,12 @@ def plant_faults(source: Path, root: Path, rows: int | None = ROWS) -> list[Plan
         copy.lines = []
         plant(copy)
         faults.append(PlantedFault(kind, how, tuple(copy.lines), is_repaired))
-    for file, table in copy.tables.items():
+    for name, table in copy.tables.items():
         columns = list(dict.fromkeys(column for row in table for column in row))
-        with copy.path(file).open("w", newline="", encoding="utf-8") as stream:
+        with copy.path(name).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(table)
-            stream.writelines(f"{line}\n" for line in copy.raw[file])
+            stream.writelines(f"{line}\n" for line in copy.raw[name])
     end = len(copy.tables[BREAST]) + 2
     return [PlantedFault(f.kind, f.how, tuple((n, line or end) for n, line in f.lines), f.is_repaired) for f in faults]

@@ -254,12 +254,12 @@ def test_a_killed_correction_leaves_no_half_folder_and_the_same_command_works(
 
 
 def test_a_folder_of_the_temporary_name_that_is_no_leftover_stays(root: Path, tmp_path: Path) -> None:
-    own = find_temporary_folder(tmp_path / "fixed") / "mine.txt"
-    own.parent.mkdir()
-    own.write_text("mine")
+    own_file = find_temporary_folder(tmp_path / "fixed") / "mine.txt"
+    own_file.parent.mkdir()
+    own_file.write_text("mine")
     with pytest.raises(WriteError, match="was not made by usaggr; rename it"):
         fixed(root, tmp_path)
-    assert own.read_text() == "mine"
+    assert own_file.read_text() == "mine"
 
 
 def test_two_corrections_at_once_do_not_write_the_same_folder(root: Path, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_the_generator_plants_60_errors_of_all_kinds() -> None:
     described = {kind for kind, *_ in PLANTED}
     assert len(described) == 31
     plain = {kind for kind in described if "; " not in describe_with_remedy(Fault("a.csv", 2, "x", "", kind, "text"))}
-    own = {"orientation", "transparency", "link_outside", "empty_mask", "turned"}
-    assert plain <= own, "kinds whose messages contain their remedies"
+    exceptions = {"orientation", "transparency", "link_outside", "empty_mask", "turned"}
+    assert plain <= exceptions, "kinds whose messages contain their remedies"
 
 
 def test_each_planted_error_is_found_once_in_fewer_than_40_lines(
@@ -58,8 +58,8 @@ def test_each_planted_error_is_found_once_in_fewer_than_40_lines(
     assert all(f" {kind}" in text.splitlines()[-1] for kind in kinds)
     with (tmp_path / "faults.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
-    found = Counter((row["kind"], row["csv_file"], int(row["row"])) for row in written)
-    assert found == Counter((fault.kind, *line) for fault in faults for line in fault.lines)
+    counts = Counter((row["kind"], row["csv_file"], int(row["row"])) for row in written)
+    assert counts == Counter((fault.kind, *line) for fault in faults for line in fault.lines)
     without_remedy = [row["message"] for row in written if not REMEDY.search(row["message"])]
     assert without_remedy == []
 

@@ -133,30 +133,30 @@ class _Correction:
             faults: All errors of the original data.
         """
         index_rows, _ = read_index(Path(self._writer.finder.root), follow_links=self._data.follow_links)
-        rows = [CorrectedRow(row, dict(row.cells)) for row in index_rows]
+        corrected_rows = [CorrectedRow(row, dict(row.cells)) for row in index_rows]
         task_ids = {row.text("task_id") for row in index_rows} - {""}
-        row_faults = self._assign(faults, {(row.origin.csv_file, row.origin.line): row for row in rows})
+        row_faults = self._assign(faults, {(row.origin.csv_file, row.origin.line): row for row in corrected_rows})
         corrected = self._data.model_copy(update={"root": str(self._writer.target), "on_bad_sample": "skip"})
         while True:
-            rows = self._repair(rows, row_faults)
-            if not rows:
+            corrected_rows = self._repair(corrected_rows, row_faults)
+            if not corrected_rows:
                 raise DataError(
                     f"--fix {self._folder}: no valid row is left, so nothing was written; correct the index by hand"
                 )
-            write_data(rows, self._writer, self._progress)
+            write_data(corrected_rows, self._writer, self._progress)
             dataset, remaining = check_dataset(corrected, self._progress)
             if not remaining:
                 break
             # A repaired row may have further errors, or repeat another row, which only this check finds.
-            row_faults = self._assign(remaining, find_lines(rows))
-        self.log += [change for row in rows for change in row.logged_changes]
+            row_faults = self._assign(remaining, find_lines(corrected_rows))
+        self.log += [change for row in corrected_rows for change in row.logged_changes]
         return FixResult(
             self._folder,
-            rows=len(rows),
-            changed=sum(bool(row.changes) for row in rows),
+            rows=len(corrected_rows),
+            changed=sum(bool(row.changes) for row in corrected_rows),
             left_out=len({(change.file, change.row) for change in self.log if not change.after}),
             unfixed=tuple(sorted(self._unfixed, key=lambda fault: (fault.csv_file, fault.row))),
-            lost_tasks=tuple(sorted(task_ids - {row.cells["task_id"] for row in rows})),
+            lost_tasks=tuple(sorted(task_ids - {row.cells["task_id"] for row in corrected_rows})),
             plan_error=describe_plan_error(dataset, corrected) if dataset is not None else "",
         )
 
@@ -176,13 +176,13 @@ class _Correction:
                 assigned[id(row)].append(fault)
         return assigned
 
-    def _repair(self, rows: Sequence[CorrectedRow], faults: Faults) -> list[CorrectedRow]:
+    def _repair(self, corrected_rows: Sequence[CorrectedRow], faults: Faults) -> list[CorrectedRow]:
         """Return the valid rows and the repaired rows; the others are left out."""
-        faulty = [(row.current, faults[id(row)]) for row in rows if id(row) in faults]
-        valid = [row.current for row in rows if id(row) not in faults]
+        faulty = [(row.current, faults[id(row)]) for row in corrected_rows if id(row) in faults]
+        valid = [row.current for row in corrected_rows if id(row) not in faults]
         context = make_context(self._data, self._writer.finder, faulty, valid, self._progress)
-        kept: list[CorrectedRow] = []
-        for row in rows:
+        remaining: list[CorrectedRow] = []
+        for row in corrected_rows:
             row_faults = faults.get(id(row), [])
             kinds = {fault.kind for fault in row_faults}
             repaired = None
@@ -195,10 +195,10 @@ class _Correction:
                     [*row.changes, *(Change(row.origin.csv_file, row.origin.line, *step) for step in repaired.steps)]
                 )
             if repaired is not None or not row_faults:
-                kept.append(row)
+                remaining.append(row)
             else:
                 self._leave_out(row_faults, row.origin.line)
-        return kept
+        return remaining
 
     def _leave_out(self, faults: Sequence[Fault], line: int) -> None:
         """Log a row that is left out because of its errors.

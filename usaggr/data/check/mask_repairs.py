@@ -144,9 +144,9 @@ def _decode_drawn(image: "Image", name: str, context: MaskContext) -> _Repair | 
 
 def _find_classes(colors: list[str], context: MaskContext) -> list[int] | None:
     """Return the class of each color of a mask; None if they are not certain."""
-    known = {BLACK: 0, **context.colors} if not context.recolor else context.colors
-    if context.colors and all(color in known for color in colors):
-        return [known[color] for color in colors]
+    classes = {BLACK: 0, **context.colors} if not context.recolor else context.colors
+    if context.colors and all(color in classes for color in colors):
+        return [classes[color] for color in colors]
     if context.num_classes == 2 and not context.colors and len(colors) == 2 and BLACK in colors:
         return [int(color != BLACK) for color in colors]
     return None

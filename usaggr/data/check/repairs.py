@@ -93,8 +93,8 @@ def make_context(
         progress: Shows the progress of reading files that are not in the cache.
     """
     folder = find_cache_folder(data)
-    found = (finder.find(row.text("image_path")) for row, _ in faulty)
-    keys = [ProbeKey(file, False) for file in found if isinstance(file, ListedFile)]
+    files = (finder.find(row.text("image_path")) for row, _ in faulty)
+    keys = [ProbeKey(file, False) for file in files if isinstance(file, ListedFile)]
     facts = probe_files(keys, folder, data.max_pixels, data.workers, progress)
     declared: dict[str, Declaration] = {}
     for row in (*valid, *(row for row, _ in faulty)):

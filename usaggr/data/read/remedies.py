@@ -33,9 +33,8 @@ _REMEDIES = {
     "box_order": "write them as corners",
 }
 """Remedy by `Fault.kind`; the messages of other kinds contain theirs."""
-_OWN = {
+_MESSAGE_REMEDIES = {
     "path_outside": ("paths must be",),
-    "missing_file": ("use / as the separator",),
     "unreadable_file": ("; save", ": shift or scale"),
     "points": ("write [x, y]",),
     "task_id": ("names can have", "a name can have"),
@@ -66,7 +65,7 @@ def describe_with_remedy(fault: Fault, with_repair: bool = True) -> str:
         with_repair: True to describe what `--fix` can repair, False after it has been tried.
     """
     texts = [fault.message]
-    if not any(text in fault.message for text in _OWN.get(fault.kind, ())):
+    if not any(text in fault.message for text in _MESSAGE_REMEDIES.get(fault.kind, ())):
         is_mask_of_colors = fault.kind == "unreadable_file" and "class indices" in fault.message
         texts.append(_REMEDIES["mask_values" if is_mask_of_colors else fault.kind] if fault.kind in _REMEDIES else "")
     if with_repair:
