@@ -109,3 +109,22 @@ def test_outputs_that_make_no_sense_are_refused_before_anything_is_read(
     with pytest.raises(DataError, match=r"phantoms .* have no errors"):
         check(data.model_copy(update={"name": "synthetic"}), capsys, Outputs(fixed=tmp_path / "new"))
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "expected"),
+    [("400", "error", 0), ("wide", "error", 2), ("wide", "skip", 0)],
+    ids=["repaired", "left out", "left out as requested"],
+)
+def test_the_status_of_a_correction_is_that_of_the_copy(
+    data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, policy: str, expected: int
+) -> None:
+    change_cell(Path(str(data.root)), "det.csv", 3, "x_max", text)
+    changed = data.model_copy(update={"on_bad_sample": policy})
+    outputs = Outputs(fixed=tmp_path / "fixed", recheck="usaggr data check")
+    status, output = check(changed, capsys, outputs)
+    assert status == expected
+    assert ("left out: det.csv, line 3 (row 2), x_max: 'wide' is not a number; write" in output) == (text == "wide")
+    assert "next: usaggr data check\n" in output
+    copy = data.model_copy(update={"root": str(tmp_path / "fixed")})
+    assert check(copy, capsys)[0] == 0
