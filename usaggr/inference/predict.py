@@ -145,8 +145,7 @@ def predict(
             raise RunInterrupted("stopped; run the same command to continue") from stop
         finally:
             progress.finish()
-        # A list of an earlier call is outdated: its images may be readable now.
-        (out / SKIPPED).unlink(missing_ok=True)
+        (out / SKIPPED).unlink(missing_ok=True)  # of an earlier call; its images may be readable now
         if skipped:
             write_faults(skipped, out / SKIPPED)
         drawn = requested.requests if options.overlays else ()

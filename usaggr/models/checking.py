@@ -7,8 +7,10 @@ network costs as little as a small one.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from usaggr.config.model import M2DinoConfig, ModelConfig
 from usaggr.errors import ConfigError, UsaggrError
@@ -20,6 +22,20 @@ from usaggr.models.vit_download import identify_weights, silence_hub
 from usaggr.models.weight_sizes import WeightSizes
 from usaggr.models.weights import TIMM
 from usaggr.tasks import Task
+
+_DRAWS = frozenset({"normal_", "uniform_", "trunc_normal_", "erfinv_"})
+"""Functions and methods that draw values, or change drawn ones, in place."""
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """A mode without random initial weights, for which torch would import its symbolic shapes on the meta device."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch; one that draws values returns its tensor as it is."""
+        named = kwargs or {}
+        tensor = args[0] if args else named.get("tensor")
+        is_draw = getattr(function, "__name__", "") in _DRAWS and isinstance(tensor, torch.Tensor)
+        return tensor if is_draw else function(*args, **named)
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ def _build(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:
     elif model.weights is not None:
         return build_network(model, tasks, seed=0)  # the library's loaders do not support the meta device
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDraws():
             return build_network(model, tasks, seed=0)
     except UsaggrError:
         raise

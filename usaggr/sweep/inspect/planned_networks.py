@@ -109,8 +109,12 @@ def _check_in_process(networks: Sequence[Network]) -> list[_Answer]:
 
 def main() -> None:
     """Read networks from standard input, build each, and print the list of their faults and sizes as JSON."""
+    from usaggr.models.deferred_imports import defer_imports
+
+    defer_imports()
     answers = check_networks_here([_read_network(content) for content in parse_json(sys.stdin.read())])
     print(json.dumps([a if isinstance(a, str) else dataclasses.asdict(a) for a in answers]))
+
 
 
 def _read_network(content: dict[str, Any]) -> Network:
