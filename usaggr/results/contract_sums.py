@@ -3,7 +3,7 @@
 A changed cell of plan.csv or split.csv is still a valid cell, but it removes runs from the report or changes intervals.
 The file has lines `DIGEST  NAME` as those of `sha256sum`. A line is added before its file is written, and earlier lines
 stay: after a kill between the two writes, or next to a second writer, the file on disk is still one that was written.
-Folders of versions without checksums are read as before.
+Folders of versions without checksums are read as before, after the checks of plan_coverage.py.
 """
 
 import hashlib
@@ -58,6 +58,11 @@ def check_sum(path: Path, remedy: str) -> None:
             f"{path}: has changed since it was written (its SHA-256 is not in {contract.SUMS}); restore the file, or "
             f"write it again: {remedy}"
         )
+
+
+def has_sum(path: Path) -> bool:
+    """Return whether a file of a study has a checksum; folders of earlier versions have none."""
+    return any(name == path.name for _, name in _read_lines(path.with_name(contract.SUMS)))
 
 
 def _add_line(sums: Path, line: str) -> None:

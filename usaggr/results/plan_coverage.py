@@ -1,15 +1,20 @@
 """Check that plan.csv lists the runs of its study: a file that was cut off between two lines is a valid table.
 
 Only what every version plans is required. Runs of further scales can be equal to those of the first one, as for a task
-with fewer samples than a cap, and variants of equal settings have one run.
+with fewer samples than a cap, and variants of equal settings have one run. So a plan may lack all lines of a scale or
+variant: then only the folders of finished runs show that they were planned.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from usaggr.errors import RunError
 from usaggr.results import contract
+from usaggr.results.contract_sums import has_sum
+from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.plan import PlanRow
-from usaggr.results.stored_study import Source
+from usaggr.results.run_settings import read_cell
+from usaggr.results.stored_study import Source, StudyFacts
 
 
 def check_coverage(source: Source) -> None:
@@ -20,7 +25,7 @@ def check_coverage(source: Source) -> None:
     Raises:
         RunError: Runs are missing; the message names some.
     """
-    gap = _find_gap(source) if source.plan else None
+    gap = (_find_gap(source) or _find_unlisted_run(source)) if source.plan else None
     if gap is not None:
         raise RunError(
             f"{source.directory / contract.PLAN}: does not list the runs of study.yaml ({gap}); it was cut off or "
@@ -34,17 +39,49 @@ def _find_gap(source: Source) -> str | None:
     tasks = set(study.setting("tasks") or source.data.tasks)
     if not study.scales or not study.variants:
         return None
-    first_scale, first_variant = study.scales[0], next(iter(study.variants))
-    rows_at_first = [row for row in source.plan if row.scale == first_scale]
-    for grouping in (*study.groupings, *study.controls):
-        members = [row for row in rows_at_first if grouping in row.groupings]
-        for seed in study.seeds:
-            planned = {t for row in members if (row.seed, row.variant) == (seed, first_variant) for t in row.tasks}
-            if missing := sorted(tasks - planned):
-                return f"{grouping}, seed {seed}, scale {first_scale:g}: no run of {', '.join(missing[:3])}"
-            if _list_blocks(members, seed) != _list_blocks(members, study.seeds[0]):
-                return f"{grouping}, scale {first_scale:g}: seeds {study.seeds[0]} and {seed} have different runs"
+    first_variant = next(iter(study.variants))
+    for scale in study.scales:
+        rows_at_scale = [row for row in source.plan if row.scale == scale]
+        for grouping in (*study.groupings, *study.controls):
+            members = [row for row in rows_at_scale if grouping in row.groupings]
+            for seed in study.seeds:
+                planned = {t for row in members if (row.seed, row.variant) == (seed, first_variant) for t in row.tasks}
+                if scale == study.scales[0] and (missing := sorted(tasks - planned)):
+                    return f"{grouping}, seed {seed}, scale {scale:g}: no run of {', '.join(missing[:3])}"
+                if _list_blocks(members, seed) != _list_blocks(members, study.seeds[0]):
+                    return f"{grouping}, scale {scale:g}: seeds {study.seeds[0]} and {seed} have different runs"
     return None
+
+
+def _find_unlisted_run(source: Source) -> str | None:
+    """Return the name of a finished run of the study that plan.csv does not list; None if there is none.
+
+    A plan with a checksum is complete: then such runs are those of an edited study.
+    """
+    if has_sum(source.directory / contract.PLAN):
+        return None
+    planned = {row.fingerprint for row in source.plan}
+    for fingerprint, path in find_runs(source.directory).items():
+        if fingerprint not in planned and is_done(path) and is_unlisted(path, source.study, source.plan):
+            return f"not {path.name}, which is done"
+    return None
+
+
+def is_unlisted(path: Path, study: StudyFacts, plan_rows: Sequence[PlanRow]) -> bool:
+    """Return whether a run belongs to the study, and plan.csv lists neither it nor another run in its place.
+
+    Args:
+        path: directory of the run.
+        study: the study.
+        plan_rows: the planned runs.
+    """
+    cell = read_cell(path)
+    if cell is None or cell.seed not in study.seeds or cell.variant not in study.variants:
+        return False
+    if cell.scale not in study.scales or cell.tasks not in {row.tasks for row in plan_rows}:
+        return False
+    planned = {(row.tasks, row.scale, row.seed, row.variant) for row in plan_rows}
+    return (cell.tasks, cell.scale, cell.seed, cell.variant) not in planned
 
 
 def _list_blocks(plan_rows: Sequence[PlanRow], seed: int) -> set[tuple[str, tuple[str, ...]]]:

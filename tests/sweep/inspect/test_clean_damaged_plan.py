@@ -8,6 +8,7 @@ from tests.report.sweeps import FakeSweep
 from tests.report.test_build import scorer
 from usaggr.analysis.collect import collect
 from usaggr.errors import RunError
+from usaggr.results.contract_sums import write_contract_file
 from usaggr.sweep.inspect.clean import list_removable
 
 TASKS = ("breast_2cls", "fetal_femur")
@@ -24,20 +25,48 @@ def test_a_plan_that_is_cut_off_between_two_lines_makes_no_run_removable(sweep: 
     path = sweep.directory / "plan.csv"
     lines = path.read_text().splitlines(keepends=True)
     assert list_removable(sweep.directory) == []
-    refusals = []
     path.write_text(lines[0])
     with pytest.raises(RunError, match=r"plan\.csv: lists no run"):
         list_removable(sweep.directory)
     for count in range(2, len(lines)):
         path.write_text("".join(lines[:count]))
-        try:
-            assert list_removable(sweep.directory) == [], count
-        except RunError as error:
-            refusals.append(str(error))
-            with pytest.raises(RunError, match="does not list the runs"):
-                collect([sweep.directory])
-    assert len(refusals) >= 5
-    assert all("plan.csv: does not list the runs of study.yaml" in message for message in refusals)
+        for read in (list_removable, lambda directory: collect([directory])):
+            with pytest.raises(RunError, match=r"plan\.csv: does not list the runs of study\.yaml"):
+                read(sweep.directory)
+
+
+def test_only_the_folders_of_runs_show_that_all_lines_of_a_scale_are_missing(sweep: FakeSweep) -> None:
+    """A scale without lines is no gap by itself: its runs may be equal to those of another scale."""
+    path = sweep.directory / "plan.csv"
+    header, *lines = path.read_text().splitlines(keepends=True)
+    scale = header.split(",").index("scale")
+    path.write_text("".join([header, *(line for line in lines if line.split(",")[scale] == "0.5")]))
+    with pytest.raises(RunError, match=r"\(not \S+-s1-k\d-\w{8}, which is done\)"):
+        collect([sweep.directory])
+    for run, _ in sweep.runs():
+        if run.scale == 1.0:
+            (sweep.directory / "runs" / run.run_id / "result.json").unlink()
+    assert len(collect([sweep.directory]).planned) == len(lines) // 2
+
+
+def test_a_seed_without_a_line_of_a_further_scale_is_a_gap_before_any_run_is_done(sweep: FakeSweep) -> None:
+    path = sweep.directory / "plan.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    for result in sweep.directory.glob("runs/*/result.json"):
+        result.unlink()
+    scale = lines[0].split(",").index("scale")
+    last = max(number for number, line in enumerate(lines) if line.split(",")[scale] in ("1", "1.0"))
+    path.write_text("".join(lines[:last] + lines[last + 1 :]))
+    with pytest.raises(RunError, match=r"scale 1: seeds 0 and 1 have different runs"):
+        collect([sweep.directory])
+
+
+def test_a_plan_with_a_checksum_is_complete_without_runs_of_an_edited_study(sweep: FakeSweep) -> None:
+    path = sweep.directory / "plan.csv"
+    header, *lines = path.read_text().splitlines(keepends=True)
+    scale = header.split(",").index("scale")
+    write_contract_file(path, "".join([header, *(line for line in lines if line.split(",")[scale] == "0.5")]))
+    assert len(collect([sweep.directory]).planned) == len(lines) // 2
 
 
 def test_a_changed_fingerprint_makes_no_run_removable(sweep: FakeSweep) -> None:

@@ -19,9 +19,9 @@ from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.plan import PlanRow, read_plan
-from usaggr.results.plan_coverage import check_coverage
+from usaggr.results.plan_coverage import check_coverage, is_unlisted
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
-from usaggr.results.run_settings import read_cell, stored_fingerprint
+from usaggr.results.run_settings import stored_fingerprint
 from usaggr.results.stored_study import StudyFacts, read_source
 
 Kind = Literal["unplanned run", "weights", "retrained run", "leftover"]
@@ -84,7 +84,7 @@ def list_removable(directory: Path, weights: bool = False) -> list[Removable]:
             continue
         if not is_planned:
             # Without its line in plan.csv, a finished run of the study would look unplanned.
-            if study is None or not is_done(path) or not _is_unlisted(path, study, plan_rows):
+            if study is None or not is_done(path) or not is_unlisted(path, study, plan_rows):
                 items.append(_measure("unplanned run", path, directory))
             continue
         items += [_measure("leftover", file, directory) for file in _list_temporary(path)]
@@ -179,23 +179,6 @@ def _check_names(directory: Path, plan_rows: Sequence[PlanRow]) -> None:
                 f"{directory / contract.PLAN}: the fingerprint of {row.run_id} is not that of its directory; it was "
                 "changed: restore it, or run the same `usaggr sweep`, which writes it again"
             )
-
-
-def _is_unlisted(path: Path, study: StudyFacts, plan_rows: Sequence[PlanRow]) -> bool:
-    """Return whether a run belongs to the study, and plan.csv lists neither it nor another run in its place.
-
-    Args:
-        path: directory of the run.
-        study: the study.
-        plan_rows: the planned runs.
-    """
-    cell = read_cell(path)
-    if cell is None or cell.seed not in study.seeds or cell.variant not in study.variants:
-        return False
-    if cell.scale not in study.scales or cell.tasks not in {row.tasks for row in plan_rows}:
-        return False
-    planned = {(row.tasks, row.scale, row.seed, row.variant) for row in plan_rows}
-    return (cell.tasks, cell.scale, cell.seed, cell.variant) not in planned
 
 
 def remove(items: Sequence[Removable]) -> int:
