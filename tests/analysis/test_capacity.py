@@ -9,6 +9,7 @@ from tests.report.sweeps import level
 from tests.report.variant_sweeps import SIZES, ablation, finish
 from usaggr.analysis.capacity import Capacity, measure_capacities
 from usaggr.analysis.collect import collect
+from usaggr.results.contract_sums import write_contract_file
 from usaggr.tasks import CATALOGUE
 
 
@@ -39,7 +40,8 @@ def test_without_parameter_counts_the_size_is_not_available(tmp_path: Path) -> N
 def test_a_variant_whose_runs_are_all_shared_has_no_runs(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {}, active=SIZES, seeds=(0,), spread=None)
     lines = (tmp_path / "plan.csv").read_text().splitlines()
-    (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line))
+    text = "\n".join(line for line in lines if ",dense," not in line)
+    write_contract_file(sweep.directory / "plan.csv", text)
     sizes = measure_capacities(collect([sweep.directory]))
     assert (sizes["dense"].runs, sizes["dense"].is_matched) == (0, None)
 

@@ -26,6 +26,7 @@ from usaggr.report.tables import make_tables
 from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
 from usaggr.report.variants.chapter import write_variants
 from usaggr.report.variants.tables import VariantRow
+from usaggr.results.contract_sums import write_contract_file
 
 SHARING = "Capacity or interference: effect of sharing under each variant"
 
@@ -125,7 +126,8 @@ def test_missing_runs_are_reported(tmp_path: Path, without_effects: Collection) 
 def test_a_variant_without_runs_is_named(tmp_path: Path) -> None:
     sweep = finish(tmp_path, {}, seeds=(0, 1))
     lines = (sweep.directory / "plan.csv").read_text().splitlines()
-    (sweep.directory / "plan.csv").write_text("\n".join(line for line in lines if ",dense," not in line) + "\n")
+    text = "\n".join(line for line in lines if ",dense," not in line) + "\n"
+    write_contract_file(sweep.directory / "plan.csv", text)
     expected = "dense has no runs, because all its settings equal those of an earlier variant."
     text = texts(chapter(sweep))
     assert expected in text
