@@ -112,6 +112,15 @@ def test_one_label_or_landmark_in_two_spellings_is_one(tmp_path: Path) -> None:
     assert [row.points for row in long.rows] == [((3, 4), (1, 2)), ((7, 8), (5, 6))]
 
 
+def test_a_class_named_as_a_missing_value_is_left_out_with_a_hint_or_read_by_its_name(tmp_path: Path) -> None:
+    text, columns = "file,l\na,none\nb,mild\nsub/c,severe\n", TableColumns("file", label="l")
+    without = read(tmp_path, text, columns)
+    assert without.class_names == ("mild", "severe")
+    assert without.left_out[0].reason == "has no l ('none' is read as a missing value unless --names has it)"
+    named = read(tmp_path, text, columns, names=("none", "mild", "severe"))
+    assert [row.label for row in named.rows] == [0, 1, 2]
+
+
 def test_whole_numbers_with_a_decimal_comma_are_one_label_and_one_patient(tmp_path: Path) -> None:
     text = "file;l;p\na;1,0;17,0\nb;1;17\nsub/c;2;018\n"
     table = read(tmp_path, text, TableColumns("file", label="l", subject="p"), decimal=",")

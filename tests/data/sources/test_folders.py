@@ -240,6 +240,14 @@ def test_masks_of_other_sizes_or_classes_are_not_joined(tmp_path: Path) -> None:
         change_masks(table, tmp_path)
 
 
+def test_masks_in_another_unicode_form_than_their_images_are_found(tmp_path: Path) -> None:
+    images, masks = draw(tmp_path / "images", "M\u00fcller.png"), draw(tmp_path / "masks", "Mu\u0308ller_mask.png")
+    (row,) = read_masks(images, masks, "t", mask_name="{name}_mask").rows
+    assert row.mask == masks / "Mu\u0308ller_mask.png"
+    draw(tmp_path / "c", "A/M\u00fcller.png", "A/Mu\u0308ller_mask.png", "B/1.png")
+    assert [row.image.name for row in read_classes(tmp_path / "c", "c").rows] == ["M\u00fcller.png", "1.png"]
+
+
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     images, masks = draw(tmp_path / "images", "7.png", "7.bmp", "8.png"), draw(tmp_path / "masks", "7.png", "8.png")
     with pytest.raises(DataError, match=r"7\.bmp and 7\.png have the same mask, .*7\.png; keep one image"):

@@ -329,7 +329,9 @@ def _read_labels(
     labels: dict[Path, str] = {}
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
+        marks = {record.marks[column] for record in image_records if column in record.marks}
         texts = {reader.read_name(record, column) for record in image_records} - {""}
+        texts |= marks.intersection(names)
         if len(texts) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -337,7 +339,8 @@ def _read_labels(
         if texts:
             labels[image] = texts.pop()
         else:
-            left_out.append(LeftOut(str(image), f"has no {column}"))
+            hint = f" ('{min(marks)}' is read as a missing value unless --names has it)" if marks else ""
+            left_out.append(LeftOut(str(image), f"has no {column}{hint}"))
     seen = sorted(set(labels.values()), key=_natural_key)
     folded = {text.casefold() for text in seen}
     if len(folded) < len(seen):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from usaggr.data.read.readers_version import SUFFIXES
+from usaggr.data.read.similar_names import compose_name
 from usaggr.errors import ConfigError
 
 _USUAL_NAME = re.compile(
@@ -65,11 +66,11 @@ def find_usual_masks(images: Collection[Path]) -> dict[Path, Path]:
 
     `benign (1)_mask.png` and `benign (1)_mask_1.png` are masks if `benign (1).png` exists.
     """
-    stems = {path.with_suffix(""): path for path in images}
+    stems = {compose_name(str(path.with_suffix(""))): path for path in images}
     masks: dict[Path, Path] = {}
     for path in images:
         match = _USUAL_NAME.fullmatch(path.stem)
-        image = stems.get(path.with_name(match["image"])) if match else None
+        image = stems.get(compose_name(str(path.with_name(match["image"])))) if match else None
         if image is not None:
             masks[path] = image
     return masks

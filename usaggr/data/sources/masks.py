@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from usaggr.data.read.similar_names import compose_name
 from usaggr.data.sources.image_folder import ImageFolder, list_images
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.mask_names import NamePattern, without_number
@@ -129,7 +130,7 @@ class _Pairing:
         for image in self._image_files():
             name = image_pattern.find(image.stem)
             if name is not None:
-                keys[image] = image.relative_to(images.folder).with_name(mask_pattern.fill(name))
+                keys[image] = _compose(image.relative_to(images.folder).with_name(mask_pattern.fill(name)))
         exact = {image: mask_files[key] for image, key in keys.items() if key in mask_files}
         further = self._further_masks(mask_files, {key: image for image, key in keys.items()}, exact)
         if images.folder.resolve() == masks.folder.resolve():
@@ -182,7 +183,7 @@ class _Pairing:
         """Return the masks by their path in the folder, without suffix."""
         files: dict[Path, Path] = {}
         for path in _outside(self.masks, self.images.folder):
-            key = path.relative_to(self.masks.folder).with_suffix("")
+            key = _compose(path.relative_to(self.masks.folder).with_suffix(""))
             if key in files:
                 raise ConfigError(f"{path}: has the same name as {files[key].name}; an image has one mask of a name")
             files[key] = path
@@ -207,6 +208,11 @@ class _Pairing:
             if image is not None and path not in used and path not in exact and path != image:
                 further[image].append(path)
         return further
+
+
+def _compose(path: Path) -> Path:
+    """Return a path with composed characters: an archive of a Mac may name a mask in another form than its image."""
+    return Path(compose_name(str(path)))
 
 
 def _outside(files: ImageFolder, other: Path) -> list[Path]:

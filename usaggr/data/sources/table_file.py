@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from usaggr.data.read.subject_names import normalize_subject
@@ -23,6 +23,8 @@ class Record:
     """Line in the file, from 1."""
     cells: dict[str, str]
     """Text without surrounding white space by column; missing values are left out."""
+    marks: dict[str, str] = field(default_factory=dict)
+    """Text by column of cells that are read as missing values, such as NA or none."""
 
     def text(self, column: str) -> str:
         """Return the text of a column; empty if the value is missing."""
@@ -137,9 +139,9 @@ def _parse(path: Path, text: str, separator: str, decimal: str, skipped: int) ->
                 raise DataError(f"{path}, line {line}: has {len(cells)} cells, the header {len(header)}")
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
             if any(values.values()):
-                records.append(
-                    Record(line, {name: value for name, value in values.items() if normalize_subject(value)})
-                )
+                texts = {name: value for name, value in values.items() if normalize_subject(value)}
+                marks = {name: value for name, value in values.items() if value and name not in texts}
+                records.append(Record(line, texts, marks))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + skipped}: not a table ({error})") from error
     if not records:
