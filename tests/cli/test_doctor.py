@@ -181,8 +181,8 @@ def test_overrides_are_shown_without_passwords(
 
 def test_an_address_that_is_not_valid_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://[wandb")
-    found = warnings([doctor_reachability._describe_wandb()])
-    assert found["tracker"].startswith("http://[wandb cannot be reached")
+    reasons = warnings([doctor_reachability._describe_wandb()])
+    assert reasons["tracker"].startswith("http://[wandb cannot be reached")
 
 
 def test_weights_and_biases_needs_a_key_that_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

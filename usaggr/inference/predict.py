@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
+from usaggr.data.read.image_reading import ImageReading
 from usaggr.data.read.paths import FileFinder, UnusablePath
 from usaggr.data.read.thread_pool import count_readers, split_into_pieces
 from usaggr.data.samples import Fault
@@ -149,10 +150,7 @@ def predict(
         if skipped:
             write_faults(skipped, out / SKIPPED)
         drawn = requested.requests if options.overlays else ()
-        readings = {
-            task_id: get_reading(get_reading_rules(runs[model.run], task_id))
-            for task_id, model in selection.models.items()
-        }
+        readings = {task_id: _get_reading(runs[model.run], task_id) for task_id, model in selection.models.items()}
         max_pixels = max(run.max_pixels for run in runs.values())
         overlays = write_overlays(folder, drawn, tasks, finder, readings, max_pixels, progress)
     total, failed = len(requested.requests), len(skipped) - len(requested.faults)
@@ -160,6 +158,10 @@ def predict(
     return PredictionSummary(
         total, total - len(remaining), failed, tuple(skipped), left_out, requested.unread, overlays
     )
+
+
+def _get_reading(stored: StoredRun, task_id: str) -> ImageReading:
+    return get_reading(get_reading_rules(stored, task_id))
 
 
 def _list_requested(

@@ -118,6 +118,7 @@ def test_a_few_exchanged_corners_and_a_few_outliers_are_left_to_the_checks_of_si
         ("regression", (12.0, 198.0), ""),
         ("regression", (120.0, 198.0, 0.0, 0.0), "20 of 20 rows of landmarks of t in a.csv have a landmark at exactly"),
         ("regression", (0.0, 198.0, 120.0, 0.0), ""),
+        ("regression", (12.0, 220.0), "all 20 rows of landmarks of t in a.csv are at most 224 in larger images, as"),
         ("detection", (120.0, 20.0, 600.0, 90.0), ""),
     ],
 )

@@ -24,6 +24,8 @@ LEAST_ROWS = 3
 """Number of rows from which on another order of the coordinates is reported."""
 CORNER_ROWS = 20
 """Number of rows from which on coordinates are noted that are all in the upper left of their images."""
+USUAL_SIDES = (224, 256, 320, 384, 512)
+"""Heights and widths to which images are usually resized for networks; labels may be those of the resized images."""
 TOLERANCE = 0.5
 """Largest distance that a coordinate may be outside the image, in pixels."""
 
@@ -160,6 +162,10 @@ def _describe_doubt(group: Sequence[_Coordinates], is_box: bool) -> str:
         return ""
     if all(max(item.values) <= 100 and min(item.size) > 2 * 100 for item in group):
         return "are below 100 in larger images, as percentages would be"
+    largest, smallest_side = max(max(item.values) for item in group), min(min(item.size) for item in group)
+    for side in USUAL_SIDES:
+        if 0.9 * side <= largest <= side and smallest_side > 1.5 * side:
+            return f"are at most {side} in larger images, as those of images resized to {side} pixels would be"
     if is_box and _share(group, _fits_as_x_y_width_height) == 1:
         return "are in the upper left of their images, as boxes of x, y, width, height would be"
     return ""

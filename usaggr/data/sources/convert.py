@@ -1,7 +1,7 @@
 """Conversion of DICOM, NIfTI and MetaImage files of a folder to PNG, in a new folder with the same subfolders."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -176,12 +176,21 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
         raise DataError(f"{folder}: no DICOM, NIfTI or MetaImage file can be converted{reasons}")
     for path in files.images:
         _write_unless_other(target / path.relative_to(folder), path.read_bytes())
-    notes = [f"{converted} files converted to {len(columns)} images in {target}"]
-    notes += [f"{count} of {converted} files {remark}" for remark, count in sorted(remarks.items())]
-    if len(set(axes.values())) > 1:
-        listed = ", ".join(f"{directions} {count}" for directions, count in sorted(Counter(axes.values()).items()))
-        notes.append(f"x and y have different directions in the patient ({listed} images); images are not turned")
+    notes = [
+        f"{converted} files converted to {len(columns)} images in {target}",
+        *(f"{count} of {converted} files {remark}" for remark, count in sorted(remarks.items())),
+        *_describe_axes(axes),
+    ]
     return Conversion(target, columns, tuple(left_out), tuple(notes), axes)
+
+
+def _describe_axes(axes: Mapping[Path, str]) -> list[str]:
+    """Return a note about images with different directions of x and y, in a list that is empty if there are none."""
+    counts = Counter(axes.values())
+    if len(counts) < 2:
+        return []
+    listed = ", ".join(f"{directions} {count}" for directions, count in sorted(counts.items()))
+    return [f"x and y have different directions in the patient ({listed} images); images are not turned"]
 
 
 @dataclass(frozen=True)

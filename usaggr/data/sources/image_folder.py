@@ -81,9 +81,9 @@ class ImageFolder:
 
     def _has_folders(self, path: Path, folders: Sequence[str]) -> bool:
         """Return whether the folders of an image end with the given ones, or the given ones end with its folders."""
-        own = [_fold(name) for name in path.relative_to(self.folder).parts[:-1]]
+        image_folders = [_fold(name) for name in path.relative_to(self.folder).parts[:-1]]
         # Not strict: one of both may name more folders.
-        return all(first == second for first, second in zip(reversed(own), reversed(folders), strict=False))
+        return all(first == second for first, second in zip(image_folders[::-1], folders[::-1], strict=False))
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
