@@ -149,15 +149,13 @@ def predict(
         (out / SKIPPED).unlink(missing_ok=True)  # of an earlier call; its images may be readable now
         if skipped:
             write_faults(skipped, out / SKIPPED)
-        drawn = requested.requests if options.overlays else ()
         readings = {task_id: _get_reading(runs[model.run], task_id) for task_id, model in selection.models.items()}
-        max_pixels = max(run.max_pixels for run in runs.values())
+        drawn, max_pixels = requested.requests if options.overlays else (), max(r.max_pixels for r in runs.values())
         overlays = write_overlays(folder, drawn, tasks, finder, readings, max_pixels, progress)
     total, failed = len(requested.requests), len(skipped) - len(requested.faults)
     left_out = {task_id: number for task_id, number in requested.left_out.items() if task_id not in model_tasks}
-    return PredictionSummary(
-        total, total - len(remaining), failed, tuple(skipped), left_out, requested.unread, overlays
-    )
+    n_existing = total - len(remaining)
+    return PredictionSummary(total, n_existing, failed, tuple(skipped), left_out, requested.unread, overlays)
 
 
 def _get_reading(stored: StoredRun, task_id: str) -> ImageReading:
