@@ -7,7 +7,7 @@ import pytest
 
 from tests.report.sweeps import FakeSweep
 from usaggr.config.compose import compose_study
-from usaggr.config.section import Section, key, neutral_values, result_settings
+from usaggr.config.section import Section, get_result_settings, key, list_neutral_values
 from usaggr.config.study import TrainingConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.results.join import join_sources
@@ -22,16 +22,19 @@ def training(*overrides: str) -> TrainingConfig:
 
 
 def test_the_neutral_values_are_the_defaults_and_are_not_in_fingerprints() -> None:
-    settings = result_settings(training())
+    settings = get_result_settings(training())
     assert not {"balancing", "sampling"} & set(settings)
-    assert neutral_values(TrainingConfig, "training") == {"training.balancing": "equal", "training.sampling": "equal"}
+    assert list_neutral_values(TrainingConfig, "training") == {
+        "training.balancing": "equal",
+        "training.sampling": "equal",
+    }
     assert (training().balancing, training().sampling) == ("equal", "equal")
 
 
 @pytest.mark.parametrize("override", ["balancing=uncertainty", "balancing=pcgrad", "sampling=sqrt", "sampling=uniform"])
 def test_any_other_value_is_in_the_fingerprint(override: str) -> None:
     name, value = override.split("=")
-    assert result_settings(training(f"training.{override}"))[name] == value
+    assert get_result_settings(training(f"training.{override}"))[name] == value
 
 
 def test_a_key_without_a_neutral_value_is_always_hashed() -> None:
@@ -40,9 +43,9 @@ def test_a_key_without_a_neutral_value_is_always_hashed() -> None:
         later: int = key(affects_results=True, neutral=0, doc="")
         free: int = key(affects_results=False, neutral=0, doc="")
 
-    assert result_settings(PartSection(plain="", later=0, free=1)) == {"plain": ""}
-    assert result_settings(PartSection(plain="", later=2, free=0)) == {"plain": "", "later": 2}
-    assert neutral_values(PartSection, "") == {"later": 0, "free": 0}
+    assert get_result_settings(PartSection(plain="", later=0, free=1)) == {"plain": ""}
+    assert get_result_settings(PartSection(plain="", later=2, free=0)) == {"plain": "", "later": 2}
+    assert list_neutral_values(PartSection, "") == {"later": 0, "free": 0}
 
 
 @pytest.mark.parametrize("value", ["pcgard", "sum"])

@@ -131,7 +131,7 @@ def test_an_interrupted_run_of_an_earlier_version_continues_from_its_checkpoint(
     np.testing.assert_allclose(np.stack(predictions["probs"]), np.stack(before["probs"]), atol=1e-4)
     curves = [pd.read_csv(folder / "curve.csv") for folder in (planned.directory, expected)]
     pd.testing.assert_frame_equal(*curves, atol=1e-4, rtol=1e-4)
-    result = RunDirectory(planned.directory).result()
+    result = RunDirectory(planned.directory).read_result()
     stored = json.loads((expected / "result.json").read_text())
     assert result.scores["cls"] == pytest.approx(stored["scores"]["cls"], abs=1e-9)
     assert read_sweep_status(directory).count("done") == 5
@@ -149,7 +149,7 @@ def test_a_study_of_an_earlier_version_is_reported(continued: Path, monkeypatch:
     pending = scores[scores["status"] == "pending"]
     assert set(zip(pending["task"], pending["grouping"], strict=True)) == {("cls", "task_specific")}
     for block in ("unified", "det"):
-        result = RunDirectory(directory_of(continued, "earlier", block)).result()
+        result = RunDirectory(directory_of(continued, "earlier", block)).read_result()
         name = {"unified": "unified", "det": "task_specific"}[block]
         main_scores = scores[(scores["task"] == "det") & (scores["grouping"] == name) & (scores["metric"] == "iou")]
         assert main_scores["value"].tolist() == pytest.approx([result.scores["det"]["iou"]])

@@ -15,6 +15,7 @@ from benchmarks.readability.vague_words import (
     VAGUE_MODULES,
     find_banned_member_names,
     find_banned_names,
+    find_banned_package_names,
     find_banned_words,
 )
 
@@ -33,6 +34,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 STORED_NAMES = {"usaggr/models/per_task.py: of"}
 """Members that keep a banned name, because it is part of the keys of stored weights."""
+
+STORED_PACKAGE_NAMES = {"usaggr/config/study.py: samples_of", "usaggr/data/synthetic/difficulty.py: SPREAD"}
+"""Members that keep such a name, because it is a key of the configuration or part of the name of a cached set."""
 
 
 def relative(path: Path) -> str:
@@ -76,6 +80,16 @@ def test_no_function_class_field_or_attribute_has_a_banned_name(folder: str) -> 
         for name in find_banned_member_names(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert findings.keys() == {name for name in STORED_NAMES if name.startswith(f"{folder}/")}, findings
+
+
+def test_no_function_or_field_of_the_package_is_named_by_a_question_word_or_a_relation() -> None:
+    findings = {
+        f"{relative(path)}: {name.text}": name.line
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "usaggr")
+        for name in find_banned_package_names(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert findings.keys() == STORED_PACKAGE_NAMES, findings
 
 
 def test_every_module_says_in_its_name_what_it_holds() -> None:

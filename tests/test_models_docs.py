@@ -8,7 +8,7 @@ import pytest
 
 from usaggr.config.compose import compose_study
 from usaggr.config.model import M2DinoConfig, MhMtlConfig
-from usaggr.config.section import Section, leaf_keys
+from usaggr.config.section import Section, walk_leaf_keys
 from usaggr.models.vit import LEVELS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text()
@@ -35,7 +35,7 @@ def overrides_of_variants() -> dict[str, list[str]]:
 
 
 def keys_of(config: type[Section]) -> set[str]:
-    return {name for name, _ in leaf_keys(config, "")} - {"name"}
+    return {name for name, _ in walk_leaf_keys(config, "")} - {"name"}
 
 
 def test_the_page_prints_commands() -> None:

@@ -12,21 +12,21 @@ from usaggr.tasks import (
     TASK_TYPES,
     Task,
     TaskType,
-    default_class_names,
+    get_least_classes,
+    get_most_classes,
     has_class_label,
     has_mask_label,
-    least_classes,
-    most_classes,
+    make_default_class_names,
 )
 
 
 def with_classes(task_type: TaskType, number: int) -> Task:
-    return Task("t", task_type, number, "heart", "chest", default_class_names(task_type, number))
+    return Task("t", task_type, number, "heart", "chest", make_default_class_names(task_type, number))
 
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
 def test_a_task_has_at_least_and_at_most_the_classes_that_its_type_allows(task_type: TaskType) -> None:
-    least, most = least_classes(task_type), most_classes(task_type)
+    least, most = get_least_classes(task_type), get_most_classes(task_type)
     for number in (least, most or 300):
         assert with_classes(task_type, number).num_classes == number
     for number in (least - 1, *([most + 1] if most else [])):

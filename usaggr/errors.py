@@ -28,7 +28,7 @@ class WriteError(RunError, OSError):
     """A file or folder cannot be written, because its disk is full or its permissions forbid it."""
 
 
-def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
+def explain_unknown_name(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return the message for an unknown name, with the most similar allowed name and all allowed names.
 
     Args:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Interface for work that reports its progress: pieces of work in sequence, each with a known number of steps."""
 
-    def start(self, what: str, total: int) -> None:
-        """Start a piece of work with `total` steps, described by `what` in a few words; end the previous one."""
+    def start(self, description: str, total: int) -> None:
+        """Start a piece of work with `total` steps, described by `description` in a few words; end the previous one."""
 
     def advance(self, n: int = 1) -> None:
         """Count `n` more steps as finished."""
@@ -29,7 +29,7 @@ class Progress(Protocol):
 class NoProgress:
     """Implementation that shows nothing."""
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, description: str, total: int) -> None:
         """Do nothing."""
 
     def advance(self, n: int = 1) -> None:
@@ -57,7 +57,7 @@ class RichProgress:
         self._keep_seconds = keep_seconds
         self._line: LiveLine | None = None
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, description: str, total: int) -> None:
         """End the previous piece of work, and show a new line on a terminal."""
         self.finish()
         # rich.progress is imported only if a line is shown, so that quiet commands start faster.
@@ -65,7 +65,7 @@ class RichProgress:
             from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
             time_columns = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
-            self._line = start_line(self._console, what, total, MofNCompleteColumn(), *time_columns)
+            self._line = start_line(self._console, description, total, MofNCompleteColumn(), *time_columns)
 
     def advance(self, n: int = 1) -> None:
         """Advance the line by `n` steps."""
@@ -85,12 +85,14 @@ class RichProgress:
             self._console.print(f"{task.description}: {task.completed:.0f} in {seconds:.0f} s", highlight=False)
 
 
-def start_line(console: "Console", what: str, total: int, *columns: "ProgressColumn", **fields: Any) -> "LiveLine":
+def start_line(
+    console: "Console", description: str, total: int, *columns: "ProgressColumn", **fields: Any
+) -> "LiveLine":
     """Show a live line with a description and a bar on a terminal; it disappears when its `stop` is called.
 
     Args:
         console: Console of the terminal.
-        what: Description in front of the bar.
+        description: Text in front of the bar.
         total: Number of steps.
         columns: Further columns, shown after the bar.
         fields: Named values that `columns` can show; a column reads them from `task.fields`.
@@ -98,8 +100,9 @@ def start_line(console: "Console", what: str, total: int, *columns: "ProgressCol
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as LiveLine
 
-    description = TextColumn("{task.description}")
-    line = LiveLine(description, BarColumn(bar_width=24), *columns, console=console, transient=True)
-    line.add_task(what, total=total, **fields)
+    line = LiveLine(
+        TextColumn("{task.description}"), BarColumn(bar_width=24), *columns, console=console, transient=True
+    )
+    line.add_task(description, total=total, **fields)
     line.start()
     return line

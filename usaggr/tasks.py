@@ -45,7 +45,7 @@ def has_class_label(task_type: TaskType) -> bool:
             assert_never(task_type)
 
 
-def least_classes(task_type: TaskType) -> int:
+def get_least_classes(task_type: TaskType) -> int:
     """Return the smallest `num_classes` of a task."""
     match task_type:
         case "segmentation" | "classification":
@@ -56,7 +56,7 @@ def least_classes(task_type: TaskType) -> int:
             assert_never(task_type)
 
 
-def most_classes(task_type: TaskType) -> int | None:
+def get_most_classes(task_type: TaskType) -> int | None:
     """Return the largest `num_classes` of a task; None if there is no limit."""
     match task_type:
         case "detection":
@@ -84,14 +84,14 @@ class Task:
     def __post_init__(self) -> None:
         if self.type not in TASK_TYPES:
             raise ValueError(f"task {self.id}: type must be one of {', '.join(TASK_TYPES)}; got {self.type!r}")
-        most = most_classes(self.type)
-        if self.num_classes < least_classes(self.type) or (most is not None and self.num_classes > most):
+        most = get_most_classes(self.type)
+        if self.num_classes < get_least_classes(self.type) or (most is not None and self.num_classes > most):
             raise ValueError(f"task {self.id}: a {self.type} task cannot have {self.num_classes} classes")
         if len(self.class_names) != self.num_classes:
             raise ValueError(f"task {self.id}: has {len(self.class_names)} names for {self.num_classes} classes")
 
 
-def default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
+def make_default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...]:
     """Return names for a task that has none: background, class_1, ... or point_1, ... or box."""
     match task_type:
         case "segmentation":
@@ -106,7 +106,7 @@ def default_class_names(task_type: TaskType, num_classes: int) -> tuple[str, ...
             assert_never(task_type)
 
 
-def _task(task_id: str, task_type: TaskType, organ: str, group: str, names: str) -> Task:
+def _make_task(task_id: str, task_type: TaskType, organ: str, group: str, names: str) -> Task:
     class_names = tuple(name.replace("_", " ") for name in names.split())
     return Task(task_id, task_type, len(class_names), organ, group, class_names)
 
@@ -116,51 +116,55 @@ _HEAD_POSITIONS = "LOA LOP LOT NOA NOP ROA ROP ROT"
 CATALOGUE: dict[str, Task] = {
     task.id: task
     for task in (
-        _task("breast_lesion", "segmentation", "breast", "breast", "background lesion"),
-        _task(
+        _make_task("breast_lesion", "segmentation", "breast", "breast", "background lesion"),
+        _make_task(
             "cardiac_multi",
             "segmentation",
             "heart",
             "cardiovascular",
             "background left_ventricle myocardium left_atrium",
         ),
-        _task("carotid_artery", "segmentation", "carotid", "cardiovascular", "background lumen"),
-        _task("cervix", "segmentation", "cervix", "obstetrics", "background cervix"),
-        _task("cervix_multi", "segmentation", "cervix", "obstetrics", "background anterior_lip posterior_lip"),
-        _task(
+        _make_task("carotid_artery", "segmentation", "carotid", "cardiovascular", "background lumen"),
+        _make_task("cervix", "segmentation", "cervix", "obstetrics", "background cervix"),
+        _make_task("cervix_multi", "segmentation", "cervix", "obstetrics", "background anterior_lip posterior_lip"),
+        _make_task(
             "fetal_abdomen_multi",
             "segmentation",
             "fetal abdomen",
             "obstetrics",
             "background artery liver stomach vein",
         ),
-        _task("fetal_head", "segmentation", "fetal head", "obstetrics", "background head"),
-        _task("fetal_heart", "segmentation", "fetal heart", "obstetrics", "background heart"),
-        _task(
+        _make_task("fetal_head", "segmentation", "fetal head", "obstetrics", "background head"),
+        _make_task("fetal_heart", "segmentation", "fetal heart", "obstetrics", "background heart"),
+        _make_task(
             "head_symphysis_multi",
             "segmentation",
             "fetal head, pubic symphysis",
             "obstetrics",
             "background symphysis head",
         ),
-        _task("lung", "segmentation", "lung", "lung", "background lesion"),
-        _task("ovary_tumor", "segmentation", "ovary", "gynaecology", "background tumour"),
-        _task("thyroid_nodule", "segmentation", "thyroid", "thyroid", "background nodule"),
-        _task("breast_2cls", "classification", "breast", "breast", "benign malignant"),
-        _task("breast_3cls", "classification", "breast", "breast", "benign malignant normal"),
-        _task("fetal_head_pos_cls", "classification", "fetal head", "obstetrics", _HEAD_POSITIONS),
-        _task("fetal_plane_cls", "classification", "fetus", "obstetrics", "abdomen brain femur thorax cervix other"),
-        _task("fetal_sacral_pos_cls", "classification", "fetal spine", "obstetrics", _HEAD_POSITIONS),
-        _task("liver_lesion_2cls", "classification", "liver", "abdomen", "HCC haemangioma"),
-        _task("lung_2cls", "classification", "lung", "lung", "class_0 class_1"),
-        _task("lung_disease_3cls", "classification", "lung", "lung", "covid healthy other"),
-        _task("organ_cls", "classification", "abdomen", "abdomen", "bladder bowel gallbladder kidney liver spleen"),
-        _task("spinal_cord_injury_loc", "detection", "spinal cord", "spine", "injury"),
-        _task("thyroid_nodule_det", "detection", "thyroid", "thyroid", "nodule"),
-        _task("uterine_fibroid_det", "detection", "uterus", "gynaecology", "fibroid"),
-        _task("FUGC", "regression", "cervix", "obstetrics", "point_1 point_2"),
-        _task("IUGC", "regression", "fetal head, pubic symphysis", "obstetrics", "point_1 point_2 point_3"),
-        _task("fetal_femur", "regression", "fetal femur", "obstetrics", "point_1 point_2"),
+        _make_task("lung", "segmentation", "lung", "lung", "background lesion"),
+        _make_task("ovary_tumor", "segmentation", "ovary", "gynaecology", "background tumour"),
+        _make_task("thyroid_nodule", "segmentation", "thyroid", "thyroid", "background nodule"),
+        _make_task("breast_2cls", "classification", "breast", "breast", "benign malignant"),
+        _make_task("breast_3cls", "classification", "breast", "breast", "benign malignant normal"),
+        _make_task("fetal_head_pos_cls", "classification", "fetal head", "obstetrics", _HEAD_POSITIONS),
+        _make_task(
+            "fetal_plane_cls", "classification", "fetus", "obstetrics", "abdomen brain femur thorax cervix other"
+        ),
+        _make_task("fetal_sacral_pos_cls", "classification", "fetal spine", "obstetrics", _HEAD_POSITIONS),
+        _make_task("liver_lesion_2cls", "classification", "liver", "abdomen", "HCC haemangioma"),
+        _make_task("lung_2cls", "classification", "lung", "lung", "class_0 class_1"),
+        _make_task("lung_disease_3cls", "classification", "lung", "lung", "covid healthy other"),
+        _make_task(
+            "organ_cls", "classification", "abdomen", "abdomen", "bladder bowel gallbladder kidney liver spleen"
+        ),
+        _make_task("spinal_cord_injury_loc", "detection", "spinal cord", "spine", "injury"),
+        _make_task("thyroid_nodule_det", "detection", "thyroid", "thyroid", "nodule"),
+        _make_task("uterine_fibroid_det", "detection", "uterus", "gynaecology", "fibroid"),
+        _make_task("FUGC", "regression", "cervix", "obstetrics", "point_1 point_2"),
+        _make_task("IUGC", "regression", "fetal head, pubic symphysis", "obstetrics", "point_1 point_2 point_3"),
+        _make_task("fetal_femur", "regression", "fetal femur", "obstetrics", "point_1 point_2"),
     )
 }
 """The 27 tasks by id (FM_UIA 2026, ISBI 2026). The clinical groups are usaggr's, because the paper publishes none."""

@@ -32,7 +32,7 @@ from benchmarks.evaluation.evaluation_cases import (
 from benchmarks.evaluation.evaluation_runs import Share, make_real_overrides, measure_shares
 from benchmarks.generated import machine, prose, table, three_digits, write_part
 from usaggr.config.compose import compose_study
-from usaggr.metrics.segmentation import distances
+from usaggr.metrics.segmentation import compute_distances
 from usaggr.tasks import CATALOGUE
 from usaggr.training.decode_outputs import compute_label_map, decode_outputs
 from usaggr.training.scoring import SubsetScorer
@@ -113,7 +113,7 @@ def score_outputs(case: Case, data: object) -> SubsetScorer:
     """Compute predictions, scores and encoded masks from the outputs, as a run does."""
     scorer = SubsetScorer({case.task.id: case.task}, data, TOLERANCE)  # type: ignore[arg-type]
     scorer.add(decode_outputs(case.task, case.outputs, case.samples), case.samples)
-    scorer.scores()
+    scorer.compute_scores()
     return scorer
 
 
@@ -139,7 +139,9 @@ def compare(task_id: str, size: int, pairs: int) -> tuple[Compared, Compared]:
             lambda: large.argmax(dim=0).numpy(),
             lambda: compute_label_map(large.numpy()),
         ),
-        _compared("distances", task_id, size, pairs, lambda: by(compute_distances_plainly), lambda: by(distances)),
+        _compared(
+            "distances", task_id, size, pairs, lambda: by(compute_distances_plainly), lambda: by(compute_distances)
+        ),
     )
 
 

@@ -49,7 +49,7 @@ def measure_shares(study_name: str, blocks: Sequence[str], overrides: Sequence[s
             directory.mkdir(parents=True)
             with _record_distances() as spent:
                 execute_run(spec, directory, study, Placement(threads=1), select_run_data(plan.manifest, spec, cache))
-            result = RunDirectory(directory).result()
+            result = RunDirectory(directory).read_result()
             timings = {step: result.timings[step] for step in ("test", "validation", "trivial")}
             measured.append(Share(study_name, block, result.cost.seconds, sum(spent), **timings))
     return measured
@@ -59,7 +59,7 @@ def measure_shares(study_name: str, blocks: Sequence[str], overrides: Sequence[s
 def _record_distances() -> Iterator[list[float]]:
     """Record the seconds of each call for the distances of a class while the context lasts."""
     spent: list[float] = []
-    true = segmentation.distances
+    true = segmentation.compute_distances
 
     def counted(truth: segmentation.Mask, predicted: segmentation.Mask, tolerance: float) -> tuple[float, float, float]:
         start = time.perf_counter()
@@ -68,8 +68,8 @@ def _record_distances() -> Iterator[list[float]]:
         finally:
             spent.append(time.perf_counter() - start)
 
-    segmentation.distances = counted
+    segmentation.compute_distances = counted
     try:
         yield spent
     finally:
-        segmentation.distances = true
+        segmentation.compute_distances = true

@@ -20,7 +20,7 @@ from scipy import stats
 from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
 from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
 from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few
-from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
+from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
 from usaggr.statistics.variance_pooling import pool
 
 CONFIDENCE = 0.95
@@ -81,7 +81,7 @@ def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], 
     total = ours.seed_variance + ours.subject_variance
     df = total**2 / (ours.seed_variance**2 / ours.seed_df + ours.subject_variance**2 / ours.subject_df)
     satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df)
-    intervals = [ours.interval(CONFIDENCE), satterthwaite.interval(CONFIDENCE)]
+    intervals = [ours.compute_interval(CONFIDENCE), satterthwaite.compute_interval(CONFIDENCE)]
     for axis in (-1, -2):
         means = table.mean(axis=axis)
         half = stats.t.ppf(0.5 + CONFIDENCE / 2, means.shape[-1] - 1) * stats.sem(means, axis=-1)
@@ -96,11 +96,14 @@ def _measure_study(
     df = np.full(len(seed_sds), seeds - 1.0)
     for count in _chunks(repetitions):
         table = study(seed_sds, FAMILIES)(rng, count, seeds, subjects)
-        pooled_squares = [pool(squares, df, FAMILIES) for squares in mean_squares(table).seeds]
+        pooled_squares = [pool(squares, df, FAMILIES) for squares in compute_mean_squares(table).seeds]
         ours = estimate(
             table, (np.stack([f.squares for f in pooled_squares]), np.stack([f.df for f in pooled_squares]))
         )
-        (low, high), (own_low, own_high) = ours.interval(CONFIDENCE), estimate(table).interval(CONFIDENCE)
+        (low, high), (own_low, own_high) = (
+            ours.compute_interval(CONFIDENCE),
+            estimate(table).compute_interval(CONFIDENCE),
+        )
         hits.append((low <= 0) & (high >= 0))
         widths.append((high - low).mean() / (own_high - own_low).mean())
         pooled += sum(f.pooled for f in pooled_squares)

@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
-from usaggr.statistics.joint_tables import WeightedTable, joint_table
+from usaggr.metrics.jackknife import compute_auc_pseudovalues, compute_confusion_pseudovalues, mean_pseudovalues
+from usaggr.statistics.joint_tables import WeightedTable, make_joint_table
 
 Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int, int], tuple[Array, Array]]
@@ -94,7 +94,7 @@ def many_tasks() -> tuple[Scenario, ...]:
                 value = 0.01 * run + 0.01 * rng.standard_normal((seeds, 1)) + 0.1 * of_subject
                 value = value + 0.05 * rng.standard_normal((seeds, sizes[task]))
                 parts.append(WeightedTable(value, components, 1 / tasks))
-            tables.append(joint_table(parts))
+            tables.append(make_joint_table(parts))
         table = np.stack(tables)
         return table, np.zeros_like(table)
 
@@ -227,7 +227,8 @@ def _auc(name: str, separations: tuple[float, float], seed: float) -> Scenario:
             gap = separation + seed * rng.standard_normal((repetitions, seeds, 1))
             value = labels * gap + subject + run_subject_sd * rng.standard_normal((repetitions, seeds, subjects))
             pseudovalues = [
-                auc_pseudovalues(labels, np.stack([-row, row], axis=1), place) for row in value.reshape(-1, subjects)
+                compute_auc_pseudovalues(labels, np.stack([-row, row], axis=1), place)
+                for row in value.reshape(-1, subjects)
             ]
             arms.append(np.array(pseudovalues).reshape(value.shape))
         return arms[1], arms[0]
@@ -259,7 +260,7 @@ def _three_classes() -> tuple[Scenario, Scenario]:
             for level in levels:
                 value = scores(rng, labels, subject, level, (repetitions, seeds, subjects))
                 pseudovalues = [
-                    confusion_pseudovalues(labels, row, place)[metric] for row in value.reshape(-1, subjects, 3)
+                    compute_confusion_pseudovalues(labels, row, place)[metric] for row in value.reshape(-1, subjects, 3)
                 ]
                 arms.append(np.array(pseudovalues).reshape(repetitions, seeds, subjects))
             return arms[1], arms[0]
@@ -274,7 +275,7 @@ def _three_classes() -> tuple[Scenario, Scenario]:
             subject = rng.standard_normal((subjects, 3))
             values_by_level = [scores(rng, labels, subject, level, (1, subjects))[0] for level in levels]
             place = np.arange(subjects) % 2  # two subjects of 30,000 samples suffice, since only the mean is used
-            pair = [confusion_pseudovalues(labels, value, place)[metric].mean() for value in values_by_level]
+            pair = [compute_confusion_pseudovalues(labels, value, place)[metric].mean() for value in values_by_level]
             values.append(pair[1] - pair[0])
         return float(np.mean(values))
 

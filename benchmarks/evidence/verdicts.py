@@ -22,7 +22,7 @@ from benchmarks.generated import table
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.analysis.row_tables import group_rows
-from usaggr.statistics.power import smallest_difference
+from usaggr.statistics.power import find_smallest_difference
 from usaggr.statistics.verdicts import ALPHA, VERDICTS
 
 POWER = 0.8
@@ -36,7 +36,7 @@ Counts = Counter[tuple[str, ...]]
 
 def planted_size(world: World) -> float:
     """Return the smallest difference that is detected with POWER at Holm's first step, in a family of all tasks."""
-    size = smallest_difference(
+    size = find_smallest_difference(
         seed_sd=world.seed_sd * np.sqrt(2),
         subject_sd=world.grouping_sd * np.sqrt(2),
         residual_sd=world.residual_sd * np.sqrt(2),

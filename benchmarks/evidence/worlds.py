@@ -9,7 +9,7 @@ import numpy as np
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.pseudovalues import TaskPseudovalues
 from usaggr.analysis.subsets import TestFold
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import get_main_metric
 from usaggr.results.data_description import DataFacts, TaskFacts
 from usaggr.results.plan import PlanRow
 from usaggr.results.run_result import Cost, RunResult
@@ -97,7 +97,7 @@ def _run(row: PlanRow, values: dict[str, Array], world: World) -> CollectedRun:
     pseudovalues, scores, trivial = {}, {}, {}
     for task_id, score in values.items():
         task = CATALOGUE[task_id]
-        metric = main_metric(task.type)
+        metric = get_main_metric(task.type)
         values_of_metric = score if metric.higher_is_better else 100 * (1 - score)
         pseudovalues[task_id] = TaskPseudovalues(
             {metric.name: values_of_metric}, 50 if task.type == "classification" else None

@@ -135,7 +135,7 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
 
 def relations_of(collection: Collection) -> dict[str, str]:
     """Return what is planted in each task, from the study's configuration, in the order of the page."""
-    synthetic = collection.study.setting("data.synthetic")
+    synthetic = collection.study.get_setting("data.synthetic")
     relations: dict[str, str] = {}
     for task, partner in synthetic["related"].items():
         relations |= {partner: "related", task: "related"}

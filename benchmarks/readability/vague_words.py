@@ -28,6 +28,12 @@ BANNED_MEMBER_NAMES = BANNED_NAMES - {"rows", "done"}
 
 A table has rows, and `done` is the state of a run and a method of Python's futures, so members may have these names."""
 
+BANNED_PACKAGE_NAMES = frozenset({
+    "what", "why", "who", "about", "alone", "around", "kin", "look", "typed", "replacing", "spread", "spreads",
+    "unfixed", "plural", "listed", "literal",
+})  # fmt: skip
+"""Further names that no member of the package has: question words, adjectives, and nouns that were functions."""
+
 VAGUE_OPENINGS = ("what", "whether", "how", "where", "which")
 """First words of docstrings that state no complete sentence."""
 
@@ -112,6 +118,14 @@ def _names_assigned_in(body: Sequence[ast.stmt]) -> Iterator[Finding]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield Finding(node.lineno, node.id)
         waiting.extend(ast.iter_child_nodes(node))
+
+
+def find_banned_package_names(tree: ast.AST) -> Iterator[Finding]:
+    """Yield each member of the package that has a further banned name, or one that begins or ends with "of"."""
+    for name in member_names(tree):
+        text = name.text.strip("_").lower()
+        if text in BANNED_PACKAGE_NAMES or text.startswith("of_") or text.endswith("_of"):
+            yield name
 
 
 def find_banned_member_names(tree: ast.AST) -> Iterator[Finding]:

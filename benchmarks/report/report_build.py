@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import get_main_metric
 from usaggr.results.predictions import encode_mask
 
 RUNS, SAMPLES = 420, 8000
@@ -68,7 +68,7 @@ def make_sweep(folder: Path) -> int:
 
 def _curve(tasks: tuple[str, ...]) -> str:
     """Return a learning curve of ten validations that rises and levels off."""
-    names = [f"{task}:{main_metric(CATALOGUE[task].type).name}" for task in tasks]
+    names = [f"{task}:{get_main_metric(CATALOGUE[task].type).name}" for task in tasks]
     lines = [",".join(["step", "progress", "learning_rate", "training_loss", "val_loss", "skill", *names])]
     for i in range(1, 11):
         skill = 0.6 * (1 - 0.5**i)

@@ -145,7 +145,7 @@ def summarize(plan: Plan, command: str, watched: Watched | None) -> Swept:
     Raises:
         ValueError: if the sweep was neither observed nor has a sweeps.csv.
     """
-    results = [RunDirectory(run.directory).result() for run in plan.runs if run.state() == "done"]
+    results = [RunDirectory(run.directory).read_result() for run in plan.runs if run.read_state() == "done"]
     timings: Counter[str] = Counter()
     for result in results:
         timings.update(result.timings)

@@ -79,7 +79,7 @@ def measure_arithmetic(plan: Plan, processes: Company) -> Arithmetic:
     Raises:
         ValueError: if no run is finished.
     """
-    finished = [run for run in plan.runs if run.state() == "done"]
+    finished = [run for run in plan.runs if run.read_state() == "done"]
     if not finished:
         raise ValueError(f"{plan.directory}: no run is finished")
     first: dict[str, PlannedRun] = {}
@@ -101,7 +101,7 @@ def sum_limits(runs: Sequence[tuple[PlannedRun, Limit]]) -> Arithmetic:
     """Return the core-seconds of runs, each given with the limit of its block."""
     training = forward = scores = 0.0
     for run, limit in runs:
-        examples = sum(RunDirectory(run.directory).result().examples.values())
+        examples = sum(RunDirectory(run.directory).read_result().examples.values())
         steps = -(-examples // run.study.training.batch_size)
         validations = min(run.study.training.validations, steps)
         training += steps * limit.step
@@ -193,9 +193,9 @@ def _step_seconds(step: TrainingStep, batches: Sequence[Batch], most: float) -> 
 def _predict(step: TrainingStep, tasks: dict[str, Task], batches: Sequence[Batch]) -> None:
     with torch.inference_mode():
         for batch in batches:
-            for task_id, outputs in step.network(batch.images, batch.task_indices).items():
+            for task_id, outputs in step.network(batch.images, batch.batch_indices).items():
                 decode_outputs(
-                    tasks[task_id], outputs, [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
+                    tasks[task_id], outputs, [batch.samples[i] for i in batch.batch_indices[task_id].tolist()]
                 )
 
 

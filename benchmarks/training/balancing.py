@@ -44,7 +44,7 @@ class BalancedStep(TrainingStep):
         batch, size = self.batch, self.training.batch_size
         losses: dict[str, Tensor] = {}
         routings = []
-        for task_id, indices in batch.task_indices.items():
+        for task_id, indices in batch.batch_indices.items():
             result = self.network.forward_with_routing(batch.images[indices], {task_id: torch.arange(len(indices))})
             routings.append(result.routing)
             outputs = result.outputs[task_id]

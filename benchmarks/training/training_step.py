@@ -117,7 +117,7 @@ class TrainingStep:
         """Return the objective of the LightningModule; a test compares both."""
         batch, training = self.batch, self.training
         total = torch.zeros((), device=self.device)
-        result = self.network.forward_with_routing(batch.images, batch.task_indices)
+        result = self.network.forward_with_routing(batch.images, batch.batch_indices)
         for task_id, output in result.outputs.items():
             losses = sample_losses(self._tasks[task_id], output, batch.targets[task_id], training)
             total = total + training.task_weights.get(task_id, 1.0) * losses.sum()

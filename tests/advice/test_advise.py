@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from tests.advice.factories import TASKS, cell, evidence_of, finished, new, sweep_of
-from usaggr.advice.advice_files import as_json, print_advice, write_advice
-from usaggr.advice.advise import Advice, advise, without_task
-from usaggr.advice.document import advice_document
+from usaggr.advice.advice_files import make_advice_json, print_advice, write_advice
+from usaggr.advice.advise import Advice, advise, leave_out_task
+from usaggr.advice.document import compose_advice_document
 from usaggr.advice.new_data import NewData
 from usaggr.advice.sharing_modes import NewTask
 from usaggr.document.markdown import render_markdown
@@ -84,7 +84,7 @@ def test_a_gain_of_one_way_wins_over_the_loss_of_another(tmp_path: Path) -> None
 def test_ways_under_which_a_task_is_alone_are_listed_and_not_recommended(equal: Path) -> None:
     advice = advice_from(equal)
     first = advice.tasks[0]
-    assert first.alone == ("clinical",)
+    assert first.unshared_modes == ("clinical",)
     assert [mode.result.mode for mode in first.modes] == ["unified"]
 
 
@@ -126,7 +126,7 @@ def test_leaving_a_task_out_predicts_it_from_the_others(gaining: Path) -> None:
     overlaps = []
     for task_id in ("breast_lesion", "cervix", "fetal_head", "lung"):
         (left_out,) = [c for c in sweep.cells if (c.task.id, c.grouping) == (task_id, "unified")]
-        advice = advise(data(new(task_id), new("IUGC")), [without_task(sweep, task_id)])
+        advice = advise(data(new(task_id), new("IUGC")), [leave_out_task(sweep, task_id)])
         mode = next(mode for mode in advice.tasks[0].modes if mode.result.mode == "unified")
         assert left_out not in mode.result.cells
         assert mode.result.prediction is not None
@@ -177,7 +177,7 @@ def test_the_terminal_shows_each_task_and_the_commands() -> None:
 
 
 def test_the_page_shows_each_answer_with_its_cells() -> None:
-    text = render_markdown(advice_document(example()))
+    text = render_markdown(compose_advice_document(example()))
     assert "Advice for 3 tasks: share (1) and not known (2)." in text
     assert "**6 results used**" in text
     evidence = text[text.index("## Evidence") : text.index("## What to train")]
@@ -190,7 +190,7 @@ def test_all_files_contain_the_same_advice(tmp_path: Path) -> None:
     advice = example()
     markdown, page, numbers = write_advice(advice, tmp_path / "new" / "advice")
     content = json.loads(numbers.read_text())
-    assert content == json.loads(json.dumps(as_json(advice)))
+    assert content == json.loads(json.dumps(make_advice_json(advice)))
     assert [task["advice"] for task in content["tasks"]] == ["share", "not known", "not known"]
     first = content["tasks"][0]["ways"][0]
     assert (first["verdict"], len(first["cells"]), first["predicted"]["unit"]) == ("gain", 6, "points")

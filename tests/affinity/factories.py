@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from usaggr.affinity.estimate import Affinities
 from usaggr.data.samples import Dataset
-from usaggr.results.affinity import AffinityDescription, Array, Measure, SeedAffinity, without_diagonal
+from usaggr.results.affinity import AffinityDescription, Array, Measure, SeedAffinity, mask_diagonal
 from usaggr.sweep.planning.study_plan import Plan
 from usaggr.tasks import CATALOGUE
 
@@ -32,7 +32,7 @@ def affinities(directory: Path, matrices: Mapping[Measure, list[Array]], tasks: 
         return np.where(np.isnan(values), 0, counts)
 
     seed_affinities = tuple(
-        SeedAffinity(measure, seed, f"{measure}{seed}", names, without_diagonal(values), estimates(values))
+        SeedAffinity(measure, seed, f"{measure}{seed}", names, mask_diagonal(values), estimates(values))
         for measure, seed_values in matrices.items()
         for seed, values in enumerate(seed_values)
     )

@@ -19,7 +19,7 @@ from usaggr.affinity.grouping_file import (
     write_grouping,
 )
 from usaggr.errors import ConfigError
-from usaggr.results.affinity import mean_over_seeds, read_seed, write_seed
+from usaggr.results.affinity import average_over_seeds, read_seed, write_seed
 from usaggr.sweep.planning.grouping import GroupingConfig
 from usaggr.tasks import CATALOGUE
 
@@ -81,7 +81,7 @@ def test_a_pair_without_an_estimate_counts_as_zero_and_is_reported(tmp_path: Pat
 def test_mean_and_spread_over_seeds_by_hand(tmp_path: Path) -> None:
     a, b = planted(), planted() + 0.2
     b[0, 1] = np.nan
-    mean, sd = mean_over_seeds(affinities(tmp_path, {"lookahead": [a, b]}, TASKS).select("lookahead"))
+    mean, sd = average_over_seeds(affinities(tmp_path, {"lookahead": [a, b]}, TASKS).select("lookahead"))
     assert mean[1, 0] == pytest.approx(0.5)
     assert sd[1, 0] == pytest.approx(np.std([0.4, 0.6], ddof=1))
     assert mean[0, 1] == pytest.approx(0.4)

@@ -99,7 +99,7 @@ class CompareSteps(pl.Callback):
         from usaggr.data.batches.batches import CachedPixels, make_batch
 
         source_batch = make_batch(samples.take(source, 8), CachedPixels(self.data.cache))
-        output = copied_network(source_batch.images, source_batch.task_indices)[source]
+        output = copied_network(source_batch.images, source_batch.batch_indices)[source]
         task = self.data.tasks[source]
         loss = sample_losses(task, output, source_batch.targets[source], self.study.training).mean()
         loss.backward()

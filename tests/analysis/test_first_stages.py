@@ -23,9 +23,9 @@ def test_first_stages_are_no_cells_and_are_found_from_their_second_stage(compari
     assert all(run.row.groupings for run in collected.runs)
     assert {row.block for row in comparison.observations}.isdisjoint({"unified.first"})
     child = next(run for run in collected.runs if run.row.groupings == ("staged_task",))
-    assert [stage.row.block for stage in collected.stages(child)] == ["unified.first", child.row.block]
+    assert [stage.row.block for stage in collected.list_stages(child)] == ["unified.first", child.row.block]
     extra = next(run for run in collected.runs if run.row.groupings == ("staged_task_extra",))
-    assert collected.stages(extra)[0].row.groupings == ("unified",)
+    assert collected.list_stages(extra)[0].row.groupings == ("unified",)
     assert collected.unplanned == 0
 
 
@@ -43,7 +43,7 @@ def test_folders_with_other_seeds_are_joined_with_their_first_stages(tmp_path: P
     first, second = sweep_of(tmp_path / "one"), replace(sweep_of(tmp_path / "two"), seeds=(3, 4))
     collection = collect([first.written().directory, second.written().directory])
     assert len(collection.first_stages) == 5
-    assert all(len(collection.stages(r)) == 2 for r in collection.runs if r.row.groupings[0].startswith("staged"))
+    assert all(len(collection.list_stages(r)) == 2 for r in collection.runs if r.row.groupings[0].startswith("staged"))
 
 
 def test_a_run_without_a_grouping_that_nothing_starts_from_is_refused(tmp_path: Path) -> None:

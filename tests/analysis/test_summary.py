@@ -124,8 +124,8 @@ def test_the_interval_includes_the_variance_between_subjects(tmp_path: Path) -> 
     variance = 0.0
     for task in sweep.tasks:
         metric = {"breast_lesion": "dsc", "breast_2cls": "auc", "fetal_femur": "mre"}[task]
-        unified = tables.comparison.pseudovalues.table((task, "unified", *setting), metric, [0])[0]
-        reference = tables.comparison.pseudovalues.table((task, "task_specific", *setting), metric, [0])[0]
+        unified = tables.comparison.pseudovalues.get_table((task, "unified", *setting), metric, [0])[0]
+        reference = tables.comparison.pseudovalues.get_table((task, "task_specific", *setting), metric, [0])[0]
         change = unified / reference.mean() - unified.mean() * reference / reference.mean() ** 2
         variance += change.var(ddof=1) / change.size / 9
     line = tables.comparison.summary_table.set_index("grouping").loc["unified"]

@@ -11,10 +11,9 @@ import pytest
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.analysis.verdict_table import explain_scarcity
-from usaggr.metrics.names import METRICS
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import METRICS, get_metric
 from usaggr.report.tables import Tables, make_tables
-from usaggr.statistics.power import seeds_needed
+from usaggr.statistics.power import count_seeds_needed
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 PAIR = ("task_specific", "unified")
@@ -34,7 +33,7 @@ def sweep_of(
         scores = level(CATALOGUE[task], 0.7)
         lift = (differences.get(task, 0.0) if len(block) > 1 else 0.0) + jitter[task, min(len(block), 2), seed]
         return {
-            name: value + lift if metric_of(name).higher_is_better else value * (1 - lift)
+            name: value + lift if get_metric(name).higher_is_better else value * (1 - lift)
             for name, value in scores.items()
         }
 
@@ -84,7 +83,9 @@ def test_the_seeds_needed_are_computed_at_the_level_of_the_first_step_of_holm(tm
         path.unlink()
     tables = tables_of(sweep)
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
-    needed = [seeds_needed(tables.comparison.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)]
+    needed = [
+        count_seeds_needed(tables.comparison.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)
+    ]
     assert len(set(needed)) == 3
     assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
 

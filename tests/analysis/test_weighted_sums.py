@@ -38,7 +38,7 @@ def sums(missing: bool = False, spread: float | None = 0.05) -> WeightedSums:
 def test_the_mean_of_a_table_is_the_weighted_sum_of_mean_skill(weights: dict[Cell, float]) -> None:
     total = sums().sum_skill(weights)
     assert total is not None
-    expected = sum(weight * sums().mean_skill({cell: 1.0}, (0, 1, 2)) for cell, weight in weights.items())
+    expected = sum(weight * sums().average_skill({cell: 1.0}, (0, 1, 2)) for cell, weight in weights.items())
     assert total.table.mean() == pytest.approx(expected, abs=1e-9)
     assert total.has_predictions
 
@@ -89,7 +89,7 @@ def test_without_predictions_the_table_holds_the_scores_by_seed() -> None:
     assert total is not None
     assert not total.has_predictions
     assert total.table.shape == (3, 1)
-    assert total.table[:, 0] == pytest.approx([sums(spread=None).mean_skill(cells, (seed,)) for seed in (0, 1, 2)])
+    assert total.table[:, 0] == pytest.approx([sums(spread=None).average_skill(cells, (seed,)) for seed in (0, 1, 2)])
 
 
 @given(st.dictionaries(st.sampled_from([cell for cell in CELLS if cell[1] == "unified"]), st.floats(-2, 2), min_size=1))

@@ -52,12 +52,12 @@ def test_a_difference_between_the_computations_is_reported(monkeypatch: pytest.M
 
 def test_all_calls_of_distances_are_timed_and_the_function_is_restored() -> None:
     truth, predicted = (rasterize(draw_ellipses(np.random.default_rng(seed), 4), 64) for seed in (0, 1))
-    before = segmentation.distances
+    before = segmentation.compute_distances
     with evaluation_runs._record_distances() as spent:
-        counted = segmentation.class_scores(truth, predicted, 4, 1.0)
+        counted = segmentation.score_classes(truth, predicted, 4, 1.0)
     assert len(spent) == 3
-    assert segmentation.distances is before
-    assert segmentation.class_scores(truth, predicted, 4, 1.0) == counted
+    assert segmentation.compute_distances is before
+    assert segmentation.score_classes(truth, predicted, 4, 1.0) == counted
 
 
 @pytest.mark.slow

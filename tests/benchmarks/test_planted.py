@@ -18,7 +18,7 @@ from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.training import FOLDER, sum_cost
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.config.compose import compose_study
-from usaggr.metrics.names import improvement, main_metric
+from usaggr.metrics.names import compute_improvement, get_main_metric
 from usaggr.results.affinity import Measure
 from usaggr.tasks import CATALOGUE
 
@@ -68,7 +68,7 @@ def test_a_drawn_study_contains_its_seeds_alone(pool: Collection) -> None:
     assert len(drawn.runs) * 4 == len(pool.runs)
     assert drawn.study.seeds == (2, 5, 7)
     assert drawn.study.margin == 0.07
-    assert drawn.study.setting("report.confidence") == 0.95
+    assert drawn.study.get_setting("report.confidence") == 0.95
     assert select_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
 
 
@@ -286,8 +286,8 @@ def test_affinity_is_compared_with_the_mean_of_random_groupings_by_seed(pool: Co
 def orient_score(run: CollectedRun, task: str) -> float:
     """Return the task's main score, with the sign for which larger is better."""
     assert run.result is not None
-    main = main_metric(CATALOGUE[task].type)
-    return improvement(run.result.scores[task][main.name], 0.0, main)
+    main = get_main_metric(CATALOGUE[task].type)
+    return compute_improvement(run.result.scores[task][main.name], 0.0, main)
 
 
 def make_structure(world: str, low: float, measure: Measure = "gradient") -> structure.Structure:

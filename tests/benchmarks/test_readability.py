@@ -11,6 +11,7 @@ from benchmarks.readability.vague_words import (
     VAGUE_DOCSTRING_WORDS,
     find_banned_member_names,
     find_banned_names,
+    find_banned_package_names,
     find_banned_words,
 )
 
@@ -90,6 +91,15 @@ def test_a_banned_name_of_a_member_is_seen_once_wherever_it_is_defined(code: str
 )
 def test_locals_uses_and_rows_of_tables_are_no_banned_members(code: str) -> None:
     assert not list(find_banned_member_names(ast.parse(code)))
+
+
+@pytest.mark.parametrize("code", ["def what(): ...", "class A:\n    why: str", "x = 1\nname_of = x", "self.of_x = 1"])
+def test_question_words_and_relations_are_banned_as_members_of_the_package(code: str) -> None:
+    assert len(list(find_banned_package_names(ast.parse(code)))) == 1
+
+
+def test_words_that_contain_a_relation_are_allowed_as_members() -> None:
+    assert not list(find_banned_package_names(ast.parse("proof = 1\noffset = 2\ndef f(what): ...")))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.challenge.factories import Made
 from tests.data.factories import data_config
 from usaggr.challenge.evaluate import Evaluation, evaluate
-from usaggr.challenge.evaluation_files import as_json, as_markdown
+from usaggr.challenge.evaluation_files import make_evaluation_json, make_evaluation_markdown
 from usaggr.challenge.findings import MEANINGS, count_by_kind
 from usaggr.challenge.selection import select
 from usaggr.challenge.submission import read_submission
@@ -151,7 +151,7 @@ def test_an_error_in_a_mask_is_named(tmp_path: Path, mask: Any, kind: str, messa
     assert (finding.kind, finding.task_id, finding.file) == (kind, "seg", "Segmentation/seg/MASKS/1.png")
     assert message in finding.message
     assert evaluation.complete == (kind in ("size", "values"))
-    written = as_json(evaluation, "strict")
+    written = make_evaluation_json(evaluation, "strict")
     counted = {"samples": 3, "scored": 3 if evaluation.complete else 2, "components": 3 if evaluation.complete else 2}
     assert written["counts"]["seg"] == {
         **counted,
@@ -193,13 +193,13 @@ def test_modes_differ_if_a_class_is_absent_and_the_output_says_so(tmp_path: Path
     ]
     made.classification("absent", 3, [0, 1], records)
     evaluation = made.evaluated(tmp_path / "cache")
-    challenge, strict = as_json(evaluation, "challenge"), as_json(evaluation, "strict")
+    challenge, strict = make_evaluation_json(evaluation, "challenge"), make_evaluation_json(evaluation, "strict")
     assert challenge["tasks"]["absent"]["auc"] == 0.0
     assert strict["tasks"]["absent"]["auc"] == 1.0
     assert challenge["differences"] == strict["differences"]
     (difference,) = strict["differences"]
     assert (difference["task"], difference["metric"]) == ("absent", "auc")
-    assert "auc is 0.000 in challenge mode, 1.000 in strict mode" in as_markdown(evaluation, "challenge")
+    assert "auc is 0.000 in challenge mode, 1.000 in strict mode" in make_evaluation_markdown(evaluation, "challenge")
     assert "auc" not in challenge["intervals"]["absent"]
     assert strict["type_means"]["classification"]["auc"] == (strict["tasks"]["cls"]["auc"] + 1.0) / 2
     assert strict["type_means"]["detection"] == {"iou": pytest.approx(0.9)}
@@ -212,7 +212,9 @@ def test_the_challenges_auc_without_a_class_has_no_interval(tmp_path: Path) -> N
     probs = [[0.6, 0.3, 0.1], [0.4, 0.5, 0.1], [0.3, 0.6, 0.1], [0.7, 0.2, 0.1], [0.5, 0.4, 0.1], [0.2, 0.7, 0.1]]
     made.classification("absent", 3, [0, 0, 0, 1, 1, 1], [{"predicted_probs": row} for row in probs])
     evaluation = made.evaluated(tmp_path / "cache")
-    strict, challenge = (as_json(evaluation, mode)["intervals"]["absent"] for mode in ("strict", "challenge"))  # type: ignore[arg-type]
+    strict, challenge = (
+        make_evaluation_json(evaluation, mode)["intervals"]["absent"] for mode in ("strict", "challenge")
+    )  # type: ignore[arg-type]
     assert "auc" in strict
     assert challenge == {name: strict[name] for name in ("accuracy", "f1_macro", "f1_weighted", "mcc")}
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from usaggr.cli.completion import complete_results, complete_words
-from usaggr.config.section import leaf_keys
+from usaggr.config.section import walk_leaf_keys
 from usaggr.config.study import StudyConfig
 
 USAGGR = Path(sys.executable).parent / "usaggr"
@@ -84,7 +84,7 @@ def test_a_key_is_never_the_only_word_so_that_no_space_follows_it() -> None:
 
 @pytest.mark.usefixtures("empty")
 def test_every_key_of_the_schema_is_offered() -> None:
-    for key, _ in leaf_keys(StudyConfig, ""):
+    for key, _ in walk_leaf_keys(StudyConfig, ""):
         if key.endswith(".name") or key.startswith("variants."):
             continue
         assert f"{key}=" in offered(key), key

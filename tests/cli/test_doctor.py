@@ -64,7 +64,7 @@ def test_the_output_has_a_line_for_each_topic(
 @pytest.mark.usefixtures("torch_answer")
 def test_a_mistake_in_the_study_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    findings = doctor_command.find_all(["no_such_study"], None)
+    findings = doctor_command.collect_findings(["no_such_study"], None)
     assert "unknown 'no_such_study'" in warnings(findings)["study"]
     assert "python" in {finding.topic for finding in findings}
 
@@ -72,7 +72,9 @@ def test_a_mistake_in_the_study_is_a_warning(monkeypatch: pytest.MonkeyPatch, tm
 def test_home_and_user_names_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/anna")
     monkeypatch.setenv("USER", "anna")
-    shown = doctor_command.hide_user("/home/anna/.cache, /home/anna, /scratch/anna/x, /data/annalena, /home/annabel/y")
+    shown = doctor_command.hide_user_name(
+        "/home/anna/.cache, /home/anna, /scratch/anna/x, /data/annalena, /home/annabel/y"
+    )
     assert shown == "~/.cache, ~, /scratch/USER/x, /data/annalena, /home/annabel/y"
 
 
@@ -80,7 +82,7 @@ def test_home_and_user_names_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_home_folder_that_is_the_root_hides_nothing(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.setenv("HOME", home)
     monkeypatch.setenv("USER", "root")
-    assert doctor_command.hide_user("/tmp/x") == "/tmp/x"
+    assert doctor_command.hide_user_name("/tmp/x") == "/tmp/x"
 
 
 def test_a_torch_that_cannot_be_imported_is_a_warning(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from usaggr.config.compose import compose_study
 from usaggr.config.messages import explain
-from usaggr.config.section import FINGERPRINTED, Section, leaf_keys, result_settings
+from usaggr.config.section import FINGERPRINTED, Section, get_result_settings, walk_leaf_keys
 from usaggr.config.study import Origin, StudyConfig
 from usaggr.errors import ConfigError
 
@@ -42,7 +42,9 @@ def message(key: str, value: Any) -> str:
 
 
 def keys_of_results() -> list[tuple[str, bool | None]]:
-    keys = [(key, decided) for key, decided in leaf_keys(StudyConfig, "") if key.partition(".")[0] in FINGERPRINTED]
+    keys = [
+        (key, decided) for key, decided in walk_leaf_keys(StudyConfig, "") if key.partition(".")[0] in FINGERPRINTED
+    ]
     assert len(keys) > 60
     return keys
 
@@ -78,15 +80,15 @@ def test_a_key_that_does_not_state_it_is_found() -> None:
     class Careless(Section):
         forgotten: int
 
-    assert list(leaf_keys(Careless, "data")) == [("data.forgotten", None)]
+    assert list(walk_leaf_keys(Careless, "data")) == [("data.forgotten", None)]
 
 
 def test_result_settings_leave_out_keys_that_cannot_change_a_result() -> None:
-    settings = result_settings(data(root="/somewhere", workers=3, cache_dir="/tmp/x").data)
-    assert settings == result_settings(data().data)
+    settings = get_result_settings(data(root="/somewhere", workers=3, cache_dir="/tmp/x").data)
+    assert settings == get_result_settings(data().data)
     assert settings["split"]["seed"] == 0
     assert "root" not in settings
-    assert result_settings(data(image_size=96).data) != settings
+    assert get_result_settings(data(image_size=96).data) != settings
 
 
 def test_a_study_cannot_be_modified() -> None:

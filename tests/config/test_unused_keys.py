@@ -6,7 +6,7 @@ import pytest
 
 from tests.config.study_files import write
 from usaggr.config.compose import compose_study
-from usaggr.config.section import leaf_keys
+from usaggr.config.section import walk_leaf_keys
 from usaggr.config.study import StudyConfig
 from usaggr.config.unused_keys import (
     ALWAYS_USED,
@@ -25,7 +25,7 @@ ALL_TYPES = PlannedTasks(
 
 
 def test_each_key_of_the_schema_declares_where_it_has_an_effect() -> None:
-    keys = {name for name, _ in leaf_keys(StudyConfig, "")}
+    keys = {name for name, _ in walk_leaf_keys(StudyConfig, "")}
     by_rule = {key for key in keys if find_rule(key) is not None}
     undeclared = sorted(keys - by_rule - ALWAYS_USED)
     assert undeclared == [], "add these keys to ALWAYS_USED or to a rule in usaggr/config/unused_keys.py"

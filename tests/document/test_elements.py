@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.document.elements import Details, Document, Paragraph, Section, TextTable, literal, walk_blocks, walk_tables
-from usaggr.document.inline import inline_html, inline_plain
+from usaggr.document.elements import (
+    Details,
+    Document,
+    Paragraph,
+    Section,
+    TextTable,
+    escape_markdown,
+    walk_blocks,
+    walk_tables,
+)
+from usaggr.document.inline import render_inline_html, strip_markup
 
 TABLE = TextTable(("a",), (("1",),))
 
@@ -19,14 +28,14 @@ TABLE = TextTable(("a",), (("1",),))
      ("a_b _c_", "a_b \\_c\\_"), ("[l](u)", "[l\\](u)"), ("[0, 1]", "[0, 1]")],
 )  # fmt: skip
 def test_text_from_data_is_literal(raw: str, shown: str) -> None:
-    assert literal(raw) == shown
+    assert escape_markdown(raw) == shown
 
 
 @given(st.text(alphabet=st.sampled_from("ab_*`~|<>&[]()!\\#\"' :;/é\n1."), max_size=40))
 def test_literal_text_is_unchanged_by_inline_markdown(text: str) -> None:
     line = " ".join(text.split())
-    assert html.unescape(inline_html(literal(text))) == line
-    assert inline_plain(literal(text)) == line
+    assert html.unescape(render_inline_html(escape_markdown(text))) == line
+    assert strip_markup(escape_markdown(text)) == line
 
 
 @pytest.mark.parametrize(
@@ -43,11 +52,11 @@ def test_literal_text_is_unchanged_by_inline_markdown(text: str) -> None:
     ],
 )
 def test_inline_markdown_has_only_emphasis_code_and_links_to_the_web_or_within_the_page(raw: str, shown: str) -> None:
-    assert inline_html(raw) == shown
+    assert render_inline_html(raw) == shown
 
 
 def test_plain_text_has_no_markup() -> None:
-    assert inline_plain("**a** *b* `c_d` [e](#f) &amp; \\*g") == "a b c_d e & *g"
+    assert strip_markup("**a** *b* `c_d` [e](#f) &amp; \\*g") == "a b c_d e & *g"
 
 
 def test_blocks_and_tables_are_returned_at_any_depth() -> None:
@@ -58,4 +67,4 @@ def test_blocks_and_tables_are_returned_at_any_depth() -> None:
 
 
 def test_literal_text_has_no_line_breaks() -> None:
-    assert not re.search(r"[\n\r\t]", literal("a\r\nb\tc"))
+    assert not re.search(r"[\n\r\t]", escape_markdown("a\r\nb\tc"))

@@ -21,7 +21,7 @@ from usaggr.document.elements import (
     Picture,
     Section,
     TextTable,
-    literal,
+    escape_markdown,
 )
 from usaggr.document.html import render_page
 
@@ -88,8 +88,8 @@ def test_all_blocks_are_shown_and_every_element_is_closed() -> None:
 
 def test_text_from_data_never_becomes_markup() -> None:
     table = TextTable((HOSTILE, "n"), tuple((HOSTILE, Cell(HOSTILE, HOSTILE, HOSTILE)) for _ in range(9)), ("n",),
-                      caption=literal(HOSTILE))  # fmt: skip
-    blocks = (Paragraph(literal(HOSTILE)), Items((HOSTILE,)), table, Details(HOSTILE, (Paragraph(HOSTILE),)))
+                      caption=escape_markdown(HOSTILE))  # fmt: skip
+    blocks = (Paragraph(escape_markdown(HOSTILE)), Items((HOSTILE,)), table, Details(HOSTILE, (Paragraph(HOSTILE),)))
     plain = page_of(Paragraph("p"), Items(("i",)), make_table(9, caption="c"), Details("d", (Paragraph("p"),)))
     page = Reader(render_page(Document("Title", (), (Section(HOSTILE, blocks),)), Path()))
     assert (page.open, page.errors) == ([], [])

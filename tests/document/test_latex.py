@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.document.elements import Cell, Document, TextTable
-from usaggr.document.latex import latex_table, latex_text, write_latex
+from usaggr.document.latex import escape_latex, render_latex_table, write_latex
 
 TABLE = TextTable(
     ("task", "Δ"), (("a_b|c", "−0.1"), (Cell("x & y", 1.0, "gain"), "+0.2")), ("Δ",), name="t", caption="A *b*."
@@ -42,7 +42,7 @@ def is_balanced(text: str) -> bool:
 
 
 def test_a_table_is_booktabs_with_its_columns() -> None:
-    text = latex_table(TABLE)
+    text = render_latex_table(TABLE)
     assert text.startswith("% \\usepackage{booktabs}\n\\begin{table}\n")
     assert "\\begin{tabular}{lr}" in text
     assert rows_of(text) == [["task", r"$\Delta$"], [r"a\_b\textbar{}c", "$-$0.1"], [r"x \& y", "+0.2"]]
@@ -51,7 +51,9 @@ def test_a_table_is_booktabs_with_its_columns() -> None:
 
 
 def test_a_long_table_continues_over_pages_with_its_header() -> None:
-    text = latex_table(TextTable(("a",), tuple((str(i),) for i in range(60)), name="long", caption="C", left_out=7))
+    text = render_latex_table(
+        TextTable(("a",), tuple((str(i),) for i in range(60)), name="long", caption="C", left_out=7)
+    )
     assert text.startswith(
         "% \\usepackage{booktabs,longtable}\n\\begin{longtable}{l}\n\\caption{C}\n\\label{tab:long}\n\\\\"
     )
@@ -62,20 +64,20 @@ def test_a_long_table_continues_over_pages_with_its_header() -> None:
 
 
 def test_long_texts_are_broken_into_lines_and_wide_tables_fit_the_page() -> None:
-    table = latex_table(TextTable(("task", "because"), (("a", "why " * 20),)))
+    table = render_latex_table(TextTable(("task", "because"), (("a", "why " * 20),)))
     assert r">{\raggedright\arraybackslash}p{0.89\linewidth}" in table
     assert table.startswith("% \\usepackage{array,booktabs}\n")
-    wide = latex_table(TextTable(tuple(f"column {i:02}" for i in range(12)), (("0.123 ± 0.123",) * 12,)))
+    wide = render_latex_table(TextTable(tuple(f"column {i:02}" for i in range(12)), (("0.123 ± 0.123",) * 12,)))
     assert r"\resizebox{\linewidth}{!}{%" in wide
     assert "graphicx" in wide.splitlines()[0]
 
 
 def test_packages_that_marks_need_are_listed() -> None:
-    assert latex_table(TextTable(("a",), (("▼ loss",),))).startswith("% \\usepackage{amssymb,booktabs}\n")
+    assert render_latex_table(TextTable(("a",), (("▼ loss",),))).startswith("% \\usepackage{amssymb,booktabs}\n")
 
 
 def test_a_row_never_begins_with_text_that_the_row_end_above_takes_as_an_option() -> None:
-    table_rows = rows_of(latex_table(TextTable(("a", "b"), (("[1cm]", "x"), ("*", "y"), ("", "z")))))
+    table_rows = rows_of(render_latex_table(TextTable(("a", "b"), (("[1cm]", "x"), ("*", "y"), ("", "z")))))
     assert [row[0] for row in table_rows[1:]] == ["{}[1cm]", "{}*", ""]
 
 
@@ -85,12 +87,12 @@ def test_a_row_never_begins_with_text_that_the_row_end_above_takes_as_an_option(
      ("100 % \\x", "100 \\% \\textbackslash{}x")],
 )  # fmt: skip
 def test_letters_are_kept_or_replaced_by_their_code(text: str, shown: str) -> None:
-    assert latex_text(text) == shown
+    assert escape_latex(text) == shown
 
 
 @given(st.lists(st.tuples(st.text(max_size=60), st.text(max_size=20)), max_size=50), st.text(max_size=40))
 def test_a_table_of_any_text_keeps_its_shape_and_is_ascii(samples: list[tuple[str, str]], title: str) -> None:
-    text = latex_table(TextTable((title, "n"), tuple(samples), ("n",), name="t"))
+    text = render_latex_table(TextTable((title, "n"), tuple(samples), ("n",), name="t"))
     assert text.isascii()
     assert is_balanced(text)
     assert columns_of(text) == 2
@@ -107,6 +109,6 @@ def test_each_named_table_has_its_own_file_and_duplicate_names_are_refused(tmp_p
     unnamed = TextTable(("a",), (("1",),))
     assert write_latex(Document("d", (TABLE, unnamed)), tmp_path / "tables") == ("t",)
     assert [path.name for path in (tmp_path / "tables").iterdir()] == ["t.tex"]
-    assert (tmp_path / "tables" / "t.tex").read_text() == latex_table(TABLE)
+    assert (tmp_path / "tables" / "t.tex").read_text() == render_latex_table(TABLE)
     with pytest.raises(ValueError, match="tables of the same name: t"):
         write_latex(Document("d", (TABLE, TABLE)), tmp_path)

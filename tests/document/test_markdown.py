@@ -15,7 +15,7 @@ from usaggr.document.elements import (
     Section,
     TextTable,
 )
-from usaggr.document.markdown import markdown_table, render_markdown
+from usaggr.document.markdown import render_markdown, render_markdown_table
 
 TABLE = TextTable(
     ("task", "Δ"), (("a_b|c", "−0.1"), (Cell("x & y", 1.0, "gain"), "+0.2")), ("Δ",), name="t", caption="A *b*."
@@ -43,7 +43,7 @@ def test_a_gallery_is_its_caption_followed_by_its_pictures() -> None:
 
 
 def test_rows_left_out_are_counted() -> None:
-    assert markdown_table(TextTable(("a",), (("1",),), left_out=1200)).endswith("\n\nAnd 1,200 more, not shown.")
+    assert render_markdown_table(TextTable(("a",), (("1",),), left_out=1200)).endswith("\n\nAnd 1,200 more, not shown.")
 
 
 @pytest.mark.parametrize("text", ["# no heading", "- no list", "+ no list", "1. no list", "> no quote", "=== no rule"])
@@ -56,7 +56,7 @@ def test_a_paragraph_is_not_read_as_a_heading_a_list_or_a_rule(text: str) -> Non
 def test_a_table_of_hostile_cells_keeps_its_shape() -> None:
     hostile = "a|b\n| c | <b> `d|e` \\| [x](y)"
     table = TextTable((hostile, "n"), ((hostile, "1"), (Cell(hostile), "2")), ("n",))
-    page = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown_table(table))
+    page = MarkdownIt("commonmark", {"html": False}).enable("table").render(render_markdown_table(table))
     assert page.count("<tr>") == 3
     assert page.count("<td") == 4
     assert "<b>" not in page

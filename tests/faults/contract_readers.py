@@ -128,11 +128,11 @@ READERS: dict[str, Callable[[Path], object]] = {
     "plan": check_plan,
     "sweep, of weights": lambda folder: _read_downloads(folder / DOWNLOADS),
     "sweep, of trackers": lambda folder: read_record(run_of(folder)),
-    "status, of a run": lambda folder: RunDirectory(run_of(folder)).state(),
+    "status, of a run": lambda folder: RunDirectory(run_of(folder)).read_state(),
     "affinity, of a seed": lambda folder: read_seed(folder / "affinity", "gradient", 0, "i"),
     "predict": lambda folder: select_models(folder, "unified", False, RunFilter()),
     "export": lambda folder: read_stored_run(run_of(folder)),
-    "result alone": lambda folder: RunDirectory(run_of(folder)).result(),
+    "result alone": lambda folder: RunDirectory(run_of(folder)).read_result(),
     "affinities alone": lambda folder: read_description(folder / "affinity"),
     "evaluate": lambda folder: read_split(folder / "split.csv"),
 }

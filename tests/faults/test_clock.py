@@ -48,13 +48,13 @@ def claims(run: RunDirectory) -> bool:
 
 @pytest.mark.parametrize("skew", [-HOURS, HOURS])
 def test_the_clock_of_another_host_does_not_matter(run: RunDirectory, skew: float) -> None:
-    status = run.status()
+    status = run.read_status()
     assert status is not None
     run.write_status(replace(status, heartbeat=time.time() + skew))
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     assert not claims(run)
     set_written(run, STALE_SECONDS + 1)
-    assert run.state() == "stale"
+    assert run.read_state() == "stale"
     assert claims(run)
 
 
@@ -64,7 +64,7 @@ def test_the_clock_of_this_host_does_not_matter(
 ) -> None:
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + skew)
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     assert not claims(run)
 
 
@@ -75,19 +75,19 @@ JUMPS = [-HOURS, HOURS, time.time(), time.time() + 100_000, time.time() - 15e9]
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
-    assert run.state() == "stale"  # a single look cannot tell
+    assert run.read_state() == "stale"  # a single look cannot tell
     beat = threading.Timer(0.3, run.write_heartbeat)
     beat.start()
     assert not claims(run)
     beat.join()
-    assert run.state() == "running"
+    assert run.read_state() == "running"
 
 
 @pytest.mark.parametrize("jump", JUMPS)
 def test_a_dead_run_is_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert claims(run)
-    status = run.status()
+    status = run.read_status()
     assert status is not None
     assert status.attempt == 2
 
@@ -167,9 +167,9 @@ def test_two_hosts_train_each_run_once_and_the_run_of_a_dead_host_is_taken_over_
     until(lambda: len(find_results(tmp_path)) == 8 and sum(count_starts(tmp_path).values()) == 9, seconds=120)
     assert set(count_starts(tmp_path).values()) == {1}
     (hanging,) = [
-        run for path in (tmp_path / "fake" / "runs").iterdir() if (run := RunDirectory(path)).state() == "running"
+        run for path in (tmp_path / "fake" / "runs").iterdir() if (run := RunDirectory(path)).read_state() == "running"
     ]
-    status = hanging.status()
+    status = hanging.read_status()
     assert status is not None
     other = "host-b" if status.host == "host-a" else "host-a"
     os.killpg(sweeps[status.host].pid, signal.SIGKILL)

@@ -35,7 +35,7 @@ def test_a_true_mask_that_changed_after_planning_is_refused_when_scoring(config:
     assert sample.mask_path is not None
     write_image(sample.mask_path, disc(0))
     with pytest.raises(DataError, match=rf"{sample.mask_path.name}: has changed since .* name="):
-        TruthMasks(10**6).mask(sample, config)
+        TruthMasks(10**6).get_mask(sample, config)
 
 
 def test_a_true_mask_with_too_many_pixels_is_refused(config: DataConfig) -> None:
@@ -44,7 +44,7 @@ def test_a_true_mask_with_too_many_pixels_is_refused(config: DataConfig) -> None
     with pytest.raises(DataError, match=r"more than data\.max_pixels=100"):
         read_mask(sample.mask_path, True, 100)
     with pytest.raises(DataError, match=r"more than data\.max_pixels=100"):
-        TruthMasks(10**6).mask(sample, config.model_copy(update={"max_pixels": 100}))
+        TruthMasks(10**6).get_mask(sample, config.model_copy(update={"max_pixels": 100}))
 
 
 @pytest.mark.parametrize("changed_file", ["image", "mask"])

@@ -73,7 +73,7 @@ class Study:
         return {path.stat().st_ino for path in (self._folder / "outputs").glob("*/runs/*/checkpoint/state.bin")}
 
     def worker(self) -> psutil.Process:
-        status = self.run.status()
+        status = self.run.read_status()
         assert status is not None
         assert status.state == "running"
         return psutil.Process(status.pid)
@@ -144,14 +144,14 @@ def test_a_training_ended_in_any_way_continues_at_its_step_with_the_same_command
     sweep.send_signal(signal.SIGTERM)
     assert "Traceback" not in output_of(sweep)
     until(lambda: not study.live_processes())  # the server of workers sees that its parent is gone
-    assert study.run.state() == "pending"
+    assert study.run.read_state() == "pending"
     step = stopped_at(study.log())
 
     sweep = study.start("sweep")
     assert study.wait_for_resume(attempt=3) == step
     sweep.kill()
     until(lambda: not study.live_processes())
-    assert study.run.state() == "stale"
+    assert study.run.read_state() == "stale"
 
     sweep = study.start("sweep")
     assert study.wait_for_resume(attempt=4) > step
@@ -190,4 +190,4 @@ def test_a_second_ctrl_c_ends_immediately_and_keeps_the_last_checkpoint(study: S
     assert first is not None
     assert last is not None
     assert 0 < int(first.group(1)) < int(last.group(1))
-    assert study.run.state() == "pending"
+    assert study.run.read_state() == "pending"

@@ -30,7 +30,7 @@ def test_an_exported_transformer_agrees_with_the_original_on_all_task_types(fold
 
 
 def test_the_card_has_the_facts_of_the_run(run: Path) -> None:
-    stored, result = read_stored_run(run), RunDirectory(run).result()
+    stored, result = read_stored_run(run), RunDirectory(run).read_result()
     card = make_card(stored, False, {"name": "x.onnx"})
     assert card["intended_use"] == "Research use; not a medical device."
     tasks = {task["id"]: task for task in card["tasks"]}

@@ -59,7 +59,7 @@ def copied_data(folder: Path, to: Path) -> Path:
 
 def test_predictions_of_the_test_fold_score_as_the_run_did(folder: Path, run: Path, tmp_path: Path) -> None:
     selection = IndexSelection(folder / "data", split=folder / "outputs" / "demo" / "split.csv")
-    result = RunDirectory(run).result()
+    result = RunDirectory(run).read_result()
     summary = predicted(run, selection, tmp_path / "out")
     assert summary.requested == sum(result.n_test.values())
     assert not summary.skipped

@@ -31,7 +31,7 @@ def test_predictions_of_the_test_fold_score_as_the_sweep(real_data: Path, tmp_pa
     usaggr("evaluate", str(tmp_path / "out"), *split, "--tasks", tasks, "data.on_bad_sample=skip")
     evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     (run,) = (mine / "runs").iterdir()
-    scores = RunDirectory(run).result().scores
+    scores = RunDirectory(run).read_result().scores
     assert set(scores) == set(tasks.split(","))
     for task_id, expected in scores.items():
         assert evaluation["tasks"][task_id] == pytest.approx(expected, abs=1e-6)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from usaggr.io.atomic_files import replacing, write_atomic
+from usaggr.io.atomic_files import replace_file, write_atomic
 
 
 def test_no_reader_ever_sees_an_incomplete_file(tmp_path: Path) -> None:
@@ -36,10 +36,10 @@ def test_no_reader_ever_sees_an_incomplete_file(tmp_path: Path) -> None:
 def test_a_file_is_replaced_when_the_block_ends_and_stays_after_an_error(tmp_path: Path, single_writer: bool) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), replacing(path, single_writer) as temporary:
+    with pytest.raises(UnicodeEncodeError), replace_file(path, single_writer) as temporary:
         temporary.write_text("half, then what cannot be written: \ud800", encoding="utf-8")
     assert path.read_text() == "old"
-    with replacing(path, single_writer) as temporary:
+    with replace_file(path, single_writer) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -48,9 +48,9 @@ def test_a_file_is_replaced_when_the_block_ends_and_stays_after_an_error(tmp_pat
 
 def test_a_single_writer_replaces_the_leftover_of_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "state.bin"
-    with replacing(path, single_writer=True) as temporary:
+    with replace_file(path, single_writer=True) as temporary:
         temporary.write_text("old")
     temporary.write_text("half")
-    with replacing(path, single_writer=True) as temporary:
+    with replace_file(path, single_writer=True) as temporary:
         temporary.write_text("new")
     assert [file.name for file in tmp_path.iterdir()] == ["state.bin"]

@@ -17,7 +17,7 @@ ALLOWED_FILES = {
 }
 """For each function, the only file that may call it, and the replacement for other files."""
 FOLDERS = {"report/build.py", "data/batches/cache_build.py"}
-"""Files that build a complete folder under a temporary name and rename it, for which `replacing` is not made."""
+"""Files that build a complete folder under a temporary name and rename it, for which `replace_file` is not made."""
 
 
 def calls() -> Iterator[tuple[str, str, int]]:
@@ -47,4 +47,4 @@ def test_files_are_written_under_a_temporary_name_in_one_file() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".tmp")
     ]
-    assert not violations, "take `replacing` or `write_atomic` of usaggr.io.atomic_files"
+    assert not violations, "take `replace_file` or `write_atomic` of usaggr.io.atomic_files"

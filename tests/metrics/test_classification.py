@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import share_of_examples
-from usaggr.metrics.classification import classification_scores
+from usaggr.metrics.classification import compute_classification_scores
 
 ABSENT = "AUC not defined: one class in the fold"
 
@@ -43,7 +43,7 @@ def test_scores_equal_those_of_torchmetrics(classes: int, seed: int) -> None:
     from torchmetrics.functional import classification as oracle
 
     labels, probabilities = fold(seed, classes)
-    scores, remarks = classification_scores(labels, probabilities)
+    scores, remarks = compute_classification_scores(labels, probabilities)
     p, y = torch.from_numpy(probabilities), torch.from_numpy(labels)
     auc = oracle.binary_auroc(p[:, 1], y) if classes == 2 else oracle.multiclass_auroc(p, y, classes)
     expected = {
@@ -64,7 +64,7 @@ def test_auc_of_a_whole_fold_is_scikit_learns_macro_one_vs_rest(classes: int) ->
 
     labels, probabilities = fold(4, classes, 80)
     expected = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
-    assert classification_scores(labels, probabilities)[0]["auc"] == pytest.approx(expected, abs=1e-12)
+    assert compute_classification_scores(labels, probabilities)[0]["auc"] == pytest.approx(expected, abs=1e-12)
 
 
 @given(odd_folds())
@@ -75,7 +75,7 @@ def test_odd_folds_have_the_scores_of_their_definitions_and_no_warning(case: tup
     classes = probabilities.shape[1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        scores, remarks = classification_scores(labels, probabilities)
+        scores, remarks = compute_classification_scores(labels, probabilities)
     predicted = probabilities.argmax(axis=1)
     assert scores["accuracy"] == np.mean(predicted == labels)
     assert scores["balanced_accuracy"] == pytest.approx(
@@ -97,13 +97,13 @@ def test_odd_folds_have_the_scores_of_their_definitions_and_no_warning(case: tup
 @pytest.mark.parametrize("classes", [2, 5])
 def test_a_perfect_prediction_has_perfect_scores(classes: int) -> None:
     labels = np.arange(20) % classes
-    scores, _ = classification_scores(labels, np.eye(classes)[labels])
+    scores, _ = compute_classification_scores(labels, np.eye(classes)[labels])
     assert scores == dict.fromkeys(["auc", "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc"], 1.0)
 
 
 def test_two_classes_always_mistaken_for_each_other_are_the_worst() -> None:
     labels = np.arange(20) % 2
-    scores, _ = classification_scores(labels, np.eye(2)[1 - labels])
+    scores, _ = compute_classification_scores(labels, np.eye(2)[1 - labels])
     assert (scores["auc"], scores["accuracy"], scores["mcc"]) == (0, 0, -1)
 
 
@@ -111,7 +111,7 @@ def test_a_hand_counted_fold() -> None:
     """The confusion matrix, with true classes in rows, is 2 1 0 / 0 1 1 / 0 0 1."""
     labels = np.array([0, 0, 0, 1, 1, 2])
     predicted = np.array([0, 0, 1, 1, 2, 2])
-    scores, _ = classification_scores(labels, np.eye(3)[predicted] * 0.9 + 0.05)
+    scores, _ = compute_classification_scores(labels, np.eye(3)[predicted] * 0.9 + 0.05)
     f1 = (2 * 2 / (3 + 2), 2 * 1 / (2 + 2), 2 * 1 / (1 + 2))
     assert scores["accuracy"] == pytest.approx(4 / 6)
     assert scores["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
@@ -123,7 +123,7 @@ def test_a_hand_counted_fold() -> None:
 def test_a_class_that_is_only_predicted_has_an_f1_of_zero_in_the_macro_mean() -> None:
     """Class 0 has a recall of 2/3, a precision of 1 and an F1 of 0.8; class 1 an F1 of 1; class 2 an F1 of 0."""
     labels, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1])
-    scores, _ = classification_scores(labels, np.eye(3)[predicted])
+    scores, _ = compute_classification_scores(labels, np.eye(3)[predicted])
     assert scores["f1_macro"] == pytest.approx((0.8 + 1 + 0) / 3)
     assert scores["f1_weighted"] == pytest.approx((3 * 0.8 + 1) / 4)
 
@@ -131,7 +131,7 @@ def test_a_class_that_is_only_predicted_has_an_f1_of_zero_in_the_macro_mean() ->
 def test_auc_leaves_out_missing_classes_with_a_remark() -> None:
     labels, probabilities = fold(0, 3)
     selected = labels < 2
-    scores, remarks = classification_scores(labels[selected], probabilities[selected])
+    scores, remarks = compute_classification_scores(labels[selected], probabilities[selected])
     pairs = [share_of_ordered_pairs(labels[selected] == c, probabilities[selected, c]) for c in (0, 1)]
     assert scores["auc"] == pytest.approx(np.mean(pairs))
     assert remarks == ["AUC over 2 of 3 classes"]
@@ -140,7 +140,7 @@ def test_auc_leaves_out_missing_classes_with_a_remark() -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_without_a_second_class_there_is_no_auc(classes: int) -> None:
     probabilities = np.tile(np.linspace(0.6, 0.4, classes), (5, 1))
-    scores, remarks = classification_scores(np.zeros(5, int), probabilities)
+    scores, remarks = compute_classification_scores(np.zeros(5, int), probabilities)
     assert "auc" not in scores
     assert scores["accuracy"] == 1
     assert scores["mcc"] == 0
@@ -149,20 +149,20 @@ def test_without_a_second_class_there_is_no_auc(classes: int) -> None:
 
 def test_a_constant_prediction_has_an_auc_of_one_half() -> None:
     labels, _ = fold(1, 4)
-    scores, _ = classification_scores(labels, np.tile([0.4, 0.3, 0.2, 0.1], (len(labels), 1)))
+    scores, _ = compute_classification_scores(labels, np.tile([0.4, 0.3, 0.2, 0.1], (len(labels), 1)))
     assert scores["auc"] == pytest.approx(0.5)
     assert scores["balanced_accuracy"] == pytest.approx(0.25)
     assert scores["mcc"] == 0
 
 
 def test_of_equal_probabilities_the_first_class_is_predicted() -> None:
-    scores, _ = classification_scores(np.array([0, 1, 1, 1]), np.full((4, 2), 0.5))
+    scores, _ = compute_classification_scores(np.array([0, 1, 1, 1]), np.full((4, 2), 0.5))
     assert scores["accuracy"] == 0.25
 
 
 def test_nan_probabilities_are_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        classification_scores(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
+        compute_classification_scores(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, np.nan]]))
 
 
 @share_of_examples(0.5)
@@ -171,8 +171,8 @@ def test_the_order_of_samples_does_not_matter(seed: int, classes: int, random: o
     labels, probabilities = fold(seed, classes, 30)
     order = list(range(30))
     random.shuffle(order)  # type: ignore[attr-defined]
-    first, _ = classification_scores(labels, probabilities)
-    second, _ = classification_scores(labels[order], probabilities[order])
+    first, _ = compute_classification_scores(labels, probabilities)
+    second, _ = compute_classification_scores(labels[order], probabilities[order])
     assert first == pytest.approx(second)
 
 
@@ -182,6 +182,6 @@ def test_the_numbers_of_classes_do_not_matter(seed: int, classes: int, random: o
     labels, probabilities = fold(seed, classes, 30)
     names = list(range(classes))
     random.shuffle(names)  # type: ignore[attr-defined]
-    first, _ = classification_scores(labels, probabilities)
-    second, _ = classification_scores(np.argsort(names)[labels], probabilities[:, names])
+    first, _ = compute_classification_scores(labels, probabilities)
+    second, _ = compute_classification_scores(np.argsort(names)[labels], probabilities[:, names])
     assert first == pytest.approx(second)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.metrics.classification import classification_scores
-from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.metrics.classification import compute_classification_scores
+from usaggr.metrics.jackknife import compute_auc_pseudovalues, compute_confusion_pseudovalues, mean_pseudovalues
 
 
 def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,14 +21,14 @@ def fold(seed: int, classes: int, samples: int = 60) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (5, 0)])
 def test_pseudovalues_equal_those_of_explicit_leave_one_out(classes: int, seed: int) -> None:
     labels, probabilities, subjects = fold(seed, classes)
-    scores, _ = classification_scores(labels, probabilities)
+    scores, _ = compute_classification_scores(labels, probabilities)
     count = subjects.max() + 1
-    pseudovalues = confusion_pseudovalues(labels, probabilities, subjects)
-    pseudovalues["auc"] = auc_pseudovalues(labels, probabilities, subjects)
+    pseudovalues = compute_confusion_pseudovalues(labels, probabilities, subjects)
+    pseudovalues["auc"] = compute_auc_pseudovalues(labels, probabilities, subjects)
     assert set(pseudovalues) == set(scores)
     for metric, values in pseudovalues.items():
         remaining = [subjects != subject for subject in range(count)]
-        without = np.array([classification_scores(labels[r], probabilities[r])[0][metric] for r in remaining])
+        without = np.array([compute_classification_scores(labels[r], probabilities[r])[0][metric] for r in remaining])
         assert values == pytest.approx(scores[metric] + (count - 1) * (without.mean() - without), abs=1e-9), metric
         assert values.mean() == pytest.approx(scores[metric])
 
@@ -36,11 +36,11 @@ def test_pseudovalues_equal_those_of_explicit_leave_one_out(classes: int, seed: 
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(8, 40))
 def test_the_mean_of_pseudovalues_is_the_score(seed: int, classes: int, samples: int) -> None:
     labels, probabilities, subjects = fold(seed, classes, samples)
-    scores, _ = classification_scores(labels, probabilities)
-    for metric, values in confusion_pseudovalues(labels, probabilities, subjects).items():
+    scores, _ = compute_classification_scores(labels, probabilities)
+    for metric, values in compute_confusion_pseudovalues(labels, probabilities, subjects).items():
         assert values.mean() == pytest.approx(scores[metric])
         assert np.isfinite(values).all()
-    auc = auc_pseudovalues(labels, probabilities, subjects)
+    auc = compute_auc_pseudovalues(labels, probabilities, subjects)
     assert auc is not None
     assert auc.mean() == pytest.approx(scores["auc"])
 
@@ -59,7 +59,7 @@ def test_a_subject_with_more_samples_has_more_weight() -> None:
 def test_a_class_of_one_subject_keeps_its_term_without_this_subject() -> None:
     labels = np.array([1, 0, 0, 0])
     probabilities = np.array([[0.4, 0.6], [0.5, 0.5], [0.3, 0.7], [0.9, 0.1]])
-    values = auc_pseudovalues(labels, probabilities, np.arange(4))
+    values = compute_auc_pseudovalues(labels, probabilities, np.arange(4))
     assert values is not None
     auc = 2 / 3
     without = np.array([auc, 0.5, 1.0, 0.5])
@@ -67,7 +67,7 @@ def test_a_class_of_one_subject_keeps_its_term_without_this_subject() -> None:
 
 
 def test_one_class_has_no_auc() -> None:
-    assert auc_pseudovalues(np.zeros(4, dtype=int), np.full((4, 2), 0.5), np.arange(4)) is None
+    assert compute_auc_pseudovalues(np.zeros(4, dtype=int), np.full((4, 2), 0.5), np.arange(4)) is None
 
 
 def test_the_auc_of_two_classes_has_the_variance_of_delong() -> None:
@@ -77,6 +77,6 @@ def test_the_auc_of_two_classes_has_the_variance_of_delong() -> None:
     scores = rng.normal(size=100) + labels
     wins = scores[labels == 1][:, None] > scores[labels == 0]
     delong = wins.mean(axis=1).var(ddof=1) / 40 + wins.mean(axis=0).var(ddof=1) / 60
-    values = auc_pseudovalues(labels, np.stack([-scores, scores], axis=1), np.arange(100))
+    values = compute_auc_pseudovalues(labels, np.stack([-scores, scores], axis=1), np.arange(100))
     assert values is not None
     assert values.var(ddof=1) / 100 == pytest.approx(delong, rel=0.03)

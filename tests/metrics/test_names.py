@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.metrics.names import METRICS, Metric, improvement, main_metric, metric, metric_label, skill
+from usaggr.metrics.names import (
+    METRICS,
+    Metric,
+    compute_improvement,
+    compute_skill,
+    get_main_metric,
+    get_metric,
+    get_metric_label,
+)
 from usaggr.tasks import TASK_TYPES
 
 ALL = [m for metrics in METRICS.values() for m in metrics]
@@ -19,14 +27,14 @@ def test_names_and_main_metrics_are_those_of_the_contract() -> None:
         "detection": "iou",
         "regression": "mre mre_relative",
     }
-    assert [main_metric(t).name for t in TASK_TYPES] == ["dsc", "auc", "iou", "mre"]
+    assert [get_main_metric(t).name for t in TASK_TYPES] == ["dsc", "auc", "iou", "mre"]
     assert {m.name for m in ALL if not m.higher_is_better} == {"hd", "hd95", "mre", "mre_relative"}
 
 
 @pytest.mark.parametrize("m", ALL, ids=lambda m: m.name)
 def test_the_best_value_is_0_for_errors_and_1_for_the_others(m: Metric) -> None:
     assert m.best == (1 if m.higher_is_better else 0)
-    assert metric(m.name) is m
+    assert get_metric(m.name) is m
 
 
 def test_the_worst_value_is_infinite_for_errors_minus_1_for_mcc_and_0_for_other_scores() -> None:
@@ -37,27 +45,27 @@ def test_the_worst_value_is_infinite_for_errors_minus_1_for_mcc_and_0_for_other_
 
 
 def test_a_label_has_the_unit_of_its_metric_and_other_names_do_not_change() -> None:
-    assert [metric_label(name, unit=True) for name in ("hd95", "mre_relative", "skill")] == [
+    assert [get_metric_label(name, unit=True) for name in ("hd95", "mre_relative", "skill")] == [
         "HD95 (px)",
         "MRE/diagonal",
         "skill",
     ]
-    assert metric_label("hd95") == "HD95"
+    assert get_metric_label("hd95") == "HD95"
 
 
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(KeyError, match="dice"):
-        metric("dice")
+        get_metric("dice")
 
 
 def test_improvement_is_positive_for_better_values_in_both_directions() -> None:
-    assert improvement(0.8, 0.7, metric("dsc")) == pytest.approx(0.1)
-    assert improvement(20, 30, metric("hd")) == 10
+    assert compute_improvement(0.8, 0.7, get_metric("dsc")) == pytest.approx(0.1)
+    assert compute_improvement(20, 30, get_metric("hd")) == 10
 
 
 @given(values, values, metrics)
 def test_improvement_changes_its_sign_if_values_are_exchanged(a: float, b: float, m: Metric) -> None:
-    assert improvement(a, b, m) == -improvement(b, a, m)
+    assert compute_improvement(a, b, m) == -compute_improvement(b, a, m)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_improvement_changes_its_sign_if_values_are_exchanged(a: float, b: float
 def test_skill_is_the_fraction_of_the_way_from_the_trivial_predictor_to_perfection(
     score: float, trivial: float, name: str, expected: float
 ) -> None:
-    assert skill(score, trivial, metric(name)) == pytest.approx(expected)
+    assert compute_skill(score, trivial, get_metric(name)) == pytest.approx(expected)
 
 
 @given(values, values, values, metrics)
@@ -88,15 +96,15 @@ def test_skill_is_in_range_and_never_falls_when_a_score_gets_better(
     m: Metric,
 ) -> None:
     worse, better = sorted((first, second), reverse=not m.higher_is_better)
-    assert -1 <= skill(worse, trivial, m) <= skill(better, trivial, m) <= 1
+    assert -1 <= compute_skill(worse, trivial, m) <= compute_skill(better, trivial, m) <= 1
 
 
 @pytest.mark.parametrize("values", [(math.nan, 0.5), (0.5, math.nan), (math.inf, 0.5), (0.5, math.inf)])
 def test_a_value_that_is_not_finite_has_no_skill(values: tuple[float, float]) -> None:
-    assert math.isnan(skill(*values, metric("dsc")))
+    assert math.isnan(compute_skill(*values, get_metric("dsc")))
 
 
 @given(values, metrics)
 def test_skill_is_0_for_the_trivial_predictor_and_1_for_perfection(trivial: float, m: Metric) -> None:
-    assert skill(trivial, trivial, m) == 0
-    assert skill(m.best, trivial, m) == (0 if trivial == m.best else 1)
+    assert compute_skill(trivial, trivial, m) == 0
+    assert compute_skill(m.best, trivial, m) == (0 if trivial == m.best else 1)

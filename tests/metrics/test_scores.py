@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.scores import score_sample, score_task, score_tasks, task_pseudovalues
-from usaggr.metrics.segmentation import distances, dsc
+from usaggr.metrics.scores import compute_task_pseudovalues, score_sample, score_task, score_tasks
+from usaggr.metrics.segmentation import compute_distances, dsc
 from usaggr.results.predictions import (
     SAMPLE_METRICS,
     Prediction,
     Truth,
-    prediction_row,
-    prediction_table,
+    make_prediction_row,
+    make_prediction_table,
     read_predictions,
     write_predictions,
 )
@@ -22,7 +22,7 @@ TOLERANCE = 0.05
 
 
 def row(task: Task, prediction: Prediction, truth: Truth, main_only: bool = False) -> dict[str, Any]:
-    return prediction_row(prediction, truth, score_sample(task, prediction, truth, TOLERANCE, main_only))
+    return make_prediction_row(prediction, truth, score_sample(task, prediction, truth, TOLERANCE, main_only))
 
 
 def make_mask_rows(
@@ -100,7 +100,7 @@ def test_masks_are_averaged_over_images_for_each_class_then_over_foreground_clas
     by_class = np.array(
         [
             [
-                (dsc(t == c, p == c), *distances(t == c, p == c, TOLERANCE * np.hypot(20, 30)))
+                (dsc(t == c, p == c), *compute_distances(t == c, p == c, TOLERANCE * np.hypot(20, 30)))
                 for t, p in zip(truths, predicted, strict=True)
             ]
             for c in (1, 2, 3)
@@ -143,7 +143,7 @@ def test_rows_in_memory_a_table_and_the_stored_file_have_the_same_scores(tmp_pat
     assert notes == {"breast_3cls": ["AUC over 2 of 3 classes"]}
     write_predictions(tmp_path / "predictions.parquet", records)
     stored = read_predictions(tmp_path / "predictions.parquet")
-    for again in (prediction_table(records), stored, stored.to_dict("records")):
+    for again in (make_prediction_table(records), stored, stored.to_dict("records")):
         assert score_tasks(tasks, again) == (scores, notes)
 
 
@@ -152,10 +152,10 @@ def test_the_mean_of_the_pseudovalues_of_a_metric_is_its_score() -> None:
     for task in tasks:
         selected = [row for row in records if row["task_id"] == task.id]
         scores, components = score_task(task, selected)[0], np.arange(len(selected))
-        values = task_pseudovalues(task, selected, components)
+        values = compute_task_pseudovalues(task, selected, components)
         assert values.keys() == scores.keys()
         assert {name: array.mean() for name, array in values.items()} == pytest.approx(scores)
-        from_table = task_pseudovalues(task, prediction_table(selected), components)
+        from_table = compute_task_pseudovalues(task, make_prediction_table(selected), components)
         assert all((from_table[name] == array).all() for name, array in values.items())
 
 
@@ -174,7 +174,7 @@ def test_a_metric_that_some_samples_do_not_have_has_no_pseudovalues() -> None:
     task = CATALOGUE["cardiac_multi"]
     records = make_mask_rows(task)[0]
     some = [{**records[0], "hd": float("nan")}, *records[1:]]
-    assert list(task_pseudovalues(task, some, np.arange(len(records)))) == ["dsc", "hd95", "nsd"]
+    assert list(compute_task_pseudovalues(task, some, np.arange(len(records)))) == ["dsc", "hd95", "nsd"]
 
 
 def test_a_stored_predicted_class_is_used_for_all_scores_except_auc() -> None:
@@ -183,7 +183,7 @@ def test_a_stored_predicted_class_is_used_for_all_scores_except_auc() -> None:
     mistaken = [{**row, "predicted_class": 1 - row["label"]} for row in records]
     scores, _ = score_task(task, mistaken)
     assert (scores.pop("auc"), scores["mcc"], set(scores.values())) == (1.0, -1.0, {0.0, -1.0})
-    values = task_pseudovalues(task, mistaken, np.arange(4))
+    values = compute_task_pseudovalues(task, mistaken, np.arange(4))
     assert (values["auc"].mean(), values["mcc"].mean(), values["accuracy"].mean()) == pytest.approx((1.0, -1.0, 0.0))
 
 
@@ -201,7 +201,7 @@ def test_a_task_is_scored_from_its_own_rows_and_has_no_scores_without_any() -> N
     assert score_tasks(tasks[:1], records)[0] == {"cardiac_multi": score_tasks(tasks, records)[0]["cardiac_multi"]}
     assert list(score_tasks([*tasks, CATALOGUE["FUGC"]], records)[0]) == [task.id for task in tasks]
     assert score_tasks(tasks, []) == ({}, {})
-    assert score_tasks(tasks, prediction_table([])) == ({}, {})
+    assert score_tasks(tasks, make_prediction_table([])) == ({}, {})
 
 
 def test_the_main_score_of_a_mask_is_the_dsc_of_the_complete_scores() -> None:
@@ -209,7 +209,7 @@ def test_the_main_score_of_a_mask_is_the_dsc_of_the_complete_scores() -> None:
     quick, _ = score_task(task, make_mask_rows(task, main_only=True)[0])
     complete, _ = score_task(task, make_mask_rows(task)[0])
     assert quick == {"dsc": complete["dsc"]}
-    assert score_task(task, prediction_table(make_mask_rows(task, main_only=True)[0])) == (quick, [])
+    assert score_task(task, make_prediction_table(make_mask_rows(task, main_only=True)[0])) == (quick, [])
     assert list(complete) == ["dsc", "hd", "hd95", "nsd"]
 
 
@@ -218,7 +218,7 @@ def test_a_sample_without_a_score_is_not_ignored() -> None:
     records = make_box_rows(task, [0.0, 1.0, float("nan")])
     assert np.isnan(score_task(task, records)[0]["iou"])
     assert np.isnan(score_task(task, make_box_rows(task, [float("nan")]))[0]["iou"])
-    assert np.isnan(score_task(task, prediction_table(records))[0]["iou"])
+    assert np.isnan(score_task(task, make_prediction_table(records))[0]["iou"])
 
 
 def test_a_metric_that_some_samples_do_not_have_is_nan_and_one_that_none_has_is_left_out() -> None:

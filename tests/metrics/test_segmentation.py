@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.examples import share_of_examples
-from usaggr.metrics.segmentation import EXACT_SIDE, class_scores, distance_transform, distances, dsc, mean_dsc
+from usaggr.metrics.segmentation import EXACT_SIDE, compute_distances, distance_transform, dsc, mean_dsc, score_classes
 
 Mask = NDArray[np.bool_]
 Pair = tuple[Mask, Mask]
@@ -66,13 +66,13 @@ def monai_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float,
 
 
 def our_scores(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
-    _, hd95, nsd = distances(truth, predicted, tolerance)
+    _, hd95, nsd = compute_distances(truth, predicted, tolerance)
     return dsc(truth, predicted), hd95, nsd
 
 
 @given(small)
 def test_hd_is_the_largest_distance_between_filled_regions(pair: Pair) -> None:
-    assert distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
+    assert compute_distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(300, 420), (750, 720)], ids=["opencv", "scipy"])
@@ -81,7 +81,7 @@ def test_hd_of_large_regions_is_that_of_their_distance_transforms(seed: int, sha
     truth, predicted = (blob(seed + i, (shape[0] // 5, shape[1] // 5)).repeat(5, 0).repeat(5, 1) for i in (0, 50))
     to_p, to_t = ndimage.distance_transform_edt(~predicted), ndimage.distance_transform_edt(~truth)
     expected = max(to_p[truth].max(), to_t[predicted].max())
-    assert distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-9)
+    assert compute_distances(truth, predicted, 1.0)[0] == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_every_distance_in_the_largest_crops_is_exact(shape: tuple[int, int]) ->
     y, x = np.indices(shape)
     transform = distance_transform(corner).astype(float)
     assert (np.rint(transform**2) == y**2 + x**2).all()
-    farthest = distances(corner, _square(shape, slice(-1, None), slice(-1, None)), 1.0)[0]
+    farthest = compute_distances(corner, _square(shape, slice(-1, None), slice(-1, None)), 1.0)[0]
     assert farthest == pytest.approx(np.hypot(shape[0] - 1, shape[1] - 1), abs=1e-9)
 
 
@@ -139,7 +139,7 @@ tolerances = st.floats(0, 30) | st.integers(0, 900).map(np.sqrt)  # equal to a p
 
 @given(small, tolerances)
 def test_distances_of_odd_masks_equal_the_reference(pair: Pair, tolerance: float) -> None:
-    assert distances(*pair, tolerance) == pytest.approx(reference_distances(*pair, tolerance), abs=1e-9, rel=0)
+    assert compute_distances(*pair, tolerance) == pytest.approx(reference_distances(*pair, tolerance), abs=1e-9, rel=0)
 
 
 @share_of_examples(0.4)
@@ -151,14 +151,14 @@ def test_distances_of_blobs_equal_the_reference(
     noise = np.random.default_rng(seed).normal(size=(2, height, width))
     truth, predicted = (ndimage.gaussian_filter(field, 4) > level for field in noise)
     expected = reference_distances(truth, predicted, tolerance)
-    assert distances(truth, predicted, tolerance) == pytest.approx(expected, abs=1e-9, rel=0)
+    assert compute_distances(truth, predicted, tolerance) == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize("shape", [(900, 1290), (EXACT_SIDE + 20, 300)], ids=["single_precision", "double_precision"])
 def test_distances_in_large_images_equal_the_reference(shape: tuple[int, int]) -> None:
     truth, predicted = (blob(seed, (shape[0] // 10, shape[1] // 10)).repeat(10, 0).repeat(10, 1) for seed in (1, 51))
     expected = reference_distances(truth, predicted, 0.005 * np.hypot(*shape))
-    assert distances(truth, predicted, 0.005 * np.hypot(*shape)) == pytest.approx(expected, abs=1e-9, rel=0)
+    assert compute_distances(truth, predicted, 0.005 * np.hypot(*shape)) == pytest.approx(expected, abs=1e-9, rel=0)
 
 
 @monai
@@ -190,15 +190,15 @@ def test_dsc_hd95_and_nsd_of_odd_masks_equal_monais(pair: Pair, tolerance: float
 )
 def test_scores_of_borders_lines_and_single_pixels_equal_the_references(pair: Pair) -> None:
     assert our_scores(*pair, 1.0) == pytest.approx(monai_scores(*pair, 1.0), abs=1e-6, rel=1e-6)
-    assert distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
+    assert compute_distances(*pair, 1.0)[0] == pytest.approx(brute_force_hd(*pair), abs=1e-9)
 
 
 @given(small)
 def test_scores_are_symmetric_and_in_range(pair: Pair) -> None:
     truth, predicted = pair
-    assert distances(truth, predicted, 1.0) == distances(predicted, truth, 1.0)
+    assert compute_distances(truth, predicted, 1.0) == compute_distances(predicted, truth, 1.0)
     assert dsc(truth, predicted) == dsc(predicted, truth)
-    hd, hd95, nsd = distances(truth, predicted, 1.0)
+    hd, hd95, nsd = compute_distances(truth, predicted, 1.0)
     assert 0 <= hd95 <= np.hypot(*truth.shape)
     assert 0 <= hd <= np.hypot(*truth.shape)
     assert 0 <= nsd <= 1
@@ -209,14 +209,14 @@ def test_scores_are_symmetric_and_in_range(pair: Pair) -> None:
 def test_a_perfect_prediction_has_perfect_scores(pair: Pair) -> None:
     truth = pair[0]
     assert dsc(truth, truth) == 1
-    assert distances(truth, truth, 0.0) == (0, 0, 1)
+    assert compute_distances(truth, truth, 0.0) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("turn", [np.flipud, np.fliplr, np.transpose, np.rot90], ids=lambda f: f.__name__)
 @given(pair=small)
 def test_flipping_or_rotating_an_image_changes_no_score(turn: Callable[[Mask], Mask], pair: Pair) -> None:
     turned = turn(pair[0]), turn(pair[1])
-    assert distances(*turned, 1.0) == pytest.approx(distances(*pair, 1.0), abs=1e-9)
+    assert compute_distances(*turned, 1.0) == pytest.approx(compute_distances(*pair, 1.0), abs=1e-9)
     assert dsc(*turned) == dsc(*pair)
 
 
@@ -224,27 +224,27 @@ def test_flipping_or_rotating_an_image_changes_no_score(turn: Callable[[Mask], M
 def test_background_around_an_image_changes_no_score(pair: Pair, margin: tuple[int, int, int, int]) -> None:
     top, bottom, left, right = margin
     wider = tuple(np.pad(mask, ((top, bottom), (left, right))) for mask in pair)
-    assert distances(*wider, 1.0) == distances(*pair, 1.0)
+    assert compute_distances(*wider, 1.0) == compute_distances(*pair, 1.0)
 
 
 @given(present_in_both, st.floats(0, 5), st.floats(0, 5))
 def test_a_larger_tolerance_never_lowers_nsd(pair: Pair, first: float, second: float) -> None:
     strict, lenient = sorted((first, second))
-    assert distances(*pair, strict)[2] <= distances(*pair, lenient)[2]
-    assert distances(*pair, float(np.hypot(*pair[0].shape)))[2] == 1
+    assert compute_distances(*pair, strict)[2] <= compute_distances(*pair, lenient)[2]
+    assert compute_distances(*pair, float(np.hypot(*pair[0].shape)))[2] == 1
 
 
 def test_hd_of_a_region_inside_the_other_is_the_distance_of_the_outer_one() -> None:
     outer = _square((30, 30), slice(5, 25), slice(5, 25))
     inner = _square((30, 30), slice(14, 16), slice(14, 16))
-    assert distances(outer, inner, 1.0)[0] == pytest.approx(np.hypot(9, 9))
+    assert compute_distances(outer, inner, 1.0)[0] == pytest.approx(np.hypot(9, 9))
 
 
 def test_a_shift_is_measured_in_pixels() -> None:
     truth, shifted = (_square((40, 60), slice(10, 20), slice(left, left + 12)) for left in (10, 14))
-    hd, hd95, nsd = distances(truth, shifted, 4.0)
+    hd, hd95, nsd = compute_distances(truth, shifted, 4.0)
     assert (hd, hd95, nsd) == (4, 4, 1)
-    assert distances(truth, shifted, 3.9)[2] < 1
+    assert compute_distances(truth, shifted, 3.9)[2] < 1
 
 
 def test_the_distances_of_a_class_in_only_one_mask_are_the_diagonal() -> None:
@@ -252,13 +252,13 @@ def test_the_distances_of_a_class_in_only_one_mask_are_the_diagonal() -> None:
     nothing = truth.copy()
     truth[:10, :10] = 1
     expected = {"dsc": 0, "hd": 50, "hd95": 50, "nsd": 0}
-    assert class_scores(truth, nothing, 2, 1.0) == expected
-    assert class_scores(nothing, truth, 2, 1.0) == expected
+    assert score_classes(truth, nothing, 2, 1.0) == expected
+    assert score_classes(nothing, truth, 2, 1.0) == expected
 
 
 def test_a_class_in_neither_mask_has_perfect_scores() -> None:
     empty = np.zeros((30, 40), np.uint8)
-    assert class_scores(empty, empty, 4, 1.0) == {"dsc": 1, "hd": 0, "hd95": 0, "nsd": 1}
+    assert score_classes(empty, empty, 4, 1.0) == {"dsc": 1, "hd": 0, "hd95": 0, "nsd": 1}
 
 
 def test_scores_are_averaged_over_foreground_classes_only() -> None:
@@ -266,7 +266,7 @@ def test_scores_are_averaged_over_foreground_classes_only() -> None:
     truth[:10, :10], truth[20:, 20:] = 1, 2
     predicted = truth.copy()
     predicted[:5] = 0  # half of class 1; class 2 perfect; class 3 missing from both
-    scores = class_scores(truth, predicted, 4, 1.0)
+    scores = score_classes(truth, predicted, 4, 1.0)
     assert scores["dsc"] == pytest.approx((2 * 50 / 150 + 1 + 1) / 3)
     assert scores["hd"] == pytest.approx((5 + 0 + 0) / 3)
     assert mean_dsc(truth, predicted, 4) == scores["dsc"]
@@ -275,10 +275,10 @@ def test_scores_are_averaged_over_foreground_classes_only() -> None:
 def test_a_mask_of_16_bits_is_compared_by_value() -> None:
     truth = np.random.default_rng(0).integers(0, 3, (20, 30)).astype(np.uint16)
     predicted = np.random.default_rng(1).integers(0, 3, (20, 30)).astype(np.uint8)
-    assert class_scores(truth, predicted, 3, 1.0) == class_scores(truth.astype(np.uint8), predicted, 3, 1.0)
+    assert score_classes(truth, predicted, 3, 1.0) == score_classes(truth.astype(np.uint8), predicted, 3, 1.0)
 
 
 def test_views_of_larger_arrays_are_scored_like_copies() -> None:
     masks = np.random.default_rng(0).integers(0, 3, (2, 40, 60), dtype=np.uint8)
     truth, predicted = masks[:, ::2, 1::3]
-    assert class_scores(truth, predicted, 3, 1.0) == class_scores(truth.copy(), predicted.copy(), 3, 1.0)
+    assert score_classes(truth, predicted, 3, 1.0) == score_classes(truth.copy(), predicted.copy(), 3, 1.0)

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from usaggr.metrics.segmentation import mean_dsc
-from usaggr.metrics.trivial import LEVELS, TrivialPredictor, constant_mask, fit_trivial
+from usaggr.metrics.trivial import LEVELS, TrivialPredictor, choose_constant_mask, fit_trivial
 from usaggr.tasks import CATALOGUE
 
 masks_and_classes = st.tuples(st.integers(2, 4), st.integers(1, 6), st.integers(1, 6), st.integers(1, 6)).flatmap(
@@ -75,7 +75,7 @@ def test_the_constant_mask_is_the_level_set_of_the_mean_mask_with_the_highest_ds
     masks, num_classes = case
     sets = [level_set(masks, num_classes, level) for level in LEVELS]
     quality = [round(float(np.mean([mean_dsc(m, c, num_classes) for m in masks])), 10) for c in sets]
-    assert np.array_equal(constant_mask(masks, num_classes), sets[quality.index(max(quality))])
+    assert np.array_equal(choose_constant_mask(masks, num_classes), sets[quality.index(max(quality))])
 
 
 @given(masks_and_classes, st.randoms(use_true_random=False))
@@ -83,7 +83,7 @@ def test_the_order_of_training_masks_does_not_matter(case: tuple[np.ndarray, int
     masks, num_classes = case
     order = list(range(len(masks)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    assert np.array_equal(constant_mask(masks[order], num_classes), constant_mask(masks, num_classes))
+    assert np.array_equal(choose_constant_mask(masks[order], num_classes), choose_constant_mask(masks, num_classes))
 
 
 def test_of_equally_good_levels_the_highest_is_used() -> None:
@@ -92,7 +92,7 @@ def test_of_equally_good_levels_the_highest_is_used() -> None:
     everywhere, frequent = np.array([[1, 1, 1]], np.uint8), np.array([[1, 1, 0]], np.uint8)
     for candidate in (everywhere, frequent):
         assert np.mean([mean_dsc(mask, candidate, 2) for mask in masks]) == pytest.approx(19 / 30)
-    assert np.array_equal(constant_mask(masks, 2), frequent)
+    assert np.array_equal(choose_constant_mask(masks, 2), frequent)
 
 
 def test_the_constant_mask_of_equal_masks_is_this_mask() -> None:
@@ -111,13 +111,13 @@ def test_lesions_at_different_positions_have_a_constant_mask_with_foreground() -
 
 def test_a_pixel_in_exactly_a_tenth_of_the_masks_reaches_the_lowest_level() -> None:
     disjoint = np.eye(10, dtype=np.uint8)[:, None]
-    assert constant_mask(disjoint, 2).all()
+    assert choose_constant_mask(disjoint, 2).all()
 
 
 def test_a_class_that_is_too_rare_anywhere_is_not_in_the_constant_mask() -> None:
     masks = np.ones((20, 8, 8), np.uint8)
     masks[0, :4] = 2
-    assert set(np.unique(constant_mask(masks, 3))) == {1}
+    assert set(np.unique(choose_constant_mask(masks, 3))) == {1}
 
 
 def test_training_masks_without_any_foreground_give_an_empty_mask() -> None:

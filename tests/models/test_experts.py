@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.models.networks import images, make_batch_indices, network
-from usaggr.models.experts import ExpertMlp, choose_experts, compute_shares, load_balancing_loss, mix_all, mix_chosen
+from usaggr.models.experts import (
+    ExpertMlp,
+    choose_experts,
+    compute_shares,
+    load_balancing_loss,
+    mix_all_experts,
+    mix_chosen_experts,
+)
 from usaggr.models.per_task import BlockRouting
 
 
@@ -38,7 +45,7 @@ def test_dispatch_is_the_weighted_sum_and_computes_nothing_else(tokens: int, cou
     experts = [Counting(float(i + 1)) for i in range(count)]
     inputs = torch.randn(tokens, 3, generator=torch.Generator().manual_seed(seed))
     weights, chosen = choose_experts(probabilities(tokens, count, seed), top_k)
-    mixed = mix_chosen(experts, inputs, weights, chosen)
+    mixed = mix_chosen_experts(experts, inputs, weights, chosen)
     for i in range(tokens):
         factor = sum(float(weights[i, j]) * (int(chosen[i, j]) + 1) for j in range(top_k))
         assert torch.allclose(mixed[i], inputs[i] * factor, atol=1e-4)
@@ -55,9 +62,9 @@ def test_dispatch_to_all_is_the_dense_mixture_in_value_and_gradient() -> None:
         tokens = torch.randn(12, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
         weights = shared.clone().requires_grad_()
         if sparse:
-            mixed = mix_chosen(experts, tokens, *choose_experts(weights, 4))
+            mixed = mix_chosen_experts(experts, tokens, *choose_experts(weights, 4))
         else:
-            mixed = mix_all(experts, tokens[None], weights[None])[0]
+            mixed = mix_all_experts(experts, tokens[None], weights[None])[0]
         outputs.append(mixed)
         parameters = [tokens, weights, *(p for expert in experts for p in expert.parameters())]
         gradients.append(list(torch.autograd.grad(mixed.square().sum(), parameters)))

@@ -9,7 +9,7 @@ from usaggr.models.heads import (
     DetectionHead,
     DirectHead,
     SegmentationHead,
-    center_of_mass,
+    compute_center_of_mass,
     spatial_softmax,
 )
 
@@ -23,17 +23,17 @@ def peaks(positions: list[tuple[int, int]], height: int, width: int) -> Tensor:
 
 
 def test_a_landmark_is_x_and_y_of_the_centre_of_its_pixel() -> None:
-    centers = center_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
+    centers = compute_center_of_mass(spatial_softmax(peaks([(0, 0), (1, 2), (3, 9)], 4, 10)))
     assert torch.allclose(centers[0], torch.tensor([[0.05, 0.125], [0.25, 0.375], [0.95, 0.875]]))
 
 
 def test_a_uniform_heat_map_gives_the_middle_of_the_image() -> None:
-    assert torch.allclose(center_of_mass(spatial_softmax(torch.zeros(2, 3, 5, 8))), torch.full((2, 3, 2), 0.5))
+    assert torch.allclose(compute_center_of_mass(spatial_softmax(torch.zeros(2, 3, 5, 8))), torch.full((2, 3, 2), 0.5))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_landmarks_are_computed_in_single_precision(dtype: torch.dtype) -> None:
-    centers = center_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
+    centers = compute_center_of_mass(spatial_softmax(torch.zeros(1, 1, 64, 64, dtype=dtype)))
     assert centers.dtype == torch.float32
     assert torch.allclose(centers, torch.tensor(0.5), atol=1e-6)
 

@@ -91,7 +91,7 @@ def owner(raylet: psutil.Process, outputs: Path) -> list[str]:
 
 def find_status(outputs: Path, named: str) -> Status:
     (path,) = (path for path in (outputs / "fake" / "runs").iterdir() if named in path.name)
-    status = RunDirectory(path).status()
+    status = RunDirectory(path).read_status()
     assert status is not None
     return status
 
@@ -145,7 +145,7 @@ def test_the_share_of_a_gpu_determines_how_many_runs_use_it_at_once(
     out, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 0, out
     assert f"{runs_at_once} worker" in out
-    results = [RunDirectory(path.parent).status() for path in find_results(tmp_path)]
+    results = [RunDirectory(path.parent).read_status() for path in find_results(tmp_path)]
     spans = sorted((status.started or 0.0, status.heartbeat) for status in results if status is not None)
     at_once = [sum(start <= begin < end for start, end in spans) for begin, _ in spans]
     assert max(at_once) == runs_at_once
@@ -199,7 +199,7 @@ def test_after_a_signal_no_process_is_left_and_the_same_command_continues(
     out, _ = sweep.communicate(timeout=200)
     assert sweep.returncode == (130 if number == signal.SIGINT else -number), out
     until(lambda: not any(lives(process) for process in family), seconds=60)
-    states = Counter(RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir())
+    states = Counter(RunDirectory(path).read_state() for path in (tmp_path / "fake" / "runs").iterdir())
     assert states["done"] == 1
     assert states["running"] == 0
     resumed = start(tmp_path, runs, f"executor.shared={shared}")
@@ -209,7 +209,7 @@ def test_after_a_signal_no_process_is_left_and_the_same_command_continues(
 
 
 def _two_run(outputs: Path, marks: Path | None) -> bool:
-    states = Counter(RunDirectory(path).state() for path in (outputs / "fake" / "runs").iterdir())
+    states = Counter(RunDirectory(path).read_state() for path in (outputs / "fake" / "runs").iterdir())
     return states["running"] == 2 if marks is None else sum(count_starts(outputs).values()) == 3
 
 
@@ -221,7 +221,7 @@ def test_without_a_shared_file_system_runs_are_returned_completely(tmp_path: Pat
     assert len(find_results(tmp_path)) == 2
     assert not count_starts(tmp_path), "it was trained in the run's own directory"
     directories = {path.name: RunDirectory(path) for path in (tmp_path / "fake" / "runs").iterdir()}
-    failed = [run.status() for run in directories.values() if run.state() == "failed"]
+    failed = [run.read_status() for run in directories.values() if run.read_state() == "failed"]
     assert [("Traceback" in (status.error or "")) for status in failed if status is not None] == [True]
     for run in directories.values():
         assert "said on stdout" in run.log_path.read_text()
@@ -239,7 +239,7 @@ def test_a_stopped_run_continues_from_its_checkpoint_on_any_node(tmp_path: Path,
     out, _ = sweep.communicate(timeout=200)
     assert sweep.returncode == 130, out
     (path,) = (tmp_path / "fake" / "runs").iterdir()
-    assert RunDirectory(path).state() == "pending"
+    assert RunDirectory(path).read_state() == "pending"
     assert (path / "checkpoint" / "step").exists()
     resumed = start(tmp_path, runs, *overrides)
     out, _ = resumed.communicate(timeout=200)

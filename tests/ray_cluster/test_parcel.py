@@ -108,8 +108,8 @@ def test_a_returned_run_replaces_older_files_and_appends_to_the_log(tmp_path: Pa
     assert (local / "log.txt").read_text() == "here\nthere\n"
     assert (local / "curve.csv").read_text() == "there\n"
     assert [path.name for path in (local / "weights").iterdir()] == ["there"]
-    assert run.result() == RESULT
-    status = run.status()
+    assert run.read_result() == RESULT
+    status = run.read_status()
     assert status is not None
     assert status.state == "done"
 

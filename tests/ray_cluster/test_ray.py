@@ -15,7 +15,7 @@ from usaggr.sweep.execution.jobs import Job, Outcome
 from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.executors.ray import task as ray_task
 from usaggr.sweep.executors.ray.executor import RayExecutor, make_task_machine
-from usaggr.sweep.executors.ray.ray_cluster import ResourceRequest, _count_fitting_runs, read_error
+from usaggr.sweep.executors.ray.ray_cluster import ResourceRequest, _count_fitting_runs, explain_lost_task
 from usaggr.sweep.executors.ray.run_claims import release_claim
 from usaggr.sweep.executors.ray.task import Task
 
@@ -93,7 +93,7 @@ def test_a_run_lost_by_ray_is_repeated_and_a_refused_one_is_not() -> None:
     import ray.exceptions
 
     for error, outcome in errors():
-        returned = read_error(error, ray.exceptions)
+        returned = explain_lost_task(error, ray.exceptions)
         assert returned.outcome == outcome, error
         assert "\n" not in returned.message
         assert returned.message
@@ -115,11 +115,11 @@ def test_the_claim_of_a_lost_attempt_is_released_immediately_but_not_that_of_a_l
     run = RunDirectory(tmp_path / "run")
     with run.claim(2) as mine:
         assert mine
-    status = run.status()
+    status = run.read_status()
     assert status is not None
     run.write_status(replace(status, host="another"))
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     release_claim(run.path, 1)
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     release_claim(run.path, 2)
-    assert run.state() == "pending"
+    assert run.read_state() == "pending"

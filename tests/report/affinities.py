@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from usaggr.results.affinity import FOLDER, AffinityDescription, Measure, SeedAffinity, without_diagonal, write_tables
+from usaggr.results.affinity import FOLDER, AffinityDescription, Measure, SeedAffinity, mask_diagonal, write_tables
 
 Planted = Callable[[str, str, int], float]
 """Function of source, target and seed that returns the affinity."""
@@ -24,7 +24,7 @@ def write_affinities(
     affinities = [
         SeedAffinity(
             measure, seed, "i" * 64, names,
-            without_diagonal(np.array([[value(a, b, seed) for b in names] for a in names])), counts,
+            mask_diagonal(np.array([[value(a, b, seed) for b in names] for a in names])), counts,
         )
         for measure, value in planted.items()
         for seed in seeds

@@ -10,7 +10,7 @@ import numpy as np
 from tests.report.sweeps import CATALOGUE, FakeSweep, Scorer, level
 from usaggr.analysis.collect import collect
 from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Picture, Section, TextTable
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import get_metric
 from usaggr.report.contents import write_report
 from usaggr.report.figures import FigureFile
 from usaggr.report.material import Material
@@ -46,7 +46,7 @@ def planted(
     def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
         lift = (differences.get(task, 0.0) if len(block) > 1 else 0.0) + jitter[task, min(len(block), 2), seed]
         return {
-            name: value + lift if metric_of(name).higher_is_better else value * (1 - lift)
+            name: value + lift if get_metric(name).higher_is_better else value * (1 - lift)
             for name, value in level(CATALOGUE[task], skills.get(task, 0.7)).items()
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.results.spec import RunSpec
-from usaggr.statistics.routing_similarity import normalized_entropy
+from usaggr.statistics.routing_similarity import compute_normalized_entropy
 
 Shares = NDArray[np.float64]
 """(T tasks, B transformer blocks, E experts), summing to 1 over experts."""
@@ -20,7 +20,7 @@ COLUMNS = ("task", "block", "expert", "share", "chosen", "probability", "entropy
 
 def write_routing(path: Path, tasks: Sequence[str], shares: Shares, first_block: int = 3, top_k: int = 2) -> None:
     """Write a routing.csv with the entropies of the shares, whose tokens choose k experts by the shares."""
-    entropy = normalized_entropy(shares)
+    entropy = compute_normalized_entropy(shares)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

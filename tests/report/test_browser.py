@@ -19,7 +19,7 @@ from usaggr.document.elements import (
     Picture,
     Section,
     TextTable,
-    literal,
+    escape_markdown,
 )
 from usaggr.document.html import render_page
 from usaggr.report.build import build_report
@@ -298,8 +298,10 @@ def test_what_is_not_the_page_s_own_neither_runs_nor_loads(browser: Any, tmp_pat
 
 def test_text_from_data_is_never_markup(browser: Any, tmp_path: Path) -> None:
     hostile = '"><img src=x onerror=alert(1)><script>alert(2)</script> a|b *c* [x](javascript:alert(3)) {{ 7*7 }}'
-    table = TextTable((hostile, "n"), ((Cell(hostile, hostile), "1"), ("a", "2")), ("n",), caption=literal(hostile))
-    blocks = (Paragraph(literal(hostile)), Paragraph(hostile), Items((literal(hostile),)), table)
+    table = TextTable(
+        (hostile, "n"), ((Cell(hostile, hostile), "1"), ("a", "2")), ("n",), caption=escape_markdown(hostile)
+    )
+    blocks = (Paragraph(escape_markdown(hostile)), Paragraph(hostile), Items((escape_markdown(hostile),)), table)
     document = Document(hostile, blocks, (Section(hostile, blocks), Section(hostile, blocks)))
     path = tmp_path / "index.html"
     path.write_text(render_page(document, tmp_path), encoding="utf-8")

@@ -24,7 +24,7 @@ from tests.report.reading import (
 from tests.report.sweeps import FakeSweep
 from usaggr.document.elements import Document
 from usaggr.document.markdown import render_markdown
-from usaggr.metrics.names import metric
+from usaggr.metrics.names import get_metric
 from usaggr.report.contents import write_methods_and_limits, write_report
 from usaggr.report.material import Material
 from usaggr.report.methods.reproduce import write_reproduction
@@ -124,8 +124,8 @@ def test_every_abbreviation_is_explained(document: Document, page: str) -> None:
 
 def test_metrics_of_other_types_are_not_explained(usual_report: Document) -> None:
     words = texts(find(usual_report, "Glossary"))
-    assert metric("dsc").meaning in words
-    assert metric("iou").meaning not in words
+    assert get_metric("dsc").meaning in words
+    assert get_metric("iou").meaning not in words
 
 
 def test_no_hype(document: Document) -> None:

@@ -35,7 +35,7 @@ def test_each_claim_has_its_finding_its_number_and_the_reason(made: tuple[Tables
     for row, claim in zip(results.rows, claims, strict=True):
         finding = row[1]
         assert isinstance(finding, Cell)
-        assert (finding.kind, row[3]) == (claim.verdict, claim.why)
+        assert (finding.kind, row[3]) == (claim.verdict, claim.reason)
         assert finding.text.endswith(claim.verdict)
     assert "confounded" in texts(find(made[1], "The paper's claims"))
 
@@ -45,7 +45,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     slope = next(row.slope for row in slopes if (row.unit, row.level) == ("skill", "all"))
     table = tables(find(made[1], "With more training data"))[0]
     first = dict(zip(table.columns, read_cells(table)[0], strict=True))
-    expected = score_texts.difference(slope.value, slope.low, slope.high, "skill")
+    expected = score_texts.format_difference(slope.value, slope.low, slope.high, "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
 

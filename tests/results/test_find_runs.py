@@ -7,7 +7,7 @@ import pytest
 
 from usaggr.results.find_runs import find_runs, run_directories
 from usaggr.results.run_directory import RunDirectory
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint
 from usaggr.results.spec import RunSpec
 
 
@@ -39,7 +39,7 @@ def test_a_directory_without_a_readable_fingerprint_is_left_out(tmp_path: Path, 
     path.mkdir(parents=True)
     if content is not None:
         (path / "run.yaml").write_bytes(content)
-    assert stored_fingerprint(path) is None
+    assert read_fingerprint(path) is None
     assert find_runs(tmp_path) == {}
     assert list(run_directories(tmp_path)) == [path]
 

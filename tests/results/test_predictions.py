@@ -20,8 +20,8 @@ from usaggr.results.predictions import (
     Truth,
     decode_mask,
     encode_mask,
-    prediction_row,
-    prediction_table,
+    make_prediction_row,
+    make_prediction_table,
     read_predictions,
     write_predictions,
 )
@@ -33,16 +33,16 @@ BOX = np.array([0.1, 1 / 3, 1e-12, 12345.678])
 def rows_of_all_types() -> list[dict[str, Any]]:
     points = np.array([[1.5, 2.0], [3.0, np.pi]])
     return [
-        prediction_row(
+        make_prediction_row(
             Prediction("m", "a.png#2", "s1", mask=MASK),
             Truth("m", "a.png#2", 37, 23, mask=MASK[::-1]),
             {"dsc": 1.0, "hd": 0.1 + 0.2},
         ),
-        prediction_row(
+        make_prediction_row(
             Prediction("c", "b", "s2", probs=np.array([0.3, 0.7])), Truth("c", "b", 9, 9, label=1), {"accuracy": 1.0}
         ),
-        prediction_row(Prediction("d", "c", "s3", box=BOX), Truth("d", "c", 9, 9, box=BOX + 1), {"iou": 1 / 3}),
-        prediction_row(Prediction("p", "ü", "s 4", points=points), Truth("p", "ü", 9, 9), {"mre": 0.5}),
+        make_prediction_row(Prediction("d", "c", "s3", box=BOX), Truth("d", "c", 9, 9, box=BOX + 1), {"iou": 1 / 3}),
+        make_prediction_row(Prediction("p", "ü", "s 4", points=points), Truth("p", "ü", 9, 9), {"mre": 0.5}),
     ]
 
 
@@ -71,7 +71,7 @@ def test_predictions_are_read_as_they_were_written(path: Path) -> None:
 
 
 def test_rows_and_their_table_give_the_same_file_and_reading_returns_the_table(path: Path) -> None:
-    table = prediction_table(rows_of_all_types())
+    table = make_prediction_table(rows_of_all_types())
     write_predictions(path, rows_of_all_types())
     from_rows = path.read_bytes()
     assert read_predictions(path).equals(table)
@@ -80,7 +80,7 @@ def test_rows_and_their_table_give_the_same_file_and_reading_returns_the_table(p
 
 
 def test_a_part_of_a_table_is_written_without_its_old_row_numbers(path: Path) -> None:
-    table = prediction_table(rows_of_all_types())
+    table = make_prediction_table(rows_of_all_types())
     write_predictions(path, table[table.task_id != "m"])
     assert read_predictions(path).equals(table[1:].reset_index(drop=True))
 
@@ -150,7 +150,7 @@ def test_damage_is_found_or_does_no_harm(tmp_path_factory: pytest.TempPathFactor
         assert message.startswith(f"{path}: ")
         assert "\n" not in message
     else:
-        assert table.equals(prediction_table(rows_of_all_types()))
+        assert table.equals(make_prediction_table(rows_of_all_types()))
 
 
 def test_names_of_columns_that_are_no_text_are_damage(path: Path) -> None:

@@ -41,14 +41,14 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def test_a_run_is_pending_then_running_then_done(run: RunDirectory) -> None:
-    assert run.state() == "pending"
+    assert run.read_state() == "pending"
     with run.claim(attempt=1) as mine:
         assert mine
-        assert run.state() == "running"
+        assert run.read_state() == "running"
         run.write_result(RESULT)
-        assert run.state() == "done"
-    assert run.state() == "done"
-    status = run.status()
+        assert run.read_state() == "done"
+    assert run.read_state() == "done"
+    status = run.read_status()
     assert status is not None
     assert (status.state, status.attempt) == ("done", 1)
 
@@ -56,7 +56,7 @@ def test_a_run_is_pending_then_running_then_done(run: RunDirectory) -> None:
 def test_a_claim_that_ends_without_a_result_leaves_a_stale_run_that_is_free(run: RunDirectory) -> None:
     with run.claim(attempt=1):
         pass
-    assert run.state() == "stale"
+    assert run.read_state() == "stale"
     with run.claim(attempt=2) as mine:
         assert mine
 
@@ -65,9 +65,9 @@ def test_a_done_run_whose_result_was_removed_is_pending(run: RunDirectory) -> No
     with run.claim(attempt=1):
         run.write_result(RESULT)
     run.result_path.unlink()
-    status = run.status()
+    status = run.read_status()
     assert status is not None
-    assert (status.state, run.state()) == ("done", "pending")
+    assert (status.state, run.read_state()) == ("done", "pending")
 
 
 def test_a_done_run_is_not_claimed_again(run: RunDirectory) -> None:
@@ -75,7 +75,7 @@ def test_a_done_run_is_not_claimed_again(run: RunDirectory) -> None:
         run.write_result(RESULT)
     with run.claim(attempt=2) as mine:
         assert not mine
-    status = run.status()
+    status = run.read_status()
     assert status is not None
     assert status.attempt == 1
 
@@ -86,11 +86,11 @@ def test_a_run_of_a_killed_process_is_free_at_once_though_its_pid_lives_again(ru
         "with RunDirectory(Path(sys.argv[1])).claim(1) as mine: os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
-    status = run.status()
+    status = run.read_status()
     assert status is not None
     assert status.state == "running"
     run.write_status(replace(status, pid=os.getpid()))  # the pid belongs to a living process now
-    assert run.state() == "stale"
+    assert run.read_state() == "stale"
     with run.claim(attempt=2) as mine:
         assert mine
 
@@ -106,11 +106,11 @@ def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory, monkeyp
     run.path.mkdir(parents=True)
     run.write_status(elsewhere())
     silent(run, run_directory.STALE_SECONDS / 2)
-    assert run.state() == "running"
+    assert run.read_state() == "running"
     with run.claim(attempt=2) as mine:
         assert not mine
     silent(run, run_directory.STALE_SECONDS + 1)
-    assert run.state() == "stale"
+    assert run.read_state() == "stale"
     with run.claim(attempt=2) as mine:
         assert mine
 
@@ -118,7 +118,7 @@ def test_a_run_of_another_host_lives_by_its_heartbeat(run: RunDirectory, monkeyp
 def test_a_run_that_failed_on_another_host_is_free(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     run.write_status(elsewhere("failed"))
-    assert run.state() == "failed"
+    assert run.read_state() == "failed"
     with run.claim(attempt=2) as mine:
         assert mine
 
@@ -152,7 +152,7 @@ def test_reading_the_state_continuously_does_not_prevent_a_claim(run: RunDirecto
 
     def look() -> None:
         while not over.is_set():
-            run.state()
+            run.read_state()
 
     watchers = [threading.Thread(target=look) for _ in range(3)]
     for watcher in watchers:
@@ -171,8 +171,8 @@ def test_reading_the_state_continuously_does_not_prevent_a_claim(run: RunDirecto
 def test_an_incomplete_status_is_none_and_its_run_can_be_claimed(run: RunDirectory, text: str) -> None:
     run.path.mkdir(parents=True)
     (run.path / "status.json").write_text(text)
-    assert run.status() is None
-    assert run.state() == "pending"
+    assert run.read_status() is None
+    assert run.read_state() == "pending"
     with run.claim(attempt=1) as mine:
         assert mine
 
@@ -182,22 +182,26 @@ def test_an_incomplete_status_is_none_and_its_run_can_be_claimed(run: RunDirecto
 
 def test_a_failed_run_keeps_its_reason_and_its_start(run: RunDirectory) -> None:
     with run.claim(attempt=2):
-        run.fail("RuntimeError: out of luck\n\nTraceback ...", attempt=2)
-    status = run.status()
+        run.mark_failed("RuntimeError: out of luck\n\nTraceback ...", attempt=2)
+    status = run.read_status()
     assert status is not None
     assert status.error is not None
-    assert (run.state(), status.attempt, status.error.splitlines()[0]) == ("failed", 2, "RuntimeError: out of luck")
+    assert (run.read_state(), status.attempt, status.error.splitlines()[0]) == (
+        "failed",
+        2,
+        "RuntimeError: out of luck",
+    )
     assert status.started is not None
     assert status.started <= time.time()
 
 
 def test_a_heartbeat_changes_only_the_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with run.claim(attempt=1):
-        before = run.status()
+        before = run.read_status()
         assert before is not None
         monkeypatch.setattr(time, "time", lambda: before.heartbeat + 10)
         run.write_heartbeat()
-        assert run.status() == replace(before, heartbeat=before.heartbeat + 10)
+        assert run.read_status() == replace(before, heartbeat=before.heartbeat + 10)
 
 
 def test_a_heartbeat_does_not_change_the_state_of_a_failed_run(run: RunDirectory) -> None:
@@ -212,28 +216,28 @@ def test_a_heartbeat_does_not_change_the_state_of_a_failed_run(run: RunDirectory
         for heart in hearts:
             heart.start()
         time.sleep(0.05)
-        run.fail("reason", attempt=1)
+        run.mark_failed("reason", attempt=1)
         time.sleep(0.05)
         over.set()
         for heart in hearts:
             heart.join()
-        assert run.state() == "failed"
+        assert run.read_state() == "failed"
     assert [path.name for path in run.path.iterdir() if path.name.endswith(".tmp")] == []
 
 
 def test_a_run_is_settled_only_if_it_is_unclaimed_and_not_done(run: RunDirectory) -> None:
     run.path.mkdir(parents=True)
     assert run.record_end("failed", 1, "worker died")
-    assert run.state() == "failed"
+    assert run.read_state() == "failed"
     assert run.record_end("pending", 1)
-    assert run.state() == "pending"
+    assert run.read_state() == "pending"
     with run.claim(attempt=2):
         assert not run.record_end("failed", 1, "worker died")
-        assert run.state() == "running"
+        assert run.read_state() == "running"
         run.write_result(RESULT)
     assert not run.record_end("failed", 1, "worker died")
-    assert run.state() == "done"
-    status = run.status()
+    assert run.read_state() == "done"
+    status = run.read_status()
     assert status is not None
     assert status.error is None
 
@@ -242,9 +246,9 @@ def test_a_run_in_a_queue_keeps_its_attempts_and_says_which_job_has_it(run: RunD
     with run.claim(attempt=3):
         assert not run.enqueue("slurm 7")  # somebody is at work on it
     assert run.enqueue("slurm 7")
-    status = run.status()
+    status = run.read_status()
     assert status is not None
-    assert (run.state(), status.attempt, status.job) == ("queued", 3, "slurm 7")
+    assert (run.read_state(), status.attempt, status.job) == ("queued", 3, "slurm 7")
 
 
 # Files
@@ -301,7 +305,7 @@ def test_a_run_whose_result_cannot_be_written_keeps_its_checkpoint(
     with pytest.raises(WriteError):
         run.write_result(RESULT)
     assert (run.path / "checkpoint").is_dir()
-    assert run.state() == "pending"
+    assert run.read_state() == "pending"
 
 
 def test_a_folder_that_cannot_be_synced_does_not_prevent_a_result(
@@ -318,7 +322,7 @@ def test_a_folder_that_cannot_be_synced_does_not_prevent_a_result(
     run.path.mkdir(parents=True)
     monkeypatch.setattr(os, "fsync", refuse_folders)
     run.write_result(RESULT)
-    assert run.state() == "done"
+    assert run.read_state() == "done"
 
 
 def test_a_heartbeat_while_files_are_synced_does_not_prevent_a_result(
@@ -338,12 +342,12 @@ def test_a_heartbeat_while_files_are_synced_does_not_prevent_a_result(
     monkeypatch.setattr(Path, "is_file", rename_once_seen)
     run.write_result(RESULT)
     assert not temporary.exists()
-    assert run.state() == "done"
+    assert run.read_state() == "done"
 
 
 def test_a_result_is_read_as_it_was_written(run: RunDirectory) -> None:
     run.write_result(RESULT)
-    assert run.result() == RESULT
+    assert run.read_result() == RESULT
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -356,7 +360,7 @@ def test_a_score_that_is_no_number_is_refused_and_the_run_not_done(run: RunDirec
 def test_a_result_of_a_newer_tool_is_refused(run: RunDirectory) -> None:
     run.write_result(replace(RESULT, schema_version=SCHEMA_VERSION + 1))
     with pytest.raises(RunError, match="newer than this tool"):
-        run.result()
+        run.read_result()
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", '{"schema_version": 1}', '{"schema_version": 1, "cost": 3}'])
@@ -367,7 +371,7 @@ def test_an_unreadable_result_is_an_error_with_advice(run: RunDirectory, text: s
     with pytest.raises(
         RunError, match="the same `usaggr sweep` to train the run again" if text is not None else "remove"
     ):
-        run.result()
+        run.read_result()
 
 
 def test_the_specification_is_plain_yaml_with_its_fingerprint_on_top(run: RunDirectory) -> None:

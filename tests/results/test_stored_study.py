@@ -26,8 +26,8 @@ def test_study_data_and_plan_are_read(tmp_path: Path) -> None:
     source = read_source(planned(tmp_path, scales=(0.25, 1.0), seeds=(3, 4), variants={"base": [], "slow": ["a=1"]}))
     assert source.study.scales == (0.25, 1.0)
     assert source.study.variants == {"base": (), "slow": ("a=1",)}
-    assert source.study.setting("training.batch_size") == 8
-    assert source.study.setting("training.no.such.key") is None
+    assert source.study.get_setting("training.batch_size") == 8
+    assert source.study.get_setting("training.no.such.key") is None
     assert source.data.tasks["fetal_femur"].task.clinical_group == "obstetrics"
     assert source.data.tasks["fetal_femur"].n_subjects == 12
     row = next(row for row in source.plan if row.block == "fetal_femur")
@@ -49,8 +49,8 @@ def test_the_composed_demo_study_is_read(tmp_path: Path) -> None:
     assert list(source.study.seeds) == study.seeds
     assert source.study.confidence == study.report.confidence
     for key in ("model.name", "model.encoder", "model.norm", "training.budget", "training.score_weights"):
-        assert source.study.setting(key), key
-    assert source.study.setting("data.subset") == study.data.subset
+        assert source.study.get_setting(key), key
+    assert source.study.get_setting("data.subset") == study.data.subset
 
 
 def test_the_columns_of_the_plan_are_those_that_the_sweep_writes(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_unknown_keys_are_ignored(tmp_path: Path) -> None:
     directory = planned(tmp_path)
     content = yaml.safe_load((directory / "study.yaml").read_text())
     (directory / "study.yaml").write_text(yaml.safe_dump({**content, "from_the_future": {"a": 1}}))
-    assert read_source(directory).study.setting("from_the_future.a") == 1
+    assert read_source(directory).study.get_setting("from_the_future.a") == 1
 
 
 @pytest.mark.parametrize("name", ["study.yaml", "data.json", "plan.csv"])

@@ -27,7 +27,7 @@ from usaggr.errors import ConfigError, DataError, RunError
 from usaggr.models.weight_files import read_tensors
 from usaggr.progress import NoProgress
 from usaggr.results.integrity import read_yaml
-from usaggr.results.run_settings import read_model, stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint, read_model
 from usaggr.training.checkpoint import CheckpointFile, Position
 
 
@@ -196,7 +196,7 @@ def test_tags_in_a_stored_run_create_no_objects(tmp_path: Path, tag: str) -> Non
     text = f"schema_version: 1\nfingerprint: {'a' * 64}\nsettings: {tag.format(ran=ran)}\n"
     (run / "run.yaml").write_text(text)
     assert read_model(run) == {}
-    assert stored_fingerprint(run) == "a" * 64
+    assert read_fingerprint(run) == "a" * 64
     with pytest.raises(RunError, match="cannot be read"):
         read_yaml(run / "run.yaml", "")
     assert not ran.exists()

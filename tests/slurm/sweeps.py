@@ -48,7 +48,7 @@ def _await(mark: Path) -> None:
 
 def _swell(directory: Path, attempts: int) -> None:
     """In the first attempts, use more memory than the job may have, until the job is killed."""
-    status = RunDirectory(directory).status()
+    status = RunDirectory(directory).read_status()
     assert status is not None
     if status.attempt <= attempts:
         memory = bytearray(b"1") * (3 * 1024**3)

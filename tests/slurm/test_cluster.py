@@ -70,7 +70,7 @@ def states(outputs: Path) -> list[State]:
 
 def find_status(outputs: Path, named: str) -> Status:
     (path,) = (path for path in (outputs / "fake" / "runs").iterdir() if named in path.name)
-    status = RunDirectory(path).status()
+    status = RunDirectory(path).read_status()
     assert status is not None
     return status
 
@@ -93,7 +93,7 @@ def test_runs_share_the_jobs_of_an_array_and_each_has_its_own_end(tmp_path: Path
     for text in ("no luck", "executor.timeout=8", "worker died"):
         assert text in out
     assert "Traceback" not in out
-    statuses = [RunDirectory(path).status() for path in (tmp_path / "fake" / "runs").iterdir()]
+    statuses = [RunDirectory(path).read_status() for path in (tmp_path / "fake" / "runs").iterdir()]
     job_names = {str(status.job) for status in statuses if status is not None}
     assert len(job_names) == 2
     assert {job[:-1] for job in job_names} == {f"{min(job_names)[:-2]}_"}
@@ -132,7 +132,7 @@ def test_a_job_requeued_by_an_administrator_continues_at_its_step(tmp_path: Path
     assert resumed_id == run_id
     assert 0 < first < 120
     (path,) = find_results(tmp_path)
-    status = RunDirectory(path.parent).status()
+    status = RunDirectory(path.parent).read_status()
     assert status is not None
     assert status.job == f"slurm {job}"
 
@@ -276,4 +276,4 @@ def test_a_refusal_by_sbatch_is_reported_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"sbatch refuses the jobs: .*partition") as error:
             executor.wait(0)
     assert "\n" not in str(error.value)
-    assert run.state() == "pending"
+    assert run.read_state() == "pending"

@@ -95,11 +95,11 @@ def test_the_status_of_a_claimed_run_names_its_job(tmp_path: Path, monkeypatch: 
     run = RunDirectory(tmp_path / "run")
     monkeypatch.setenv(JOB_VARIABLE, "slurm 5")
     with run.claim(1):
-        status = run.status()
+        status = run.read_status()
     assert status is not None
     assert (status.state, status.job) == ("running", "slurm 5")
     monkeypatch.delenv(JOB_VARIABLE)
     with run.claim(2):
-        status = run.status()
+        status = run.read_status()
     assert status is not None
     assert status.job is None

@@ -81,7 +81,7 @@ def make_slurm_executor(
 
 
 def make_job(run: PlannedRun) -> Job:
-    status = RunDirectory(run.directory).status()
+    status = RunDirectory(run.directory).read_status()
     return Job(run.spec, run.directory, run.study, None, 1 if status is None else status.attempt + 1)
 
 
@@ -170,8 +170,8 @@ def test_collected_runs_are_submitted_as_packs_and_marked_as_queued(tmp_path: Pa
         assert executor.wait(0) == []
         ids = [run.spec.run_id for run in runs]
         assert cluster.sent == [[ids[0], ids[2]], [ids[1]]]
-        assert [run.state() for run in runs] == ["queued"] * 3
-        status = RunDirectory(runs[1].directory).status()
+        assert [run.read_state() for run in runs] == ["queued"] * 3
+        status = RunDirectory(runs[1].directory).read_status()
         assert status is not None
         assert (status.job, status.attempt) == ("slurm 1", 0)
     assert cluster.cancelled == []
@@ -229,14 +229,14 @@ def test_a_failed_job_costs_an_attempt_only_the_runs_that_it_had_started(
         executor.submit(make_job(run))
         executor.wait(0)
         if has_started:
-            status = directory.status()
+            status = directory.read_status()
             assert status is not None
             directory.write_status(replace(status, state="running", attempt=1, host="far", heartbeat=9e12))
-            assert run.state() == "running"
+            assert run.read_state() == "running"
         cluster.end("OUT_OF_MEMORY", "0")
         (end,) = ended(executor)
         assert end.outcome == outcome
-        assert run.state() in ("queued", "pending")
+        assert run.read_state() in ("queued", "pending")
 
 
 def test_a_failure_is_read_from_the_run_once_its_job_has_ended(tmp_path: Path) -> None:
@@ -270,13 +270,13 @@ def test_stopping_cancels_the_jobs_of_this_sweep_and_releases_claims(tmp_path: P
         for run in runs:
             executor.submit(make_job(run))
         executor.wait(0)
-        status = RunDirectory(runs[0].directory).status()
+        status = RunDirectory(runs[0].directory).read_status()
         assert status is not None
         RunDirectory(runs[0].directory).write_status(replace(status, state="running", host="far", heartbeat=9e12))
         cluster.live["other"] = "RUNNING"
         assert len(executor.stop()) == 3
     assert cluster.cancelled == ["0", "1"]
-    assert runs[0].state() == "pending"
+    assert runs[0].read_state() == "pending"
 
 
 def test_without_waiting_runs_are_reported_as_queued(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_another_executor_leaves_queued_runs_to_live_jobs(
     RunDirectory(runs[0].directory).enqueue("slurm 5")
     cluster.live |= {"5": "PENDING"} if live else {}
     local = fakes.plan(fakes.study(tmp_path), *runs)
-    states = {run.spec.run_id: run.state() for run in runs}
+    states = {run.spec.run_id: run.read_state() for run in runs}
     runs_by_kind = select_runs(local, states, False, SlurmQueue(cluster))
     assert (len(runs_by_kind[0]), len(runs_by_kind[1])) == (expected_runs, skipped_runs)
     slurm = select_runs(fakes.plan(study_of(tmp_path), *runs), states, False, SlurmQueue(cluster))

@@ -40,7 +40,7 @@ def test_claim_a_depends_on_whether_the_slope_is_certain_or_certainly_small(
 ) -> None:
     claim = decide_scale_dependence("CG, within tasks", "slope", slope)
     assert (claim.letter, claim.verdict) == ("a", verdict)
-    assert why in claim.why
+    assert why in claim.reason
     assert (claim.estimate, claim.statement) == (slope.value, STATEMENTS["a"])
 
 
@@ -65,13 +65,13 @@ def test_claim_b_needs_a_gain_where_rich_and_a_loss_where_scarce(
 ) -> None:
     claim = decide_rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded")
     assert claim.verdict == verdict
-    assert why in claim.why
-    assert claim.why.endswith("; confounded")
+    assert why in claim.reason
+    assert claim.reason.endswith("; confounded")
     assert (claim.estimate, claim.low, claim.high) == (scarce.value, scarce.low, scarce.high)
 
 
 def test_claim_b_gives_both_estimates() -> None:
-    why = decide_rich_and_scarce("CG", "means", about(0.05, 0.02), about(-0.1, 0.05), 0.02).why
+    why = decide_rich_and_scarce("CG", "means", about(0.05, 0.02), about(-0.1, 0.05), 0.02).reason
     assert "rich +0.050 [+0.030, +0.070], scarce −0.100 [−0.150, −0.050], margin 0.02" in why
 
 
@@ -100,7 +100,7 @@ def test_claim_d_compares_segmentation_with_every_other_type(
 ) -> None:
     claim = decide_type_sensitivity("AU", "gaps", segmentation, gaps)
     assert claim.verdict == verdict
-    assert why in claim.why
+    assert why in claim.reason
     assert claim.estimate == max(gap.value for gap in gaps.values())
 
 

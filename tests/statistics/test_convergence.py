@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usaggr.metrics.names import metric
+from usaggr.metrics.names import get_metric
 from usaggr.statistics.convergence import is_collapsed, is_diverged, is_majority, is_unconverged
 
-DSC, HD = metric("dsc"), metric("hd")
+DSC, HD = get_metric("dsc"), get_metric("hd")
 NAN = float("nan")
 FOUR = [0.25, 0.508, 0.746, 1.0]
 """Four validations of a run of 63 steps."""

@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few, rarer_class
+from usaggr.statistics.minimum_evidence import count_rarer_class, has_few_differing, is_driven_by_few
 
 
 def test_subjects_of_the_rarer_class_are_counted_not_samples() -> None:
     labels, subjects = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 2, 3, 3, 3])
-    assert rarer_class(labels, subjects, 2) == 1
+    assert count_rarer_class(labels, subjects, 2) == 1
 
 
 def test_a_class_that_nearly_all_have_is_as_rare_as_its_absence() -> None:
-    assert rarer_class(np.array([0, 0, 0, 1]), np.arange(4), 2) == 1
+    assert count_rarer_class(np.array([0, 0, 0, 1]), np.arange(4), 2) == 1
 
 
 def test_a_class_that_no_sample_has_is_not_counted() -> None:
-    assert rarer_class(np.repeat([0, 1], 6), np.arange(12), 3) == 6
-    assert rarer_class(np.zeros(4, dtype=int), np.arange(4), 2) == 0
+    assert count_rarer_class(np.repeat([0, 1], 6), np.arange(12), 3) == 6
+    assert count_rarer_class(np.zeros(4, dtype=int), np.arange(4), 2) == 0
 
 
 @pytest.mark.parametrize(("failures", "few"), [(0, False), (1, True), (9, True), (10, False)])

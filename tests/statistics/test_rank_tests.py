@@ -8,9 +8,9 @@ from statsmodels.stats.proportion import proportion_confint
 from tests.statistics.oracle_holm import RECORDED, closed_holm
 from usaggr.statistics.holm import holm
 from usaggr.statistics.rank_tests import (
+    estimate_negative_transfer,
+    estimate_probability_of_improvement,
     friedman,
-    negative_transfer,
-    probability_of_improvement,
     signed_rank,
     wilcoxon_pairs,
     wilson,
@@ -102,7 +102,7 @@ def test_probability_of_improvement_is_the_mann_whitney_share_of_each_task() -> 
     rng = np.random.default_rng(0)
     scores, reference = np.round(rng.normal(0.2, 0.3, (4, 5)), 1), np.round(rng.normal(0, 0.3, (4, 5)), 1)
     shares = [stats.mannwhitneyu(x, y).statistic / 25 for x, y in zip(scores, reference, strict=True)]
-    result = probability_of_improvement(scores, reference, 0.95)
+    result = estimate_probability_of_improvement(scores, reference, 0.95)
     assert result.value == pytest.approx(np.mean(shares))
     assert result.low < result.value < result.high
     assert (result.tasks, result.seeds) == (4, 5)
@@ -110,7 +110,7 @@ def test_probability_of_improvement_is_the_mann_whitney_share_of_each_task() -> 
 
 def test_probability_of_improvement_by_hand() -> None:
     # Seeds of the grouping win against 0, 1.5 and 3 of the reference's three seeds; a tie counts 0.5.
-    result = probability_of_improvement([[0.0, 2.0, 9.0]], [[1.0, 2.0, 3.0]], 0.95)
+    result = estimate_probability_of_improvement([[0.0, 2.0, 9.0]], [[1.0, 2.0, 3.0]], 0.95)
     assert result.value == pytest.approx(4.5 / 9)
     # Seeds of the reference lose against 2, 1.5 and 1 of the grouping's three.
     placements = np.array([0, 1.5, 3]) / 3 + np.array([2, 1.5, 1]) / 3 - 0.5
@@ -121,19 +121,21 @@ def test_probability_of_improvement_by_hand() -> None:
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
 def test_swapping_scores_and_reference_gives_the_complement(tasks: int, seeds: int, draw: int) -> None:
     scores, reference = np.random.default_rng(draw).integers(0, 4, (2, tasks, seeds))
-    forward, backward = (probability_of_improvement(*pair, 0.9) for pair in ((scores, reference), (reference, scores)))
+    forward, backward = (
+        estimate_probability_of_improvement(*pair, 0.9) for pair in ((scores, reference), (reference, scores))
+    )
     assert forward.value == pytest.approx(1 - backward.value)
     if not np.isnan(forward.low):
         assert (forward.low, forward.high) == pytest.approx((1 - backward.high, 1 - backward.low))
 
 
 def test_one_seed_or_seeds_that_all_win_give_no_interval() -> None:
-    assert np.isnan(probability_of_improvement([[1.0]], [[0.0]], 0.95).low)
-    sure = probability_of_improvement([[1.0, 2.0]], [[0.0, 0.5]], 0.95)
+    assert np.isnan(estimate_probability_of_improvement([[1.0]], [[0.0]], 0.95).low)
+    sure = estimate_probability_of_improvement([[1.0, 2.0]], [[0.0, 0.5]], 0.95)
     assert sure.value == 1
     assert np.isnan(sure.high)
     with pytest.raises(ValueError, match="at least one"):
-        probability_of_improvement(np.empty((0, 3)), np.empty((0, 3)), 0.95)
+        estimate_probability_of_improvement(np.empty((0, 3)), np.empty((0, 3)), 0.95)
 
 
 @pytest.mark.parametrize(("tasks", "seeds", "shared"), [(8, 3, 0.0), (8, 3, 0.7), (8, 5, 0.7), (27, 10, 0.7)])
@@ -145,7 +147,7 @@ def test_the_interval_covers_the_truth_where_one_run_serves_all_tasks(tasks: int
     for _ in range(total):
         common = np.sqrt(shared) * rng.standard_normal((1, seeds))
         scores = effects[:, None] + common + np.sqrt(1 - shared) * rng.standard_normal((tasks, seeds))
-        result = probability_of_improvement(scores, rng.standard_normal((tasks, seeds)), 0.95)
+        result = estimate_probability_of_improvement(scores, rng.standard_normal((tasks, seeds)), 0.95)
         covered += not result.low > truth and not result.high < truth
     # The bound is 2.5 Monte-Carlo standard errors below 93.5 %.
     assert covered / total > 0.935 - 2.5 * np.sqrt(0.05 * 0.95 / total)
@@ -160,7 +162,7 @@ def test_wilson_is_that_of_statsmodels(successes: int, more: int, confidence: fl
 
 
 def test_negative_transfer_is_the_share_of_losses_among_verdicts() -> None:
-    result = negative_transfer(["loss", "gain", "", "undecided", "no_loss", ""], 0.95)
+    result = estimate_negative_transfer(["loss", "gain", "", "undecided", "no_loss", ""], 0.95)
     assert result.value == 1 / 4
     assert result.low < 1 / 4 < result.high
-    assert np.isnan(negative_transfer(["", ""], 0.95).value)
+    assert np.isnan(estimate_negative_transfer(["", ""], 0.95).value)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from usaggr.statistics.scale_trend import association, crossing, fieller, has_enough_span, level_weights, slope_weights
+from usaggr.statistics.scale_trend import (
+    compute_level_weights,
+    compute_slope_weights,
+    estimate_association,
+    estimate_crossing,
+    fieller,
+    has_enough_span,
+)
 
 SIZES = [50.0, 170.0, 900.0]
 Table = np.ndarray
@@ -16,7 +23,7 @@ def line(zero: float, slope: float, rng: np.random.Generator, center: float = 20
     """Return (5 seeds, 60 subjects) tables of height at `center` and slope of a line that crosses 0 at `zero`."""
     heights = [slope * np.log10(size / zero) for size in SIZES]
     noisy = [value + 0.01 * rng.normal(size=(5, 1)) + 0.05 * rng.normal(size=(5, 60)) for value in heights]
-    height, rise = level_weights(SIZES, center), slope_weights(SIZES)
+    height, rise = compute_level_weights(SIZES, center), compute_slope_weights(SIZES)
     tables = [sum(weight * table for weight, table in zip(weights, noisy, strict=True)) for weights in (height, rise)]
     return np.asarray(tables[0]), np.asarray(tables[1])
 
@@ -25,8 +32,8 @@ def line(zero: float, slope: float, rng: np.random.Generator, center: float = 20
 def test_weights_give_the_least_squares_line(sizes: list[int], seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=len(sizes))
     slope, height = np.polyfit(np.log10(sizes), values, 1)
-    assert slope_weights(sizes) @ values == pytest.approx(slope, abs=1e-6 * (1 + abs(slope)))
-    predicted = level_weights(sizes, 1000.0) @ values
+    assert compute_slope_weights(sizes) @ values == pytest.approx(slope, abs=1e-6 * (1 + abs(slope)))
+    predicted = compute_level_weights(sizes, 1000.0) @ values
     assert predicted == pytest.approx(height + 3 * slope, abs=1e-6 * (1 + abs(height) + abs(slope)))
 
 
@@ -34,7 +41,7 @@ def test_a_slope_is_that_of_statsmodels() -> None:
     api = pytest.importorskip("statsmodels.api")
     values = np.array([0.02, -0.01, 0.05])
     oracle = api.OLS(values, api.add_constant(np.log10(SIZES))).fit().params
-    assert slope_weights(SIZES) @ values == pytest.approx(oracle[1])
+    assert compute_slope_weights(SIZES) @ values == pytest.approx(oracle[1])
 
 
 @pytest.mark.parametrize(("sizes", "bears"), [([100], False), ([100, 149], False), ([100, 150], True), ([], False)])
@@ -60,18 +67,18 @@ def test_fieller_has_no_interval_where_the_slope_may_be_zero() -> None:
 
 
 def test_a_crossing_is_estimated_if_the_data_allow_it() -> None:
-    result = crossing(*line(200.0, 0.2, np.random.default_rng(0)), 200.0, [(50.0, 900.0)], 0.95)
+    result = estimate_crossing(*line(200.0, 0.2, np.random.default_rng(0)), 200.0, [(50.0, 900.0)], 0.95)
     assert result.size is not None
     assert result.low is not None
     assert result.high is not None
     assert result.size == pytest.approx(200.0, rel=0.3)
     assert result.low < result.size < result.high
-    assert not result.why
+    assert not result.reason
 
 
 def test_the_interval_of_a_crossing_covers_it() -> None:
     rng = np.random.default_rng(1)
-    crossings = [crossing(*line(200.0, 0.2, rng), 200.0, [(50.0, 900.0)], 0.95) for _ in range(400)]
+    crossings = [estimate_crossing(*line(200.0, 0.2, rng), 200.0, [(50.0, 900.0)], 0.95) for _ in range(400)]
     estimated = [result for result in crossings if result.low is not None and result.high is not None]
     assert len(estimated) > 390
     covered = np.mean(
@@ -89,7 +96,7 @@ def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_an
     rng = np.random.default_rng(4)
     slope = 0.3 + 0.4 * rng.normal(size=(1, 80))
     height = 0.05 + 0.5 * (slope - 0.3) + 0.1 * rng.normal(size=(1, 80))
-    result = crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
+    result = estimate_crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
     (var_height, covariance), (_, var_slope) = np.cov(height[0], slope[0]) / 80
     estimates = (float(height.mean()), float(slope.mean()))
     ends = fieller(*estimates, (var_height, covariance, var_slope), float(stats.t.ppf(0.975, 79)))
@@ -109,20 +116,20 @@ def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_an
 def test_a_crossing_that_the_data_do_not_support_is_none_with_the_reason(
     zero: float, slope: float, ranges: list[tuple[float, float]], why: str
 ) -> None:
-    result = crossing(*line(zero, slope, np.random.default_rng(2)), 200.0, ranges, 0.95)
+    result = estimate_crossing(*line(zero, slope, np.random.default_rng(2)), 200.0, ranges, 0.95)
     assert (result.size, result.low, result.high) == (None, None, None)
-    assert why in result.why
+    assert why in result.reason
 
 
 def test_a_line_without_residual_variation_has_no_crossing() -> None:
-    result = crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
-    assert "seeds and test subjects do not differ" in result.why
+    result = estimate_crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
+    assert "seeds and test subjects do not differ" in result.reason
 
 
 def test_an_association_equals_that_of_scipy() -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=9), rng.normal(size=9)
-    result, line_ = association(x, y, 0.9), stats.linregress(x, y)
+    result, line_ = estimate_association(x, y, 0.9), stats.linregress(x, y)
     assert (result.rho, result.p) == pytest.approx(tuple(stats.spearmanr(x, y)))
     half = stats.t.ppf(0.95, 7) * line_.stderr
     assert (result.slope, result.low, result.high) == pytest.approx(
@@ -132,5 +139,5 @@ def test_an_association_equals_that_of_scipy() -> None:
 
 @pytest.mark.parametrize("x", [[1.0, 2.0, 3.0], [1.0, 1.0, 1.0, 1.0]])
 def test_too_few_or_equal_points_have_no_association(x: list[float]) -> None:
-    result = association(x, np.arange(len(x)), 0.95)
+    result = estimate_association(x, np.arange(len(x)), 0.95)
     assert np.isnan([result.rho, result.slope, result.low]).all()

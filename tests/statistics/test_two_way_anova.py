@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.statistics.van_dyke import diseased, ratings
-from usaggr.metrics.jackknife import auc_pseudovalues
-from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
+from usaggr.metrics.jackknife import compute_auc_pseudovalues
+from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
 
 
 def van_dyke() -> np.ndarray:
@@ -16,7 +16,10 @@ def van_dyke() -> np.ndarray:
     labels, patients = diseased(), np.arange(114)
     scores = ratings()
     pseudo = np.array(
-        [[auc_pseudovalues(labels, np.stack([-r, r], axis=1), patients) for r in modality] for modality in scores]
+        [
+            [compute_auc_pseudovalues(labels, np.stack([-r, r], axis=1), patients) for r in modality]
+            for modality in scores
+        ]
     )
     return np.asarray(pseudo[1] - pseudo[0])
 
@@ -24,7 +27,7 @@ def van_dyke() -> np.ndarray:
 def test_the_worked_example_of_van_dyke_gives_the_published_analysis() -> None:
     """Numbers of the Obuchowski-Rockette-Hillis analysis with jackknife covariances, as published for these data."""
     table = van_dyke()
-    squares, result = mean_squares(table), estimate(table)
+    squares, result = compute_mean_squares(table), estimate(table)
     readers, cases = table.shape
     # As in the model of Obuchowski and Rockette: mean squares over 2 modalities, covariances between readers.
     ms_t = readers * float(table.mean()) ** 2 / 2
@@ -45,7 +48,7 @@ def test_the_worked_example_of_van_dyke_gives_the_published_analysis() -> None:
 def test_the_published_areas_of_the_readers_are_reproduced() -> None:
     labels, patients = diseased(), np.arange(114)
     areas = [
-        [auc_pseudovalues(labels, np.stack([-r, r], axis=1), patients).mean() for r in modality]
+        [compute_auc_pseudovalues(labels, np.stack([-r, r], axis=1), patients).mean() for r in modality]
         for modality in ratings()
     ]
     assert np.mean(areas, axis=1) == pytest.approx([0.8970370, 0.9408374], abs=2e-6)
@@ -61,7 +64,7 @@ def test_mean_squares_are_those_of_a_two_way_analysis_of_variance() -> None:
         [(k, c, table[k, c]) for k in range(4) for c in range(9)], columns=["seed", "subject", "value"]
     )
     oracle = anova.anova_lm(formula.ols("value ~ C(seed) + C(subject)", long).fit())["mean_sq"]
-    squares = mean_squares(table)
+    squares = compute_mean_squares(table)
     computed = [float(squares.seeds), float(squares.subjects), float(squares.residual)]
     assert computed == pytest.approx([oracle["C(seed)"], oracle["C(subject)"], oracle["Residual"]])
 
@@ -74,13 +77,13 @@ def test_a_hand_computed_case() -> None:
     assert float(result.subject_variance) == pytest.approx(2 * 4.0 / 6)
     share = 1.0 / (1.0 + 4 / 3)
     critical = share * stats.t.ppf(0.975, 1) + (1 - share) * stats.t.ppf(0.975, 2)
-    low, high = result.interval(0.95)
+    low, high = result.compute_interval(0.95)
     assert float(high - low) / 2 == pytest.approx(critical * np.sqrt(1 + 4 / 3))
 
 
 def test_without_variance_by_subject_the_interval_is_students_over_seeds() -> None:
     means = np.array([0.1, 0.3, 0.2, 0.5])
-    low, high = estimate(np.repeat(means[:, None], 7, axis=1)).interval(0.9)
+    low, high = estimate(np.repeat(means[:, None], 7, axis=1)).compute_interval(0.9)
     oracle = stats.t.interval(0.9, 3, loc=means.mean(), scale=stats.sem(means))
     assert (float(low), float(high)) == pytest.approx(oracle)
 
@@ -91,29 +94,33 @@ def test_with_one_level_of_a_source_the_other_alone_is_covered(shape: tuple[int,
     result = estimate(values.reshape(shape))
     assert result.covers == ("subjects" if shape[0] == 1 else "seeds")
     oracle = stats.ttest_1samp(values, 0.3)
-    assert float(result.p_two_sided(0.3)) == pytest.approx(oracle.pvalue)
-    assert float(result.p_greater(0.3)) == pytest.approx(stats.ttest_1samp(values, 0.3, alternative="greater").pvalue)
-    assert [float(b) for b in result.interval(0.95)] == pytest.approx(
+    assert float(result.compute_two_sided_p(0.3)) == pytest.approx(oracle.pvalue)
+    assert float(result.compute_one_sided_p(0.3)) == pytest.approx(
+        stats.ttest_1samp(values, 0.3, alternative="greater").pvalue
+    )
+    assert [float(b) for b in result.compute_interval(0.95)] == pytest.approx(
         list(stats.ttest_1samp(values, 0).confidence_interval())
     )
-    assert float(result.df(0.95)) == pytest.approx(11)
+    assert float(result.compute_df(0.95)) == pytest.approx(11)
 
 
 def test_a_single_value_has_no_interval() -> None:
     result = estimate([[0.4]])
     assert result.covers == "nothing"
-    assert np.isnan([result.se, *result.interval(0.95), result.p_two_sided(), result.df(0.95)]).all()
+    assert np.isnan(
+        [result.se, *result.compute_interval(0.95), result.compute_two_sided_p(), result.compute_df(0.95)]
+    ).all()
 
 
 def test_no_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one seed and one subject"):
-        mean_squares(np.empty((0, 3)))
+        compute_mean_squares(np.empty((0, 3)))
 
 
 def test_without_any_spread_p_values_are_0_or_1() -> None:
     result = estimate(np.full((3, 4), 0.25))
-    assert float(result.p_two_sided()) == 0.0
-    assert float(result.p_two_sided(0.25)) == 1.0
+    assert float(result.compute_two_sided_p()) == 0.0
+    assert float(result.compute_two_sided_p(0.25)) == 1.0
 
 
 @given(
@@ -121,18 +128,20 @@ def test_without_any_spread_p_values_are_0_or_1() -> None:
 )  # fmt: skip
 def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, level: float) -> None:
     result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
-    low, high = result.interval(1 - level)
-    assert float(result.p_two_sided(high)) == pytest.approx(level, rel=1e-4)
-    assert float(result.p_greater(low)) == pytest.approx(level / 2, rel=1e-4)
-    assert float(result.p_greater(high)) == pytest.approx(1 - level / 2, rel=1e-4)
+    low, high = result.compute_interval(1 - level)
+    assert float(result.compute_two_sided_p(high)) == pytest.approx(level, rel=1e-4)
+    assert float(result.compute_one_sided_p(low)) == pytest.approx(level / 2, rel=1e-4)
+    assert float(result.compute_one_sided_p(high)) == pytest.approx(1 - level / 2, rel=1e-4)
 
 
 @given(st.floats(0, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400))
 def test_the_critical_value_lies_between_those_of_the_sources(seed: float, subject: float, f: int, g: int) -> None:
     result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
     ends = sorted((stats.t.ppf(0.975, f), stats.t.ppf(0.975, g)))
-    assert ends[0] - 1e-6 <= float(result.critical(0.95)) <= ends[1] + 1e-6
-    assert stats.t.ppf(0.975, float(result.df(0.95))) == pytest.approx(float(result.critical(0.95)), rel=1e-4)
+    assert ends[0] - 1e-6 <= float(result.compute_critical_value(0.95)) <= ends[1] + 1e-6
+    assert stats.t.ppf(0.975, float(result.compute_df(0.95))) == pytest.approx(
+        float(result.compute_critical_value(0.95)), rel=1e-4
+    )
 
 
 def test_several_tables_at_once_give_the_same_estimates_as_each_alone() -> None:
@@ -141,7 +150,7 @@ def test_several_tables_at_once_give_the_same_estimates_as_each_alone() -> None:
     for i, table in enumerate(tables):
         alone = estimate(table)
         assert float(together.se[i]) == pytest.approx(float(alone.se))
-        assert float(together.p_two_sided()[i]) == pytest.approx(float(alone.p_two_sided()))
+        assert float(together.compute_two_sided_p()[i]) == pytest.approx(float(alone.compute_two_sided_p()))
 
 
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -152,7 +161,7 @@ def test_intervals_cover_where_seeds_are_few(seeds: int, ratio: float) -> None:
     shape = (3000, seeds, 60)
     table = 0.1 * rng.normal(size=(3000, 1, 60)) + 0.05 * rng.normal(size=shape)
     table += 0.1 * np.sqrt(ratio * seeds / 60) * rng.normal(size=(3000, seeds, 1))
-    low, high = estimate(table).interval(0.95)
+    low, high = estimate(table).compute_interval(0.95)
     coverage = ((low <= 0) & (high >= 0)).mean()
     assert 0.93 <= coverage <= 0.99
 

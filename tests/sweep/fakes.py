@@ -52,7 +52,7 @@ RESULT = RunResult(
 def execute(spec: RunSpec, directory: Path, study: StudyConfig, placement: Placement, data: object) -> None:
     """Do what `settings` say, in their order, instead of training; add a line to executions.txt next to runs/."""
     settings = spec.settings
-    status = RunDirectory(directory).status()
+    status = RunDirectory(directory).read_status()
     assert status is not None
     with (directory.parents[1] / "executions.txt").open("a") as file:
         file.write(f"{spec.run_id} {os.getpid()} {placement.threads} {os.environ.get('OMP_NUM_THREADS')}\n")

@@ -90,6 +90,6 @@ def _leave_behind(job: Job, outcome: Outcome) -> None:
             case "interrupted" | "unwritable" | "unstartable":
                 run.release(job.attempt)
             case "failed" | "memory":
-                run.fail(f"it {outcome}\n\ntraceback", job.attempt)
+                run.mark_failed(f"it {outcome}\n\ntraceback", job.attempt)
             case _:  # the process is gone: its claim is stale
                 pass

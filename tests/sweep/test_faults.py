@@ -87,8 +87,10 @@ def test_a_run_whose_workers_always_die_fails_and_the_others_finish(tmp_path: Pa
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1, out
     assert len(find_results(tmp_path)) == 2
-    failed = [RunDirectory(p) for p in (tmp_path / "fake" / "runs").iterdir() if RunDirectory(p).state() == "failed"]
-    status = failed[0].status()
+    failed = [
+        RunDirectory(p) for p in (tmp_path / "fake" / "runs").iterdir() if RunDirectory(p).read_state() == "failed"
+    ]
+    status = failed[0].read_status()
     assert len(failed) == 1
     assert status is not None
     assert "out of memory?" in str(status.error)
@@ -125,7 +127,7 @@ def test_an_interrupted_sweep_stops_cleanly_and_the_same_command_continues_it(tm
     assert "Traceback" not in out
     assert "stopped; run the same command to continue" in out
     until(lambda: not any(lives(process) for process in family))
-    states = {RunDirectory(path).state() for path in (tmp_path / "fake" / "runs").iterdir()}
+    states = {RunDirectory(path).read_state() for path in (tmp_path / "fake" / "runs").iterdir()}
     assert "running" not in states
     again = start(tmp_path, runs)
     assert again.wait(timeout=120) == 0

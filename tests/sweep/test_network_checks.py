@@ -202,7 +202,7 @@ def test_an_error_ends_a_sweep_before_its_data_are_prepared(tmp_path: Path, monk
             build_report=lambda directories: directories[0],
         )
     assert prepared == []
-    assert RunDirectory(plan.runs[0].directory).state() == "pending"
+    assert RunDirectory(plan.runs[0].directory).read_state() == "pending"
 
 
 def test_a_sweep_without_runs_to_train_checks_no_network(tmp_path: Path) -> None:

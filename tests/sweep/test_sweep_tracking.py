@@ -76,7 +76,7 @@ def test_runs_that_are_not_tracked_are_counted_with_the_first_reason(tmp_path: P
 
 def test_tracker_settings_of_a_run_do_not_change_its_study(tmp_path: Path) -> None:
     study = fakes.study(tmp_path)
-    tracked_study = study.tracked_as(Tracked("http://there:1", "abc", ("unified",)))
+    tracked_study = study.set_tracked(Tracked("http://there:1", "abc", ("unified",)))
     assert tracked_study == study
     assert tracked_study.tracked.parent == "abc"
     assert study.tracked.parent is None

@@ -143,7 +143,7 @@ def test_a_run_does_not_wait_for_a_tracker_that_hangs(
     monkeypatch.setattr(lightning_logger, "open_run", lambda *_: over.wait(60))
     execute(plan_of(folder, "logger=csv", *COMMON), "cls", tmp_path / "run")
     over.set()
-    assert RunDirectory(tmp_path / "run").state() == "done"
+    assert RunDirectory(tmp_path / "run").read_state() == "done"
     record = read_record(tmp_path / "run")
     assert record is not None
     assert record.problem == "no answer within 0.05 seconds"
@@ -182,7 +182,7 @@ def test_a_run_that_starts_again_has_no_entries_of_the_earlier_attempt(folder: P
 def test_hyperparameters_identify_a_run(folder: Path) -> None:
     plan = plan_of(folder, "training.encoder_learning_rate=null")
     run, _ = pick(plan, "unified")
-    study = run.study.tracked_as(Tracked(groupings=("clinical", "unified")))
+    study = run.study.set_tracked(Tracked(groupings=("clinical", "unified")))
     parameters = backends.list_hyperparameters(run.spec, study)
     assert parameters["run_id"] == run.spec.run_id
     assert parameters["groupings"] == "clinical, unified"
@@ -227,7 +227,7 @@ def test_tensorboard_shows_curves_and_scores_and_continues(
     events.Reload()
     assert [event.step for event in events.Scalars("training_loss")] == [s for s in range(STEPS) if s != 7]
     assert [event.step for event in events.Scalars("val/skill")] == [5, 11]
-    result = RunDirectory(tmp_path / "run").result()
+    result = RunDirectory(tmp_path / "run").read_result()
     assert events.Scalars("test/seg/dsc")[-1].value == pytest.approx(result.scores["seg"]["dsc"], rel=1e-6)
     assert "_hparams_/session_start_info" in events.summary_metadata
 
@@ -241,7 +241,7 @@ def execute_again(plan: Plan, directory: Path) -> None:
     run, data = pick(plan, "unified")
     directory.mkdir(exist_ok=True)
     RunDirectory(directory).clear()
-    study = run.study.tracked_as(Tracked(parent="0" * 32, groupings=run.groupings))
+    study = run.study.set_tracked(Tracked(parent="0" * 32, groupings=run.groupings))
     execute_run(run.spec, directory, study, Placement(threads=1), data)
 
 
@@ -263,7 +263,7 @@ def test_mlflow_continues_a_resumed_run_and_creates_another_for_one_that_starts_
     runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
     assert {run_id: run.info.status for run_id, run in runs.items()} == {first.id: "KILLED", second.id: "FINISHED"}
     run = runs[str(first.id)]
-    result = RunDirectory(tmp_path / "run").result()
+    result = RunDirectory(tmp_path / "run").read_result()
     assert run.data.tags["mlflow.parentRunId"] == "0" * 32
     assert run.data.params["groupings"] == "unified"
     assert run.data.metrics["test/cls/auc"] == pytest.approx(result.scores["cls"]["auc"])

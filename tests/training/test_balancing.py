@@ -299,7 +299,7 @@ def test_at_the_start_the_objective_and_its_gradient_are_those_of_equal() -> Non
     assert [float(loss.grad) for loss in losses.values() if loss.grad is not None] == [1, 1]
     # d/ds of exp(-s) loss + n s at s = 0 is n - loss.
     assert [float(s.grad) for s in uncertainty.log_variances.values() if s.grad is not None] == [-1, -4]
-    assert uncertainty.weights() == {"a": 1.0, "b.c": 1.0}
+    assert uncertainty.compute_weights() == {"a": 1.0, "b.c": 1.0}
 
 
 def test_the_objective_is_the_published_one_twice_over() -> None:
@@ -310,7 +310,7 @@ def test_the_objective_is_the_published_one_twice_over() -> None:
         uncertainty.log_variances["task_a"].fill_(2 * math.log(sigma))
     objective = float(uncertainty({"a": torch.tensor(loss)}, {"a": 1.0}))
     assert objective == pytest.approx(2 * (loss / (2 * sigma**2) + math.log(sigma)), rel=1e-6)
-    assert uncertainty.weights()["a"] == pytest.approx(1 / sigma**2)
+    assert uncertainty.compute_weights()["a"] == pytest.approx(1 / sigma**2)
 
 
 def test_at_the_optimum_a_learned_weight_is_one_over_the_tasks_loss_for_any_configured_weight() -> None:
@@ -322,7 +322,7 @@ def test_at_the_optimum_a_learned_weight_is_one_over_the_tasks_loss_for_any_conf
         sums = {"a": torch.tensor(4 * 0.25), "b": 3.0 * torch.tensor(2 * 2.0)}
         uncertainty(sums, {"a": 4 * weights["a"], "b": 2 * weights["b"]}).backward()
         optimizer.step()
-    assert uncertainty.weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
+    assert uncertainty.compute_weights() == pytest.approx({"a": 4.0, "b": 0.5}, rel=1e-2)
 
 
 def test_the_weight_of_a_task_that_is_not_in_the_batch_is_not_touched() -> None:

@@ -26,9 +26,9 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dataset, Image
 def assert_equal(actual: Batch, expected: Batch) -> None:
     assert actual.samples == expected.samples
     assert torch.allclose(actual.images, expected.images, atol=1e-6, rtol=0)
-    assert actual.task_indices.keys() == expected.task_indices.keys()
-    for task_id, batch_indices in expected.task_indices.items():
-        assert torch.equal(actual.task_indices[task_id], batch_indices)
+    assert actual.batch_indices.keys() == expected.batch_indices.keys()
+    for task_id, batch_indices in expected.batch_indices.items():
+        assert torch.equal(actual.batch_indices[task_id], batch_indices)
         assert torch.allclose(actual.targets[task_id].double(), expected.targets[task_id].double(), atol=1e-6, rtol=0)
 
 

@@ -23,7 +23,7 @@ def test_shares_are_means_over_a_tasks_tokens_in_all_batches() -> None:
         {"a": torch.tensor([0]), "b": torch.tensor([1])},
     )
     usage.add({3: routed([[0.7, 0.3], [0.6, 0.4]])}, {"a": torch.tensor([0]), "b": torch.tensor([], dtype=torch.int64)})
-    table = usage.table().set_index(["task", "block", "expert"])
+    table = usage.make_table().set_index(["task", "block", "expert"])
     assert table["share"].to_dict() == {("a", 4, 1): 0.75, ("a", 4, 2): 0.25, ("b", 4, 1): 0.0, ("b", 4, 2): 1.0}
     assert table.loc[("a", 4, 1), "probability"] == pytest.approx((0.8 + 0.4 + 0.7 + 0.6) / 4)
     assert table["tokens"].tolist() == [4, 4, 2, 2]
@@ -39,7 +39,7 @@ def test_shares_sum_to_one_and_choices_to_k() -> None:
         },
         {"a": torch.arange(5)},
     )
-    sums = usage.table().groupby("block")[["share", "chosen", "probability"]].sum()
+    sums = usage.make_table().groupby("block")[["share", "chosen", "probability"]].sum()
     assert sums["share"].tolist() == pytest.approx([1, 1])
     assert sums["chosen"].tolist() == pytest.approx([3, 6])
     assert sums["probability"].tolist() == pytest.approx([1, 1])
@@ -49,7 +49,7 @@ def test_entropy_is_one_for_an_even_router_and_zero_for_a_sure_one() -> None:
     for values, expected in (([0.25] * 4, 1.0), ([1.0, 0, 0, 0], 0.0)):
         usage = ExpertUsage()
         usage.add({0: routed([values], top_k=4)}, {"a": torch.tensor([0])})
-        assert usage.summary()["expert_entropy"] == pytest.approx(expected)
+        assert usage.summarize()["expert_entropy"] == pytest.approx(expected)
 
 
 def test_an_expert_is_dead_that_no_task_uses() -> None:
@@ -58,14 +58,14 @@ def test_an_expert_is_dead_that_no_task_uses() -> None:
         {0: routed([[0.9, 0.1, 0.0]], [[0.2, 0.8, 0.0]]), 1: routed([[0.4, 0.3, 0.3]], [[0.4, 0.3, 0.3]], top_k=3)},
         {"a": torch.tensor([0]), "b": torch.tensor([1])},
     )
-    assert usage.summary()["dead_experts"] == 1
+    assert usage.summarize()["dead_experts"] == 1
 
 
 def test_without_routing_there_is_nothing_to_write(tmp_path: Path) -> None:
     usage = ExpertUsage()
     usage.add({}, {"a": torch.tensor([0])})
     usage.write(tmp_path / "routing.csv")
-    assert usage.summary() == {}
+    assert usage.summarize() == {}
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,7 +40,7 @@ class Collected:
     def add(self, predictions: object, samples: Any) -> None:
         self.samples += [item.sample_id for item in samples]
 
-    def scores(self) -> tuple[Scores, dict[str, list[str]]]:
+    def compute_scores(self) -> tuple[Scores, dict[str, list[str]]]:
         return {task.id: {} for task in ALL}, {}
 
 
@@ -76,14 +76,14 @@ def _group(number: int) -> tuple[Tensor, dict[str, Tensor]]:
 def doubled(batch: Batch) -> Batch:
     """Return the same batch for a network in double precision."""
     targets = {t: target.double() if target.is_floating_point() else target for t, target in batch.targets.items()}
-    return Batch(batch.images.double(), batch.samples, batch.task_indices, targets)
+    return Batch(batch.images.double(), batch.samples, batch.batch_indices, targets)
 
 
 def repeated(batch: Batch, times: int) -> Batch:
     """Return a batch of copies of a batch, so that experts have the same shares."""
     batch_indices = {
         t: torch.cat([indices + i * len(batch.samples) for i in range(times)])
-        for t, indices in batch.task_indices.items()
+        for t, indices in batch.batch_indices.items()
     }
     targets = {task_id: torch.cat([target] * times) for task_id, target in batch.targets.items()}
     return Batch(torch.cat([batch.images] * times), batch.samples * times, batch_indices, targets)
@@ -96,7 +96,7 @@ def objective(module: MultiTaskModule, batch: Batch) -> float:
 @torch.no_grad()
 def summed_losses(module: MultiTaskModule, config: StudyConfig, batch: Batch) -> dict[str, float]:
     """Return weight x sum of the losses of each task's samples, computed from the network itself."""
-    outputs = module.network(batch.images, batch.task_indices)
+    outputs = module.network(batch.images, batch.batch_indices)
     losses = {t: sample_losses(_task(t), o, batch.targets[t], config.training) for t, o in outputs.items()}
     return {task_id: WEIGHTS[task_id] * float(task_losses.sum()) for task_id, task_losses in losses.items()}
 
@@ -120,7 +120,7 @@ def test_the_objective_is_the_sum_over_samples_over_the_configured_batch_size(
     config = study(*overrides)
     module, batch = module_of(config), batch_of(groups)
     expected = sum(summed_losses(module, config, batch).values()) / BATCH_SIZE
-    if routing := module.network.forward_with_routing(batch.images, batch.task_indices).routing:
+    if routing := module.network.forward_with_routing(batch.images, batch.batch_indices).routing:
         expected += module.network.load_balancing_weight * float(load_balancing_loss(routing)) * 4 * groups / BATCH_SIZE
     assert objective(module, batch) == pytest.approx(expected, rel=1e-5)
 
@@ -152,7 +152,9 @@ def test_the_load_balancing_loss_trains_the_routers_with_its_weight() -> None:
         awaken(cast(M2Dino, module.network))
         batch = doubled(batch_of(3))
         if not gradients:
-            balance = load_balancing_loss(module.network.forward_with_routing(batch.images, batch.task_indices).routing)
+            balance = load_balancing_loss(
+                module.network.forward_with_routing(batch.images, batch.batch_indices).routing
+            )
             routers = [p for name, p in module.network.named_parameters() if ".router." in name]
             expected = torch.autograd.grad(0.7 * balance * 12 / BATCH_SIZE, routers)
         module.training_step(batch, 0).backward()

@@ -229,7 +229,7 @@ def test_the_seconds_of_earlier_attempts_are_counted(
     path.write_bytes(head + b"\n" + buffer.getvalue())
     rewrite(path, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     train(plan, tmp_path / "run")
-    cost = RunDirectory(tmp_path / "run").result().cost
+    cost = RunDirectory(tmp_path / "run").read_result().cost
     assert cost.seconds > cost.train_seconds > 1000
     assert f"continues at step 9 of {STEPS}" in capsys.readouterr().out
 
@@ -259,7 +259,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_run(
 
     monkeypatch.setattr(CheckpointFile, "write", full)
     train(plan, tmp_path / "run")
-    assert RunDirectory(tmp_path / "run").state() == "done"
+    assert RunDirectory(tmp_path / "run").read_state() == "done"
     assert f"no checkpoint at step 1 of {STEPS}: [Errno 28] No space left on device" in capsys.readouterr().out
 
 

@@ -51,7 +51,7 @@ def execute(plan: Plan, block: str, directory: Path) -> RunResult:
     run, data = pick(plan, block)
     directory.mkdir(parents=True)
     execute_run(run.spec, directory, run.study, Placement(threads=1), data)
-    return RunDirectory(directory).result()
+    return RunDirectory(directory).read_result()
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def predicted_by_kept_weights(plan: Plan, task_id: str, directory: Path) -> dict
     predictions = {}
     with torch.inference_mode():
         for batch in SubsetBatches(data.test, data.cache, 4):
-            probabilities = network(batch.images, batch.task_indices)[task_id].softmax(dim=1).numpy()
+            probabilities = network(batch.images, batch.batch_indices)[task_id].softmax(dim=1).numpy()
             predictions |= {s.sample_id: p for s, p in zip(batch.samples, probabilities, strict=True)}
     return predictions
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.factories import data_config
 from tests.training.factories import mask_sample, sample
-from usaggr.metrics.segmentation import class_scores
+from usaggr.metrics.segmentation import score_classes
 from usaggr.results.predictions import Prediction, decode_mask
 from usaggr.tasks import CATALOGUE
 from usaggr.training.scoring import SubsetScorer, compute_mean_skill
@@ -35,9 +35,9 @@ def fold(tmp_path: Path, **options: bool) -> tuple[SubsetScorer, np.ndarray, np.
 
 def test_a_subset_has_the_means_of_its_samples_scores(tmp_path: Path) -> None:
     scorer, truths, predicted = fold(tmp_path)
-    scores, notes = scorer.scores()
+    scores, notes = scorer.compute_scores()
     pairs = zip(truths, predicted, strict=True)
-    each = [class_scores(t, p, TASK.num_classes, TOLERANCE * np.hypot(20, 30)) for t, p in pairs]
+    each = [score_classes(t, p, TASK.num_classes, TOLERANCE * np.hypot(20, 30)) for t, p in pairs]
     assert scores[TASK.id] == pytest.approx(
         {name: np.mean([sample_scores[name] for sample_scores in each]) for name in each[0]}, abs=1e-12
     )
@@ -55,7 +55,7 @@ def test_masks_are_kept_in_the_rows_of_segmentation_samples(tmp_path: Path) -> N
 def test_masks_that_are_not_written_are_not_encoded_and_have_the_same_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool]
 ) -> None:
-    expected = fold(tmp_path)[0].scores()[0]
+    expected = fold(tmp_path)[0].compute_scores()[0]
 
     def never(mask: np.ndarray) -> bytes:
         raise AssertionError("encoded")
@@ -63,7 +63,7 @@ def test_masks_that_are_not_written_are_not_encoded_and_have_the_same_scores(
     monkeypatch.setattr("usaggr.results.predictions.encode_mask", never)
     scorer = fold(tmp_path, **options)[0]
     assert [row["mask"] for row in scorer.rows] == [None] * 8
-    scores_without_masks = scorer.scores()[0]
+    scores_without_masks = scorer.compute_scores()[0]
     names = {"dsc"} if "main_only" in options else {"dsc", "hd", "hd95", "nsd"}
     assert scores_without_masks[TASK.id] == {name: expected[TASK.id][name] for name in names}
     assert scores_without_masks[OTHER.id] == expected[OTHER.id]

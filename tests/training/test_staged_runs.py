@@ -194,7 +194,7 @@ def test_more_budget_is_noted_and_equal_budget_is_not(plan: Plan, parent: Planne
     ):
         run, _ = run_of(plan, block)
         provide_parent_weights(parent_run, run)
-        result = RunDirectory(train(plan, block)).result()
+        result = RunDirectory(train(plan, block)).read_result()
         assert result.examples == {"cls": 16}
         assert (note in result.notes.get("cls", [])) is (note is not None)
         assert not any("budget" in note_text for note_text in result.notes.get("cls", [])) or note

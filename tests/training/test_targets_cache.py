@@ -27,7 +27,7 @@ def labels(seed: int, height: int = 20, width: int = 30) -> np.ndarray:
 def test_a_mask_is_the_same_every_time(tmp_path: Path, mask: np.ndarray) -> None:
     masks, masked = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", mask)
     for _ in range(3):
-        decoded = masks.mask(masked, AS_IS)
+        decoded = masks.get_mask(masked, AS_IS)
         assert decoded is not None
         assert decoded.dtype == np.uint8
         assert (decoded == mask).all()
@@ -38,7 +38,7 @@ def test_a_mask_of_16_bits_keeps_its_values(tmp_path: Path) -> None:
     masked = mask_sample(tmp_path, "seg", "a", (labels(0).astype(np.uint16) * 300))  # type: ignore[arg-type]
     masks = TruthMasks(10**6)
     for _ in range(2):
-        decoded = masks.mask(masked, AS_IS)
+        decoded = masks.get_mask(masked, AS_IS)
         assert decoded is not None
         assert decoded.dtype == np.uint16
         assert decoded.max() == 900
@@ -46,12 +46,12 @@ def test_a_mask_of_16_bits_keeps_its_values(tmp_path: Path) -> None:
 
 def test_a_kept_mask_needs_its_file_no_more_and_another_content_is_read(tmp_path: Path) -> None:
     masks, masked = TruthMasks(10**6), mask_sample(tmp_path, "seg", "a", labels(0))
-    first = masks.mask(masked, AS_IS)
+    first = masks.get_mask(masked, AS_IS)
     assert masked.mask_path is not None
     masked.mask_path.unlink()
-    assert (masks.mask(masked, AS_IS) == first).all()
+    assert (masks.get_mask(masked, AS_IS) == first).all()
     with pytest.raises(DataError, match=f"{masked.mask_path.name}.*No such file"):
-        masks.mask(replace(masked, label_hash="of another content"), AS_IS)
+        masks.get_mask(replace(masked, label_hash="of another content"), AS_IS)
 
 
 def test_masks_that_read_255_differently_are_cached_separately(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_masks_that_read_255_differently_are_cached_separately(tmp_path: Path) -
         mask_sample(tmp_path, "seg", "a", np.where(labels(0) > 0, 255, 0).astype(np.uint8)),
     )
     for foreground_255, highest in ((False, 255), (True, 1), (False, 255), (True, 1)):
-        decoded = masks.mask(masked, AS_IS.model_copy(update={"foreground_255": foreground_255}))
+        decoded = masks.get_mask(masked, AS_IS.model_copy(update={"foreground_255": foreground_255}))
         assert decoded is not None
         assert decoded.max() == highest
 
@@ -77,20 +77,20 @@ def test_the_cache_respects_its_limit_and_removes_the_least_recently_used_first(
     samples = {name: mask_sample(tmp_path, "seg", name, full) for name in "abc"}
     masks = TruthMasks(250)
     for name in "abacabb":
-        masks.mask(samples[name], AS_IS)
+        masks.get_mask(samples[name], AS_IS)
         assert masks.bytes <= 250
     assert read == ["a", "b", "c", "b"]
     big = mask_sample(tmp_path, "seg", "d", np.ones((30, 30), np.uint8))
-    assert masks.mask(big, AS_IS) is not None
-    masks.mask(samples["b"], AS_IS)
+    assert masks.get_mask(big, AS_IS) is not None
+    masks.get_mask(samples["b"], AS_IS)
     assert read == ["a", "b", "c", "b", "d"]
 
 
 def test_background_takes_no_memory(tmp_path: Path) -> None:
     masks = TruthMasks(10**6)
-    masks.mask(mask_sample(tmp_path, "seg", "a", labels(0, 400, 500)), AS_IS)
+    masks.get_mask(mask_sample(tmp_path, "seg", "a", labels(0, 400, 500)), AS_IS)
     assert 0 < masks.bytes <= 60
 
 
 def test_a_sample_without_mask_has_none() -> None:
-    assert TruthMasks(100).mask(sample("cls", "a", 10, 10, label=1), AS_IS) is None
+    assert TruthMasks(100).get_mask(sample("cls", "a", 10, 10, label=1), AS_IS) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usaggr.advice.advise import Advice, ModeAdvice, TaskAdvice
-from usaggr.advice.document import advice_document
+from usaggr.advice.document import compose_advice_document
 from usaggr.advice.evidence import CONFIDENCE, EvidenceCell, get_margin_unit
 from usaggr.advice.meta_analysis import MIN_EFFECTS
 from usaggr.advice.rule import MAX_HALF_WIDTH
@@ -21,11 +21,11 @@ from usaggr.advice.sentences import (
     warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
-from usaggr.document.display_names import plural
+from usaggr.document.display_names import pluralize
 from usaggr.document.html import render_page
 from usaggr.document.markdown import render_markdown
 from usaggr.io.atomic_files import write_atomic
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import get_main_metric
 from usaggr.statistics.scale_trend import NEAR
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def write_advice(advice: Advice, folder: Path) -> tuple[Path, Path, Path]:
     Raises:
         WriteError: The folder cannot be written.
     """
-    document = advice_document(advice)
+    document = compose_advice_document(advice)
     paths = folder / "advice.md", folder / "advice.html", folder / "advice.json"
     write_atomic(paths[0], render_markdown(document))
     write_atomic(paths[1], render_page(document, folder))
-    write_atomic(paths[2], json.dumps(as_json(advice), indent=1, allow_nan=False) + "\n")
+    write_atomic(paths[2], json.dumps(make_advice_json(advice), indent=1, allow_nan=False) + "\n")
     return paths
 
 
@@ -89,25 +89,25 @@ def _undecided_lines(advice: Advice) -> list[str]:
     if not decidable:
         return []
     shown = decidable[:SHOWN]
-    counted_cells = plural(len(decidable), "undecided result of the sweeps", "undecided results of the sweeps")
+    counted_cells = pluralize(len(decidable), "undecided result of the sweeps", "undecided results of the sweeps")
     verb = "concerns" if len(decidable) == 1 else "concern"
     lines = [f"{counted_cells} {verb} these tasks; more seeds would decide (fewest first):"]
     for undecided in shown:
         cell = undecided.cell
         name = f"{cell.task.id}, {describe_mode(cell.mode)}, {cell.n_train:,} training samples"
-        lines.append(f"  {name}: {plural(cell.seeds, 'seed')}, {cell.seeds_needed} needed")
+        lines.append(f"  {name}: {pluralize(cell.seeds, 'seed')}, {cell.seeds_needed} needed")
     # Cells of one sweep that need as many seeds have the same command.
     lines += [f"  {command}" for command in dict.fromkeys(undecided.command for undecided in shown)]
     return lines
 
 
-def as_json(advice: Advice) -> dict[str, Any]:
+def make_advice_json(advice: Advice) -> dict[str, Any]:
     """Return the content of advice.json."""
     return {
         "schema_version": ADVICE_VERSION,
         "data": {
             "name": advice.data.name,
-            "where": advice.data.where,
+            "where": advice.data.location,
             "content_hash": advice.data.content,
             "remarks": list(advice.data.remarks),
         },
@@ -122,12 +122,12 @@ def as_json(advice: Advice) -> dict[str, Any]:
             for s in advice.sweeps
         ],
         "rule": {"confidence": CONFIDENCE, "near": NEAR, "fewest_tasks": MIN_EFFECTS, "wide": MAX_HALF_WIDTH},
-        "tasks": [_task_json(task) for task in advice.tasks],
+        "tasks": [_make_task_json(task) for task in advice.tasks],
         "undecided": [_undecided_json(undecided) for undecided in advice.undecided],
     }
 
 
-def _task_json(task: TaskAdvice) -> dict[str, Any]:
+def _make_task_json(task: TaskAdvice) -> dict[str, Any]:
     new = task.new.task
     return {
         "task": new.id,
@@ -138,12 +138,12 @@ def _task_json(task: TaskAdvice) -> dict[str, Any]:
         "advice": task.kind,
         "grouping": None if task.best is None else task.best.result.mode,
         "because": explain_advice(task),
-        "ways": [_mode_json(mode, main_metric(new.type).name) for mode in task.modes],
-        "alone": list(task.alone),
+        "ways": [_make_mode_json(mode, get_main_metric(new.type).name) for mode in task.modes],
+        "alone": list(task.unshared_modes),
     }
 
 
-def _mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
+def _make_mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
     prediction = mode.result.prediction
     return {
         "grouping": mode.result.mode,
@@ -164,12 +164,12 @@ def _mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
             "spread": prediction.tau,
         },
         "by_n_train": [{"from": step.n_train, "verdict": step.verdict} for step in mode.steps],
-        "cells": [_cell_json(cell) for cell in mode.result.cells],
-        "left_out": [_cell_json(cell) | {"reason": cell.unusable} for cell in mode.result.left_out],
+        "cells": [_make_cell_json(cell) for cell in mode.result.cells],
+        "left_out": [_make_cell_json(cell) | {"reason": cell.unusable} for cell in mode.result.left_out],
     }
 
 
-def _cell_json(cell: EvidenceCell) -> dict[str, Any]:
+def _make_cell_json(cell: EvidenceCell) -> dict[str, Any]:
     return {
         "sweep": cell.sweep,
         "task": cell.task.id,
@@ -181,9 +181,9 @@ def _cell_json(cell: EvidenceCell) -> dict[str, Any]:
         "n_train": cell.n_train,
         "seeds": cell.seeds,
         "metric": cell.metric,
-        "delta": _number_json(cell.delta),
-        "delta_low": _number_json(cell.delta_low),
-        "delta_high": _number_json(cell.delta_high),
+        "delta": _convert_nan(cell.delta),
+        "delta_low": _convert_nan(cell.delta_low),
+        "delta_high": _convert_nan(cell.delta_high),
         "verdict": cell.verdict,
         "note": cell.note,
         "seeds_needed": cell.seeds_needed,
@@ -192,9 +192,9 @@ def _cell_json(cell: EvidenceCell) -> dict[str, Any]:
 
 def _undecided_json(undecided: Undecided) -> dict[str, Any]:
     facts = {"bears_on": list(undecided.task_ids), "level": undecided.level, "command": undecided.command or None}
-    return _cell_json(undecided.cell) | facts
+    return _make_cell_json(undecided.cell) | facts
 
 
-def _number_json(value: float) -> float | None:
+def _convert_nan(value: float) -> float | None:
     """Return a number, or None if it is NaN, which JSON cannot represent."""
     return value if math.isfinite(value) else None

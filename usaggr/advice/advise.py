@@ -36,7 +36,7 @@ class TaskAdvice:
     """Recommended sharing mode (for share and may share); otherwise None."""
     modes: tuple[ModeAdvice, ...]
     """Every sharing mode under which the task would share a model."""
-    alone: tuple[str, ...]
+    unshared_modes: tuple[str, ...]
     """Sharing modes under which no other task of the data would share its model."""
 
 
@@ -66,7 +66,7 @@ def list_tasks_with_modes(tasks: Sequence[TaskAdvice]) -> list[tuple[NewTask, fr
 
 def _advise_on_task(new: NewTask, modes: Sequence[str], cells: Sequence[EvidenceCell], data: NewData) -> TaskAdvice:
     shared: list[ModeAdvice] = []
-    alone: list[str] = []
+    unshared_modes: list[str] = []
     for mode in modes:
         result = assess_mode(new, mode, cells)
         if is_rule(mode):
@@ -78,11 +78,11 @@ def _advise_on_task(new: NewTask, modes: Sequence[str], cells: Sequence[Evidence
             # Without cells the blocks are unknown, so that the task need not be alone; the result states why.
             is_alone = bool(result.cells) and not partners
         if is_alone:
-            alone.append(mode)
+            unshared_modes.append(mode)
         else:
             shared.append(ModeAdvice(result, partners, find_steps(new, mode, cells)))
     kind, best = _choose(shared)
-    return TaskAdvice(new, kind, best, tuple(shared), tuple(alone))
+    return TaskAdvice(new, kind, best, tuple(shared), tuple(unshared_modes))
 
 
 def _choose(modes: Sequence[ModeAdvice]) -> tuple[Kind, ModeAdvice | None]:
@@ -108,6 +108,6 @@ def _mean(mode: ModeAdvice) -> float:
     return mode.result.prediction.mean if mode.result.prediction is not None else float("-inf")
 
 
-def without_task(sweep: SweepEvidence, task_id: str) -> SweepEvidence:
+def leave_out_task(sweep: SweepEvidence, task_id: str) -> SweepEvidence:
     """Return the evidence without one task, to test how well the other tasks predict it."""
     return replace(sweep, cells=tuple(cell for cell in sweep.cells if cell.task.id != task_id))

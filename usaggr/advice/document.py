@@ -14,15 +14,25 @@ from usaggr.advice.sentences import (
     describe_recommendation,
     describe_steps,
     explain_advice,
-    format_difference,
+    format_cell_difference,
     format_prediction,
     label_verdict,
     list_partners,
     warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
-from usaggr.document.display_names import plural, verdict_label
-from usaggr.document.elements import Block, Cell, Details, Document, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.display_names import pluralize, verdict_label
+from usaggr.document.elements import (
+    Block,
+    Cell,
+    Details,
+    Document,
+    Items,
+    Paragraph,
+    Section,
+    TextTable,
+    escape_markdown,
+)
 from usaggr.document.numbers import MISSING
 from usaggr.statistics.scale_trend import NEAR
 
@@ -31,7 +41,7 @@ SHOWN_UNDECIDED = 30
 _COLORS = {"share": "gain", "may share": "no_loss", "do not share": "loss", "undecided": "undecided"}
 
 
-def advice_document(advice: Advice) -> Document:
+def compose_advice_document(advice: Advice) -> Document:
     """Compose the page: advice per task, its evidence, undecided results worth training, and assumptions."""
     sections = [
         _make_answers(advice),
@@ -41,13 +51,13 @@ def advice_document(advice: Advice) -> Document:
         _make_assumptions(advice),
     ]
     lead = (
-        Paragraph(literal(count_advice(advice))),
+        Paragraph(escape_markdown(count_advice(advice))),
         Paragraph(
-            f"Data: {literal(advice.data.where)}. Evidence: "
-            + literal("; ".join(" + ".join(sweep.folders) for sweep in advice.sweeps))
+            f"Data: {escape_markdown(advice.data.location)}. Evidence: "
+            + escape_markdown("; ".join(" + ".join(sweep.folders) for sweep in advice.sweeps))
             + "."
         ),
-        *(Paragraph(f"**{literal(sentence)}**") for sentence in warn_of_phantoms(advice)),
+        *(Paragraph(f"**{escape_markdown(sentence)}**") for sentence in warn_of_phantoms(advice)),
     )
     title = f"Advice for {advice.data.name}: which tasks should share a model"
     return Document(title, lead, tuple(section for section in sections if section is not None))
@@ -78,7 +88,7 @@ def _make_answer_row(task: TaskAdvice) -> tuple[str | Cell, ...]:
 
 
 def _make_amounts(advice: Advice) -> Section | None:
-    sentences = [literal(sentence) for task in advice.tasks for sentence in describe_steps(task)]
+    sentences = [escape_markdown(sentence) for task in advice.tasks for sentence in describe_steps(task)]
     if not sentences:
         return None
     intro = Paragraph("In sweeps with several amounts of training data, these verdicts change with the amount:")
@@ -101,15 +111,15 @@ def _make_task_evidence(task: TaskAdvice) -> Section:
         tuple(_list_mode_rows(task)),
     )
     blocks: list[Block] = [modes] if task.modes else []
-    if task.alone:
-        names = ", ".join(map(describe_mode, task.alone))
-        blocks.append(Paragraph(f"No other task of the data would share its model with: {literal(names)}."))
+    if task.unshared_modes:
+        names = ", ".join(map(describe_mode, task.unshared_modes))
+        blocks.append(Paragraph(f"No other task of the data would share its model with: {escape_markdown(names)}."))
     cells = [(mode.result.mode, cell) for mode in task.modes for cell in mode.result.cells]
     if cells:
-        blocks.append(Details(f"{plural(len(cells), 'result')} used", (_make_cells_table([c for _, c in cells]),)))
+        blocks.append(Details(f"{pluralize(len(cells), 'result')} used", (_make_cells_table([c for _, c in cells]),)))
     left_out = [cell for mode in task.modes for cell in mode.result.left_out]
     if left_out:
-        title = f"{plural(len(left_out), 'result')} not used"
+        title = f"{pluralize(len(left_out), 'result')} not used"
         blocks.append(Details(title, (_make_cells_table(left_out, show_reason=True),)))
     return Section(task.new.task.id, tuple(blocks))
 
@@ -140,11 +150,11 @@ def _make_cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) 
             cell.sweep,
             cell.task.id,
             describe_mode(cell.mode),
-            ", ".join(partners) if len(partners) < 4 else plural(len(partners), "task"),
+            ", ".join(partners) if len(partners) < 4 else pluralize(len(partners), "task"),
             Cell(f"{cell.n_train:,}", cell.n_train),
             str(cell.seeds),
             cell.metric,
-            format_difference(cell),
+            format_cell_difference(cell),
             Cell(verdict_label(cell.verdict), kind=cell.verdict),
         )
         table.append((*row, cell.unusable) if show_reason else row)
@@ -183,8 +193,8 @@ def _make_undecided_row(undecided: Undecided) -> tuple[str | Cell, ...]:
         cell.task.id,
         describe_mode(cell.mode),
         Cell(f"{cell.n_train:,}", cell.n_train),
-        format_difference(cell),
-        ", ".join(undecided.task_ids) if len(undecided.task_ids) < 5 else plural(len(undecided.task_ids), "task"),
+        format_cell_difference(cell),
+        ", ".join(undecided.task_ids) if len(undecided.task_ids) < 5 else pluralize(len(undecided.task_ids), "task"),
     )
 
 
@@ -197,7 +207,7 @@ def _make_assumptions(advice: Advice) -> Section:
         "The new task is a draw from the same population as the tasks of the sweeps. It is trained in the same way: "
         "with the same network, budget and image size. Intervals are not adjusted for the number of tasks.",
         "A task with the same name in other data is treated as the same task.",
-        *(f"{literal(name)} was trained on the same data." for name in same_data),
-        *(literal(remark) for remark in advice.data.remarks),
+        *(f"{escape_markdown(name)} was trained on the same data." for name in same_data),
+        *(escape_markdown(remark) for remark in advice.data.remarks),
     ]
     return Section("Assumptions", (Items(tuple(items)),))

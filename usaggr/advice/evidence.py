@@ -16,7 +16,7 @@ from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_es
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import get_metric
 from usaggr.progress import Progress
 from usaggr.results.join import join_sources
 from usaggr.results.stored_study import Source, StudyFacts, read_source
@@ -112,7 +112,7 @@ def get_margin_unit(metric: str) -> str:
     These are the units of the margins `report.margin` and `report.relative_margin`. Evidence is never pooled over task
     types, so that the two units are never mixed.
     """
-    return "points" if metric_of(metric).best == 1.0 else "relative"
+    return "points" if get_metric(metric).best == 1.0 else "relative"
 
 
 def read_sweeps(directories: Sequence[Path], progress: Progress) -> list[SweepEvidence]:
@@ -182,10 +182,10 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
         tuple(map(str, collection.directories)),
         study.name,
         collection.data.content_hash,
-        str(study.setting("outputs") or "outputs"),
+        str(study.get_setting("outputs") or "outputs"),
         study.seeds,
         cells,
-        study.setting("data.name") == "synthetic",
+        study.get_setting("data.name") == "synthetic",
     )
 
 
@@ -198,10 +198,10 @@ def _make_cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
         for grouping in run.row.groupings:
             blocks.setdefault(grouping, set()).add(run.row.tasks)
     modes = {grouping: name_mode(grouping, members, tasks) for grouping, members in blocks.items()}
-    relative = _relative_effects(comparison)
+    relative = _collect_relative_effects(comparison)
     means = {row.key: row for row in comparison.cells}
     scales = len({run.row.scale for run in collection.runs})
-    for row in _main_verdicts(comparison):
+    for row in _select_main_verdicts(comparison):
         if math.isnan(row.delta):
             continue  # unfinished, or the same run as the reference
         block = next(block for block in blocks[row.grouping] if row.task in block)
@@ -229,13 +229,13 @@ def _make_cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             note=row.note,
             seeds_needed=row.seeds_needed,
             effect=effect,
-            unusable=_why_unusable(row, study) or why_no_effect,
+            unusable=_explain_unusable(row, study) or why_no_effect,
             invalid=not row.valid,
             scales=scales,
         )
 
 
-def _why_unusable(row: CellVerdict, study: StudyFacts) -> str:
+def _explain_unusable(row: CellVerdict, study: StudyFacts) -> str:
     """Return why a cell is no evidence for another task; empty if it is."""
     failures = (
         ("collapsed", row.collapsed, row.collapsed_reference),
@@ -281,7 +281,7 @@ def _estimate_effect(
     # A standard error at the level of rounding means that neither seeds nor subjects vary.
     if estimate is None or not float(estimate.se) > 1e-12 * (1 + abs(float(estimate.value))):
         return None, "no interval: seeds and subjects do not vary"
-    low, high = (float(bound) for bound in estimate.interval(CONFIDENCE))
+    low, high = (float(bound) for bound in estimate.compute_interval(CONFIDENCE))
     if not math.isfinite(low) or not math.isfinite(high):
         return None, "no interval"
     return Effect(float(estimate.value), float(estimate.se), low, high, float(margin)), ""
@@ -294,11 +294,11 @@ def _is_far_from_zero(reference: CellScore | None) -> bool:
     return reference.mean > 0 and (math.isnan(reference.low) or reference.low > MIN_BOUND_OF_REFERENCE * reference.mean)
 
 
-def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
+def _collect_relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
     """Return the relative changes of the tasks whose metric is a distance, by the keys of their cells."""
     distances = (
         row
-        for row in _main_verdicts(comparison)
+        for row in _select_main_verdicts(comparison)
         if get_margin_unit(row.metric) == "relative" and not math.isnan(row.relative)
     )
     estimates: dict[Key, Estimate] = {}
@@ -316,7 +316,7 @@ def _relative_effects(comparison: StudyComparison) -> dict[Key, Estimate]:
     return estimates
 
 
-def _main_verdicts(comparison: StudyComparison) -> list[CellVerdict]:
+def _select_main_verdicts(comparison: StudyComparison) -> list[CellVerdict]:
     """Return the verdicts on main metrics of the study's first variant."""
     first = next(iter(comparison.study.variants))
     return [row for row in comparison.verdicts if row.main and row.variant == first]

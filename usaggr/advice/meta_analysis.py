@@ -68,28 +68,28 @@ def pool(
         raise ValueError(f"{len(effects)} effects; a prediction interval needs {MIN_EFFECTS}")
     if not min(standard_errors) > 0:
         raise ValueError("each effect needs a standard error above 0")
-    return _pool(tuple(effects), tuple(standard_errors), confidence, tuple(sweeps))
+    return _pool_effects(tuple(effects), tuple(standard_errors), confidence, tuple(sweeps))
 
 
 @lru_cache(maxsize=1024)
-def _pool(
+def _pool_effects(
     effects: tuple[float, ...], errors: tuple[float, ...], confidence: float, sweeps: tuple[Hashable, ...]
 ) -> Pooled:
     from scipy import special
 
-    values, shared = np.array(effects), _shared_covariance(np.array(errors), sweeps)
+    values, shared = np.array(effects), _make_shared_covariance(np.array(errors), sweeps)
     independent = np.array(errors) ** 2 - np.diag(shared)
     df = values.size - 1
     tau2 = solve_spreads(values, independent, np.array([float(df)]))
-    mean = float(_means(values, independent, tau2)[0][0])
+    mean = float(_compute_means(values, independent, tau2)[0][0])
     # Equally likely values of Q: the midpoints of _POINTS intervals of equal probability under the chi-square.
     squares = np.asarray(2 * special.gammaincinv(df / 2, (np.arange(_POINTS) + 0.5) / _POINTS), dtype=np.float64)
     likely = solve_spreads(values, independent, squares)
-    centers, weights = _means(values, independent, likely)
+    centers, weights = _compute_means(values, independent, likely)
     variances = (weights**2 * (independent + likely[:, None])).sum(axis=1)
     variances += np.einsum("ni,ij,nj->n", weights, shared, weights)
     scales = np.sqrt(likely + variances)
-    bounds = [_quantile(centers, scales, tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
+    bounds = [_find_quantile(centers, scales, tail) for tail in ((1 - confidence) / 2, (1 + confidence) / 2)]
     return Pooled(values.size, mean, float(np.sqrt(tau2[0])), bounds[0], bounds[1])
 
 
@@ -104,8 +104,8 @@ def solve_spreads(effects: Array, variances: Array, squares: Array) -> Array:
         squares: (n,) values of Q, above 0.
     """
 
-    def excess(tau2: Array) -> Array:
-        centers, _ = _means(effects, variances, tau2)
+    def compute_excess(tau2: Array) -> Array:
+        centers, _ = _compute_means(effects, variances, tau2)
         deviations = (effects - centers[:, None]) ** 2
         return np.asarray((deviations / (variances + tau2[:, None])).sum(axis=1) - squares)
 
@@ -114,19 +114,19 @@ def solve_spreads(effects: Array, variances: Array, squares: Array) -> Array:
     low = np.zeros_like(high)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        too_small = excess(middle) > 0
+        too_small = compute_excess(middle) > 0
         low, high = np.where(too_small, middle, low), np.where(too_small, high, middle)
-    return np.where(excess(np.zeros_like(squares)) > 0, (low + high) / 2, 0.0)
+    return np.where(compute_excess(np.zeros_like(squares)) > 0, (low + high) / 2, 0.0)
 
 
-def _means(effects: Array, variances: Array, tau2: Array) -> tuple[Array, Array]:
+def _compute_means(effects: Array, variances: Array, tau2: Array) -> tuple[Array, Array]:
     """Return (n,) weighted means and their (n, k) weights, which sum to 1."""
     weights = 1 / (variances + tau2[:, None])
     weights /= weights.sum(axis=1, keepdims=True)
     return np.asarray((weights * effects).sum(axis=1)), weights
 
 
-def _shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
+def _make_shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
     """Return the (k, k) covariance that effects of one sweep share; 0 for the only effect of a sweep."""
     same = np.array([[sweep == other for other in sweeps] for sweep in sweeps])
     # The only effect of a sweep shares nothing; all of its error counts as independent.
@@ -134,7 +134,7 @@ def _shared_covariance(errors: Array, sweeps: tuple[Hashable, ...]) -> Array:
     return np.asarray(np.where(same & several[:, None], SHARED_CORRELATION * np.outer(errors, errors), 0.0))
 
 
-def _quantile(centers: Array, scales: Array, tail: float) -> float:
+def _find_quantile(centers: Array, scales: Array, tail: float) -> float:
     """Return a quantile of a mixture of normal distributions with equal weights."""
     from scipy import special
 

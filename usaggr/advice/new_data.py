@@ -10,7 +10,7 @@ from usaggr.data.read.index import IndexRow, read_index_file
 from usaggr.data.read.index_tasks import Declaration, collect_tasks, parse_declaration
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.make_split import split_dataset
-from usaggr.document.display_names import plural
+from usaggr.document.display_names import pluralize
 from usaggr.errors import DataError
 from usaggr.progress import Progress
 from usaggr.sweep.planning.study_groupings import find_image_sources
@@ -21,7 +21,7 @@ class NewData:
     """Data set on which no model needs to have been trained."""
 
     name: str
-    where: str
+    location: str
     """Root folder of the data set, or its index file."""
     tasks: tuple[NewTask, ...]
     """Tasks, sorted by id."""
@@ -48,9 +48,9 @@ def read_data(data: DataConfig, progress: Progress) -> NewData:
         NewTask(task, training[task_id], sources.get(task_id), dataset.content_hash)
         for task_id, task in sorted(dataset.tasks.items())
     )
-    skipped = [f"{plural(len(dataset.skipped), 'invalid row')} of the index left out"] if dataset.skipped else []
+    skipped = [f"{pluralize(len(dataset.skipped), 'invalid row')} of the index left out"] if dataset.skipped else []
     return NewData(
-        _name(data, dataset.root),
+        _name_data(data, dataset.root),
         str(dataset.root),
         tasks,
         dataset.content_hash,
@@ -78,16 +78,16 @@ def read_index_table(path: Path, data: DataConfig) -> NewData:
             declared.append((row, declaration))
     if errors and (data.on_bad_sample == "error" or not declared):
         raise DataError(
-            f"{path}: {plural(len(errors), 'error')} in the index, first: {errors[0]}; correct the index, or leave out "
-            "invalid rows with data.on_bad_sample=skip"
+            f"{path}: {pluralize(len(errors), 'error')} in the index, first: {errors[0]}; correct the index, or leave "
+            "out invalid rows with data.on_bad_sample=skip"
         )
     if not declared:
         raise DataError(f"{path}: the index has no rows")
     tasks, warnings = collect_tasks(declared, data)
     # One value in the column `split` makes it the split of its task; rows without a value are then not counted.
     counts = Counter(declaration.task_id for _, declaration in declared)
-    has_split = {declaration.task_id for row, declaration in declared if row.text("split")}
-    in_train = Counter(declaration.task_id for row, declaration in declared if row.text("split").lower() == "train")
+    has_split = {declaration.task_id for row, declaration in declared if row.get_text("split")}
+    in_train = Counter(declaration.task_id for row, declaration in declared if row.get_text("split").lower() == "train")
     fraction = data.split.fractions[0]
     remark = (
         f"Training samples are counted from the rows of {path.name}: those whose column split is train, or "
@@ -106,5 +106,5 @@ def read_index_table(path: Path, data: DataConfig) -> NewData:
     )
 
 
-def _name(data: DataConfig, root: Path) -> str:
+def _name_data(data: DataConfig, root: Path) -> str:
     return "synthetic" if data.name == "synthetic" else root.name

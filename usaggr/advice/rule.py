@@ -10,7 +10,7 @@ from typing import Literal
 from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
 from usaggr.advice.meta_analysis import MIN_EFFECTS, pool
 from usaggr.advice.sharing_modes import NewTask, is_rule, is_similar
-from usaggr.document.display_names import plural
+from usaggr.document.display_names import pluralize
 from usaggr.statistics.scale_trend import NEAR
 
 Level = Literal["same task", "same clinical group", "same type"]
@@ -75,7 +75,7 @@ def assess_mode(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> ModeR
     # Without a rule, only a task that is similar to a block's member shows which block the new task would join.
     for level in LEVELS if is_rule(mode) else LEVELS[:2]:
         chosen = _choose_scales([cell for cell in usable if _is_at_level(level, new, cell)], new.n_train)
-        groups = _group_cells(chosen, _effect_key(level))
+        groups = _group_cells(chosen, _get_effect_key(level))
         if groups and (level == "same task" or len(groups) >= MIN_EFFECTS):
             return _combine_evidence(new, mode, level, groups, left_out)
     reason = _explain_no_result(new, same_type, near, usable, is_rule(mode))
@@ -115,7 +115,7 @@ def _is_at_level(level: Level, new: NewTask, cell: EvidenceCell) -> bool:
             return True
 
 
-def _effect_key(level: Level) -> Callable[[EvidenceCell], str]:
+def _get_effect_key(level: Level) -> Callable[[EvidenceCell], str]:
     """Return the key by which cells form one effect: the data set for the same task, otherwise the task."""
     return (lambda cell: cell.content) if level == "same task" else (lambda cell: cell.task.id)
 
@@ -200,14 +200,14 @@ def _describe_evidence(new: NewTask, level: Level, cells: Sequence[EvidenceCell]
             if all(in_this_data):
                 evidence = "the same task in this data set"
             elif any(in_this_data):
-                evidence = f"the same task in this data set and {plural(effects - 1, 'other data set')}"
+                evidence = f"the same task in this data set and {pluralize(effects - 1, 'other data set')}"
             else:
-                evidence = f"the same task in {plural(effects, 'other data set')}"
+                evidence = f"the same task in {pluralize(effects, 'other data set')}"
         case "same clinical group":
-            evidence = f"{plural(effects, 'task')} of the same type and clinical group"
+            evidence = f"{pluralize(effects, 'task')} of the same type and clinical group"
         case "same type":
-            evidence = f"{plural(effects, 'task')} of the same type"
-    return f"{evidence} ({plural(len(cells), 'result')})"
+            evidence = f"{pluralize(effects, 'task')} of the same type"
+    return f"{evidence} ({pluralize(len(cells), 'result')})"
 
 
 def _describe_contradiction(cells: Sequence[EvidenceCell]) -> str:
@@ -230,18 +230,16 @@ def _explain_no_result(
         return f"{new.n_train} training samples here, but {_format_range(sizes)} in the sweeps"
     if not usable:
         if all(cell.invalid for cell in near):
-            return f"only collapsed or unconverged models ({plural(len(near), 'result')})"
+            return f"only collapsed or unconverged models ({pluralize(len(near), 'result')})"
         # Sorted, so that the reason does not depend on the order of sweeps.
         reasons = sorted({cell.unusable for cell in near})
-        more = f", and {plural(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
+        more = f", and {pluralize(len(reasons) - 1, 'other reason')}" if len(reasons) > 1 else ""
         return f"no usable evidence: {reasons[0]}{more}"
     if not rule and not any(is_similar(new.task, cell.task) for cell in usable):
         return "no similar task is in a block of this grouping"
-    tasks = len({cell.task.id for cell in usable})
+    tasks = pluralize(len({cell.task.id for cell in usable}), "task")
     similarity = "of the same type" if rule else "of the same type and clinical group"
-    return (
-        f"only {plural(tasks, 'task')} {similarity} with similar numbers of training samples; {MIN_EFFECTS} are needed"
-    )
+    return f"only {tasks} {similarity} with similar numbers of training samples; {MIN_EFFECTS} are needed"
 
 
 def _format_range(sizes: Sequence[int]) -> str:

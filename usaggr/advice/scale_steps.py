@@ -37,14 +37,14 @@ def find_steps(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> tuple[
     # Tasks of different sizes differ in more than size: only sweeps that vary the size of one task count.
     several = [cell for cell in cells if cell.scales > 1 and cell.mode == mode]
     steps: list[Step] = []
-    for n_train in _sizes(new, several):
+    for n_train in _choose_sizes(new, several):
         verdict = assess_mode(replace(new, n_train=n_train), mode, several).verdict
         if verdict in ("gain", "no_loss", "loss") and (not steps or steps[-1].verdict != verdict):
             steps.append(Step(n_train, verdict))
     return tuple(steps) if len(steps) > 1 else ()
 
 
-def _sizes(new: NewTask, cells: Sequence[EvidenceCell]) -> list[int]:
+def _choose_sizes(new: NewTask, cells: Sequence[EvidenceCell]) -> list[int]:
     """Return the numbers of training samples to try: those of relevant cells, at least a factor LEAST_SPAN apart."""
     candidates = sorted({c.n_train for c in cells if find_level(replace(new, n_train=c.n_train), c) is not None})
     sizes: list[int] = []

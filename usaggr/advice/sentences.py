@@ -3,10 +3,10 @@
 from usaggr.advice.advise import KINDS, Advice, Kind, ModeAdvice, TaskAdvice
 from usaggr.advice.evidence import EvidenceCell, get_margin_unit
 from usaggr.advice.rule import Prediction, Verdict
-from usaggr.document.display_names import listed, plural, verdict_label
-from usaggr.document.numbers import MISSING, percent
-from usaggr.metrics.names import main_metric, metric_label
-from usaggr.metrics.score_texts import difference
+from usaggr.document.display_names import join_names, pluralize, verdict_label
+from usaggr.document.numbers import MISSING, format_percent
+from usaggr.metrics.names import get_main_metric, get_metric_label
+from usaggr.metrics.score_texts import format_difference
 from usaggr.tasks import TaskType
 
 KIND_LABELS: dict[Kind, str] = {
@@ -50,16 +50,16 @@ def format_prediction(prediction: Prediction | None, task_type: TaskType) -> str
     """Return the predicted difference with its prediction interval, in the unit of the margin."""
     if prediction is None:
         return MISSING
-    metric = main_metric(task_type).name
+    metric = get_main_metric(task_type).name
     numbers = (prediction.mean, prediction.low, prediction.high)
     if get_margin_unit(metric) == "relative":
-        return f"{metric_label(metric)} {percent(*numbers)}"
-    return f"{metric_label(metric)} {difference(*numbers, metric)}"
+        return f"{get_metric_label(metric)} {format_percent(*numbers)}"
+    return f"{get_metric_label(metric)} {format_difference(*numbers, metric)}"
 
 
-def format_difference(cell: EvidenceCell) -> str:
+def format_cell_difference(cell: EvidenceCell) -> str:
     """Return the difference of a cell with its interval, as in the report."""
-    return difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
+    return format_difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
 
 
 def list_partners(mode: ModeAdvice, shown: int = SHOWN_PARTNERS) -> str:
@@ -81,7 +81,11 @@ def explain_advice(task: TaskAdvice) -> str:
     if task.best is not None:
         return task.best.result.reason
     if not task.modes:
-        return "no other task of the data would share its model" if task.alone else "no way of sharing was trained"
+        return (
+            "no other task of the data would share its model"
+            if task.unshared_modes
+            else "no way of sharing was trained"
+        )
     modes_by_reason: dict[str, list[str]] = {}
     for mode in task.modes:
         verdict = "" if mode.result.verdict == "not_known" else f"{mode.result.verdict.replace('_', ' ')}, "
@@ -93,7 +97,7 @@ def count_advice(advice: Advice) -> str:
     """Return a sentence with the number of tasks for each advice."""
     counts = {kind: sum(task.kind == kind for task in advice.tasks) for kind in KINDS}
     phrases = [f"{kind} ({number})" for kind, number in counts.items() if number]
-    return f"Advice for {plural(len(advice.tasks), 'task')}: {listed(phrases)}."
+    return f"Advice for {pluralize(len(advice.tasks), 'task')}: {join_names(phrases)}."
 
 
 def warn_of_phantoms(advice: Advice) -> list[str]:

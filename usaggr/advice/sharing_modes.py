@@ -71,9 +71,9 @@ def find_partners(mode: str, new: NewTask, tasks: Collection[NewTask]) -> tuple[
     if mode == IMAGE_SOURCE:
         # Without images, the sources of all tasks are None, which must not match each other.
         has_source = new.image_source is not None
-        return _ids_without(new, (t for t in tasks if has_source and t.image_source == new.image_source))
+        return _list_other_ids(new, (t for t in tasks if has_source and t.image_source == new.image_source))
     attribute = RULES[mode]
-    return _ids_without(new, (t for t in tasks if attribute(t.task) == attribute(new.task)))
+    return _list_other_ids(new, (t for t in tasks if attribute(t.task) == attribute(new.task)))
 
 
 def is_similar(task: Task, other: Task) -> bool:
@@ -99,8 +99,8 @@ def find_counterparts(new: NewTask, members: Collection[Task], tasks: Collection
             counterparts.append(namesake)
         else:
             counterparts += [t for t in tasks if is_similar(t.task, member)]
-    return _ids_without(new, counterparts)
+    return _list_other_ids(new, counterparts)
 
 
-def _ids_without(new: NewTask, tasks: Iterable[NewTask]) -> tuple[str, ...]:
+def _list_other_ids(new: NewTask, tasks: Iterable[NewTask]) -> tuple[str, ...]:
     return tuple(sorted({t.task.id for t in tasks} - {new.task.id}))

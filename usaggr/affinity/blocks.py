@@ -73,7 +73,7 @@ def make_clustering_matrix(affinities: Affinities, measure: Measure) -> Array:
 
     Similarities are never negative, so that no task would stay alone. Their mean over all pairs is subtracted.
     """
-    mean = affinities.mean(measure)
+    mean = affinities.compute_mean(measure)
     if measure in SIMILARITIES:
         mean = mean - np.nanmean(mean)
     return np.nan_to_num(mean, nan=0.0)

@@ -13,7 +13,7 @@ from usaggr.affinity.routing_affinity import check_has_router, compute_run_simil
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import RunData, select_run_data
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.progress import NoProgress, Progress
 from usaggr.results.affinity import (
     FOLDER,
@@ -22,10 +22,10 @@ from usaggr.results.affinity import (
     Array,
     Measure,
     SeedAffinity,
+    average_over_seeds,
     hash_measurement,
-    mean_over_seeds,
+    mask_diagonal,
     read_seed,
-    without_diagonal,
     write_seed,
     write_tables,
 )
@@ -58,7 +58,7 @@ class AffinityRequest:
     def __post_init__(self) -> None:
         for measure in self.measures:
             if measure not in MEASURES:
-                raise ConfigError(one_of("--measure", measure, MEASURES))
+                raise ConfigError(explain_unknown_name("--measure", measure, MEASURES))
         if not self.measures:
             raise ConfigError(f"--measure: give at least one of {', '.join(MEASURES)}")
         if not 0 < self.overhead <= 100:
@@ -94,9 +94,9 @@ class Affinities:
         """Return the estimates of a measure, one per seed."""
         return tuple(estimate for estimate in self.estimates if estimate.measure == measure)
 
-    def mean(self, measure: Measure) -> Array:
+    def compute_mean(self, measure: Measure) -> Array:
         """Return the mean over seeds (T, T); NaN on the diagonal, and for pairs without an estimate."""
-        return mean_over_seeds(self.select(measure))[0]
+        return average_over_seeds(self.select(measure))[0]
 
 
 def estimate(study: StudyConfig, request: AffinityRequest, progress: Progress | None = None) -> Affinities:
@@ -143,7 +143,9 @@ def _plan_unified_runs(study: StudyConfig, request: AffinityRequest, progress: P
     """
     scale = study.scales[0] if request.scale is None else request.scale
     if scale not in study.scales:
-        raise ConfigError(one_of("--scale", f"{scale:g}", [f"{study_scale:g}" for study_scale in study.scales]))
+        raise ConfigError(
+            explain_unknown_name("--scale", f"{scale:g}", [f"{study_scale:g}" for study_scale in study.scales])
+        )
     variant, overrides = next(iter(study.variants.items()))
     changes = {"groupings": ["unified"], "reference": "unified", "scales": [scale], "variants": {variant: overrides}}
     plan = make_plan(study.model_copy(update=changes), progress)
@@ -224,7 +226,7 @@ def _estimate_seed(
         """
         identity = _make_identity(run, measure, request)
         counts = np.where(pairs, estimates_per_pair, 0).astype(np.int64)
-        return SeedAffinity(measure, run.spec.seed, identity, tasks, without_diagonal(values), counts)
+        return SeedAffinity(measure, run.spec.seed, identity, tasks, mask_diagonal(values), counts)
 
     estimates = [make_similarity("routing", compute_run_similarity(run), 1)] if "routing" in measures else []
     if set(measures) == {"routing"}:
@@ -272,7 +274,7 @@ def _estimate_with_probes(
                 run.spec.seed,
                 _make_identity(run, measure, request),
                 tuple(sorted(run.spec.tasks)),
-                without_diagonal(means.compute_means()),
+                mask_diagonal(means.compute_means()),
                 means.counts,
                 training.seconds,
                 training.probe_seconds,

@@ -54,7 +54,7 @@ def compute_feature_similarity(study: StudyConfig, data: RunData, seed: int, pro
         with torch.inference_mode():
             for i in range(0, count, _BATCH_SIZE):
                 batch = make_batch(samples[i : i + _BATCH_SIZE], pixels)
-                pooled.append(network.encode(batch.images, batch.task_indices).maps[-1].mean(dim=(2, 3)))
+                pooled.append(network.encode(batch.images, batch.batch_indices).maps[-1].mean(dim=(2, 3)))
         features.append(torch.cat(pooled).double().numpy())
         progress.advance()
     progress.finish()
@@ -64,8 +64,8 @@ def compute_feature_similarity(study: StudyConfig, data: RunData, seed: int, pro
 def compute_domain_similarity(features: Array) -> Array:
     """Return the similarity (T, T) in (0, 1] of the tasks' sets of features (T, n, C); 1 on the diagonal."""
     tasks = len(features)
-    spread = features.reshape(-1, features.shape[-1]).std(axis=0)
-    scaled = features / np.where(spread > 0, spread, 1.0)
+    sd = features.reshape(-1, features.shape[-1]).std(axis=0)
+    scaled = features / np.where(sd > 0, sd, 1.0)
     distances = np.zeros((tasks, tasks))
     for a in range(tasks):
         for b in range(a):

@@ -1,9 +1,9 @@
 """Probes of a training run at regular intervals: the effect of a step on one task on the losses of the others.
 
 `lookahead` is the inter-task affinity of TAG (Fifty et al., Efficiently Identifying Task Groupings, NeurIPS 2021,
-arXiv:2109.04617).
-The cosine of gradients is the measure of conflict of PCGrad (Yu et al., Gradient Surgery, NeurIPS 2020). A probe does
-not change the run: parameters are restored bit by bit, the run's random numbers are not used, and no gradient remains.
+arXiv:2109.04617). `gradient` is the cosine of two tasks' gradients, by which PCGrad detects conflicts (Yu et al.,
+Gradient Surgery, NeurIPS 2020). A probe does not change the run: parameters are restored bit by bit, the run's random
+numbers are not used, and no gradient remains.
 """
 
 import time
@@ -182,33 +182,35 @@ class GradientProbe(pl.Callback):
         start = time.perf_counter()
         state = TrainingState(trainer, module, self._data, self._training, self._samples)
         sources = self._rotation.choose(count)
-        with _evaluation_mode(state.network):
+        with _use_evaluation_mode(state.network):
             targets = state.take_targets(self.tasks) if self._settings.lookahead else []
-            before = state.compute_losses(targets)
-            targets_done = _measure_time(module.device)
+            losses_before = state.compute_losses(targets)
+            targets_measured_at = _measure_time(module.device)
             # One vector per source task, which `_add_cosines` compares in pairs; empty if no cosines are estimated.
             source_gradients: list[Tensor] = []
             for source in sources:
                 gradients = state.compute_gradients(self.tasks[source])
                 if self._settings.lookahead:
-                    after = state.compute_losses_after_step(gradients, targets)
-                    self._add_lookahead(source, before, after)
+                    losses_after = state.compute_losses_after_step(gradients, targets)
+                    self._add_lookahead(source, losses_before, losses_after)
                 if self._settings.gradient:
                     source_gradients.append(torch.cat([gradient.float().flatten() for gradient in gradients]))
             self._add_cosines(sources, source_gradients)
-        budget.record(targets_done - start, _measure_time(module.device) - targets_done, len(sources))
+        budget.record(targets_measured_at - start, _measure_time(module.device) - targets_measured_at, len(sources))
 
-    def _add_lookahead(self, source: int, before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    def _add_lookahead(
+        self, source: int, losses_before: Mapping[str, float], losses_after: Mapping[str, float]
+    ) -> None:
         """Add 1 - loss after / loss before for each target task.
 
         Args:
             source: Index of the source task.
-            before: Losses by task id before a step on the source task.
-            after: Losses by task id after it.
+            losses_before: Losses by task id before a step on the source task.
+            losses_after: Losses by task id after it.
         """
         for target, task_id in enumerate(self.tasks):
-            if target != source and before[task_id] > _MIN_LOSS:
-                self.lookahead.add(source, target, 1 - after[task_id] / before[task_id])
+            if target != source and losses_before[task_id] > _MIN_LOSS:
+                self.lookahead.add(source, target, 1 - losses_after[task_id] / losses_before[task_id])
 
     def _add_cosines(self, sources: Sequence[int], gradients: Sequence[Tensor]) -> None:
         """Add the cosine of each pair of gradients in both directions; no gradients: nothing is added."""
@@ -294,7 +296,7 @@ class TrainingState:
         """Return the training loss of each sample, (n,) by task id."""
         # A context for each pass: within one, autocast keeps copies of weights, which a virtual step would outdate.
         with self._precision_context():
-            outputs = self.network(batch.images, batch.task_indices)
+            outputs = self.network(batch.images, batch.batch_indices)
         return {
             task_id: sample_losses(self._tasks[task_id], output, batch.targets[task_id], self._training)
             for task_id, output in outputs.items()
@@ -308,7 +310,7 @@ def find_shared_parameters(network: MultiTaskNetwork) -> list[nn.Parameter]:
 
 
 @contextmanager
-def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+def _use_evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Set evaluation mode within the context, and restore the mode of each module afterwards.
 
     In training mode, dropout would use the run's random numbers and batch norms would update their statistics.

@@ -12,7 +12,7 @@ from usaggr.affinity.clustering import MAX_EXACT_TASKS
 from usaggr.affinity.estimate import Affinities
 from usaggr.errors import ConfigError
 from usaggr.io.atomic_files import write_atomic
-from usaggr.results.affinity import SIMILARITIES, Measure, mean_over_seeds
+from usaggr.results.affinity import SIMILARITIES, Measure, average_over_seeds
 
 _GENERATED = "# Made by `usaggr affinity`"
 """Start of the first line of files that this command may overwrite; earlier versions continued the line differently."""
@@ -117,7 +117,7 @@ def describe_estimates(affinities: Affinities, measure: Measure) -> str:
     least, most = int(counts.min()), int(counts.max())
     seeds = "one seed" if len(estimates) == 1 else f"{len(estimates)} seeds"
     text = f"{seeds}, {least if least == most else f'{least} to {most}'} {UNITS[measure]}"
-    mean, sd = mean_over_seeds(estimates)
+    mean, sd = average_over_seeds(estimates)
     if len(estimates) > 1:
         text += f", sd over seeds {np.nanmedian(sd):.2g} (pairs differ by sd {np.nanstd(mean):.2g})"
     if missing := int((counts == 0).sum()):

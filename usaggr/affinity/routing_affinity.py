@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usaggr.errors import ConfigError, RunError
 from usaggr.results import contract
 from usaggr.results.routing import read_routing
-from usaggr.statistics.routing_similarity import routing_similarity
+from usaggr.statistics.routing_similarity import compute_routing_similarity
 from usaggr.sweep.planning.study_plan import PlannedRun
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ def compute_run_similarity(run: PlannedRun) -> Array:
         ConfigError: The run is not finished, or has no routing.csv.
         RunError: The routing.csv of the run is damaged.
     """
-    if run.state() != "done":
+    if run.read_state() != "done":
         raise ConfigError(
             f"--measure routing: the unified run of seed {run.spec.seed} at scale {run.spec.scale:g} is not done "
             f"({run.directory}); train it first: usaggr sweep with unified among its groupings"
@@ -52,7 +52,7 @@ def compute_run_similarity(run: PlannedRun) -> Array:
     path = run.directory / contract.ROUTING
     try:
         routing = read_routing(path, tuple(sorted(run.spec.tasks)))
-        return routing_similarity(routing.share)
+        return compute_routing_similarity(routing.share)
     except FileNotFoundError as error:
         raise ConfigError(
             f"--measure routing: {run.directory} has no {contract.ROUTING}; remove the run and sweep again"

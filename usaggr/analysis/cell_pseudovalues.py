@@ -30,12 +30,12 @@ class CellPseudovalues:
                         cell = (task, grouping, run.row.scale, run.row.variant)
                         self._runs.setdefault(cell, {})[run.row.seed] = run
 
-    def components(self, task: str) -> NDArray[np.int64]:
-        """Return the (C,) ids of the components in a task's test set; an id means the same component in every task."""
+    def get_components(self, task: str) -> NDArray[np.int64]:
+        """Return the (C,) ids of the components in a task's test set; a component has the same id in every task."""
         fold = self._folds.get(task)
         return np.empty(0, dtype=np.int64) if fold is None else fold.components
 
-    def table(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
+    def get_table(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
         """Return the pseudo-values of a cell's runs; the mean of a row is the score of its seed.
 
         Args:
@@ -50,13 +50,13 @@ class CellPseudovalues:
             KeyError: The run of a seed is not finished.
         """
         task, runs = cell[0], [self._runs[cell][seed] for seed in seeds]
-        tables: list[Any] = [_pseudovalues_of_run(run, task, metric) for run in runs]
+        tables: list[Any] = [_get_run_pseudovalues(run, task, metric) for run in runs]
         if any(table is None for table in tables):
-            # All rows of a table have the same columns, so that one run without predictions decides for all.
-            return np.array([[_score(run, task, metric)] for run in runs])
+            # All rows of a table need the same columns: if one run has no predictions, every row is its score alone.
+            return np.array([[_get_score(run, task, metric)] for run in runs])
         return np.stack(tables)
 
-    def rarer_class_size(self, cell: Cell) -> int | None:
+    def count_rarer_class(self, cell: Cell) -> int | None:
         """Return the number of test components in the rarer class of a cell's classification task.
 
         It is None for other task types, and if no run of the cell has predictions.
@@ -68,12 +68,12 @@ class CellPseudovalues:
         return None
 
 
-def _pseudovalues_of_run(run: CollectedRun, task: str, metric: str) -> NDArray[np.float64] | None:
+def _get_run_pseudovalues(run: CollectedRun, task: str, metric: str) -> NDArray[np.float64] | None:
     if run.pseudovalues is None:
         return None
     return run.pseudovalues[task].metrics.get(metric)
 
 
-def _score(run: CollectedRun, task: str, metric: str) -> float:
+def _get_score(run: CollectedRun, task: str, metric: str) -> float:
     assert run.result is not None
     return run.result.scores[task].get(metric, float("nan"))

@@ -24,7 +24,7 @@ from usaggr.results.plan import PlanRow
 from usaggr.results.plan_coverage import check_coverage
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult, Scores, State
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint
 from usaggr.results.stored_study import StudyFacts, read_source
 from usaggr.results.versions import check_yaml
 
@@ -97,17 +97,17 @@ class Collection:
         return not any(count for name, count in self.fold_counts.items() if name.endswith(IN_TWO_FOLDS))
 
     @cached_property
-    def _by_digits(self) -> dict[str, CollectedRun]:
+    def _by_short_fingerprint(self) -> dict[str, CollectedRun]:
         """Runs by the first 8 digits of their fingerprint, which are the end of a run's name."""
         return {run.row.fingerprint[:8]: run for run in (*self.first_stages, *self.runs)}
 
-    def stages(self, run: CollectedRun) -> tuple[CollectedRun, ...]:
+    def list_stages(self, run: CollectedRun) -> tuple[CollectedRun, ...]:
         """Return the run, preceded by the runs from which its weights come, in training order.
 
         A run without a parent is returned alone. A parent that is not in any plan is left out.
         """
-        parent = self._by_digits.get(run.row.parent[-8:]) if run.row.parent else None
-        return (run,) if parent is None else (*self.stages(parent), run)
+        parent = self._by_short_fingerprint.get(run.row.parent[-8:]) if run.row.parent else None
+        return (run,) if parent is None else (*self.list_stages(parent), run)
 
 
 def collect(directories: Sequence[Path], progress: Progress | None = None) -> Collection:
@@ -128,8 +128,8 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     runs = []
     progress.start("reading runs", len(plan))
     for row in plan:
-        run = _collect_run(row, list(_candidates(row, folders, runs_by_folder)))
-        runs.append(_with_pseudovalues(run, data, folds))
+        run = _collect_run(row, list(_list_candidates(row, folders, runs_by_folder)))
+        runs.append(_add_pseudovalues(run, data, folds))
         progress.advance()
     progress.finish()
     # The order of folders and of the lines of plan.csv must not change any table.
@@ -138,10 +138,10 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     unplanned = {
         fingerprint for found_runs in runs_by_folder for fingerprint, path in found_runs.items() if is_done(path)
     } - planned
-    nameless = sum(_is_nameless(path, plan) for folder in folders for path in run_directories(folder))
-    cells = tuple(run for run in runs if run.row.groupings)
+    unidentified = sum(_is_unidentified(path, plan) for folder in folders for path in run_directories(folder))
+    grouped_runs = tuple(run for run in runs if run.row.groupings)
     first_stages = tuple(run for run in runs if not run.row.groupings)
-    collection = Collection(tuple(folders), study, data, cells, len(unplanned) + nameless, folds)
+    collection = Collection(tuple(folders), study, data, grouped_runs, len(unplanned) + unidentified, folds)
     proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / contract.SPLIT))
     return _separate_controls(replace(collection, first_stages=first_stages, planned=tuple(runs), proof=proof))
 
@@ -169,7 +169,9 @@ def _select_groupings(runs: Sequence[CollectedRun], groupings: Sequence[str]) ->
     return tuple(selected)
 
 
-def _candidates(row: PlanRow, folders: Sequence[Path], runs_by_folder: Sequence[dict[str, Path]]) -> Iterator[Path]:
+def _list_candidates(
+    row: PlanRow, folders: Sequence[Path], runs_by_folder: Sequence[dict[str, Path]]
+) -> Iterator[Path]:
     """Yield the directories that may hold a run, at most one per folder.
 
     A directory matches by fingerprint. A run that failed before it wrote its run.yaml matches by its planned name.
@@ -180,13 +182,13 @@ def _candidates(row: PlanRow, folders: Sequence[Path], runs_by_folder: Sequence[
             yield path
             continue
         path = folder / "runs" / row.run_id
-        if path.is_dir() and stored_fingerprint(path) is None:
+        if path.is_dir() and read_fingerprint(path) is None:
             yield path
 
 
-def _is_nameless(path: Path, plan: Sequence[PlanRow]) -> bool:
+def _is_unidentified(path: Path, plan: Sequence[PlanRow]) -> bool:
     """Return whether a directory holds a result, but has neither a fingerprint nor the name of a planned run."""
-    if not is_done(path) or stored_fingerprint(path) is not None:
+    if not is_done(path) or read_fingerprint(path) is not None:
         return False
     return path.name not in {row.run_id for row in plan}
 
@@ -199,23 +201,23 @@ def _collect_run(row: PlanRow, paths: Sequence[Path]) -> CollectedRun:
 
 def _read_run(row: PlanRow, path: Path) -> CollectedRun:
     directory = RunDirectory(path)
-    state = directory.state()
+    state = directory.read_state()
     if state != "done":
-        status = directory.status()
+        status = directory.read_status()
         return CollectedRun(row, state, path, error=status.error if status is not None else None)
-    if stored_fingerprint(path) is None:
+    if read_fingerprint(path) is None:
         error = f"{path}: no run.yaml with the settings of this result; remove the run to train it again"
         return CollectedRun(row, "failed", path, error=error)
     try:
         check_yaml(path / contract.RUN_SETTINGS)
-        result = directory.result()
-        _check(result, row, directory.result_path)
+        result = directory.read_result()
+        _check_result(result, row, directory.result_path)
     except RunError as error:
         return CollectedRun(row, "failed", path, error=str(error))
     return CollectedRun(row, "done", path, result)
 
 
-def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, TestFold]) -> CollectedRun:
+def _add_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, TestFold]) -> CollectedRun:
     """Return a finished run with its pseudo-values, or as a failed run if its predictions are damaged."""
     if run.result is None or run.path is None:
         return run
@@ -227,7 +229,7 @@ def _with_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, Test
         return CollectedRun(run.row, "failed", run.path, error=str(error))
 
 
-def _check(result: RunResult, row: PlanRow, path: Path) -> None:
+def _check_result(result: RunResult, row: PlanRow, path: Path) -> None:
     """Check that a result has all tasks and only finite numbers; types are checked when it is read.
 
     Raises:

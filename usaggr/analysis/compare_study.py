@@ -112,7 +112,7 @@ class StudyComparison:
         """Number of finished runs."""
         return sum(run.state == "done" for run in self.collection.runs)
 
-    def runs(self, variant: str, scale: Scale, grouping: str) -> list[CollectedRun]:
+    def list_runs(self, variant: str, scale: Scale, grouping: str) -> list[CollectedRun]:
         """Return the runs of a grouping at a scale for all seeds, finished or not.
 
         Args:
@@ -126,19 +126,19 @@ class StudyComparison:
             if (run.row.variant, run.row.scale) == (variant, scale) and grouping in run.row.groupings
         ]
 
-    def models(self, grouping: str) -> int:
+    def count_models(self, grouping: str) -> int:
         """Return the number of blocks of a grouping, which is the number of models that serve all tasks."""
         return len({run.row.tasks for run in self.collection.runs if grouping in run.row.groupings})
 
-    def main_verdicts(self, variant: str, scale: Scale) -> list[CellVerdict]:
+    def get_main_verdicts(self, variant: str, scale: Scale) -> list[CellVerdict]:
         """Return the verdicts on the main metrics at a scale."""
         return [row for row in self.verdicts if row.main and (row.variant, row.scale) == (variant, scale)]
 
-    def main_cells(self, variant: str, scale: Scale) -> list[CellScore]:
+    def get_main_cells(self, variant: str, scale: Scale) -> list[CellScore]:
         """Return the cells' scores on the main metrics at a scale."""
         return [row for row in self.cells if row.main and (row.variant, row.scale) == (variant, scale)]
 
-    def summary_at(self, variant: str, scale: Scale) -> list[SummaryLine]:
+    def get_summary(self, variant: str, scale: Scale) -> list[SummaryLine]:
         """Return the summary of all groupings at a scale."""
         return [line for line in self.summary if (line.variant, line.scale) == (variant, scale)]
 

@@ -50,7 +50,7 @@ def score_cells(
     for key, cell_observations in observations_by_cell.items():
         scored = [row for row in cell_observations if row.has_value]
         if scored:
-            values = pseudovalues.table(
+            values = pseudovalues.get_table(
                 cell_observations[0].cell, cell_observations[0].metric, [row.seed for row in scored]
             )
             # A metric may lack pseudo-values although it has a score; then only the variance between seeds is known.
@@ -58,7 +58,9 @@ def score_cells(
             runs[key] = tuple(row.fingerprint for row in scored)
     # Each cell has runs of its own, so that no two cells' mean squares are correlated.
     estimates = pool_by_task(tables, runs, CELL, tuple(CELL))
-    bounds = np.transpose(stack_estimates([cell.estimate for cell in estimates.values()]).interval(confidence)).tolist()
+    bounds = np.transpose(
+        stack_estimates([cell.estimate for cell in estimates.values()]).compute_interval(confidence)
+    ).tolist()
     low_and_high = dict(zip(estimates, bounds, strict=True))
     return tuple(
         _score_cell(cell_observations, *low_and_high.get(key, _NO_BOUNDS))
@@ -67,14 +69,14 @@ def score_cells(
 
 
 def _score_cell(cell_observations: Sequence[Observation], low: float, high: float) -> CellScore:
-    gain = _mean(row.improvement_on(row.trivial) for row in cell_observations)
+    gain = _average_finite(row.compute_improvement_on(row.trivial) for row in cell_observations)
     return CellScore(
         **vars(_describe_cell(cell_observations, seeds=sum(row.has_value for row in cell_observations))),
-        mean=_mean(row.value for row in cell_observations),
+        mean=_average_finite(row.value for row in cell_observations),
         low=low,
         high=high,
-        trivial=_mean(row.trivial for row in cell_observations),
-        skill=_mean(row.skill for row in cell_observations),
+        trivial=_average_finite(row.trivial for row in cell_observations),
+        skill=_average_finite(row.skill for row in cell_observations),
         beats_trivial=None if math.isnan(gain) else gain > 0,
     )
 
@@ -92,7 +94,7 @@ def compare_cells(
         differences: Estimates from `estimate_differences`, for the cells that can be compared.
         confidence: Confidence level of the intervals, in (0, 1).
     """
-    intervals = _difference_intervals(differences, confidence)
+    intervals = _compute_intervals(differences, confidence)
     pairs_by_cell = group_rows(pairs, lambda pair: pair.compared.key)
     return tuple(
         _compare_cell(cell_pairs, intervals.get(key, _Interval())) for key, cell_pairs in pairs_by_cell.items()
@@ -103,11 +105,11 @@ def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDi
     paired = [pair for pair in pairs if pair.has_delta]
     # Without a common seed, each side's mean is over its own seeds, and there is no delta.
     averaged = paired or pairs
-    mean = _mean(pair.compared.value for pair in averaged)
-    reference_mean = _mean(pair.reference_value for pair in averaged)
+    mean = _average_finite(pair.compared.value for pair in averaged)
+    reference_mean = _average_finite(pair.reference_value for pair in averaged)
     # A run minus itself is 0, which would count as no loss although nothing is compared.
     is_same_run = all(pair.is_same_run for pair in pairs)
-    delta = math.nan if is_same_run else _mean(pair.delta for pair in paired)
+    delta = math.nan if is_same_run else _average_finite(pair.delta for pair in paired)
     if interval.se <= _ROUNDING * (1 + abs(mean)):
         interval = _Interval()
     return CellDifference(
@@ -115,14 +117,14 @@ def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDi
         same=is_same_run,
         mean=mean,
         reference_mean=reference_mean,
-        trivial=_mean(pair.compared.trivial for pair in pairs),
+        trivial=_average_finite(pair.compared.trivial for pair in pairs),
         delta=delta,
         delta_low=interval.low,
         delta_high=interval.high,
         df=interval.df,
         se=interval.se,
         relative=delta / abs(reference_mean) if reference_mean != 0 else math.nan,
-        delta_skill=math.nan if is_same_run else _mean(pair.delta_skill for pair in paired),
+        delta_skill=math.nan if is_same_run else _average_finite(pair.delta_skill for pair in paired),
     )
 
 
@@ -146,15 +148,15 @@ def _describe_cell(cell_observations: Sequence[Observation], seeds: int) -> Cell
     )
 
 
-def _difference_intervals(differences: Mapping[CellKey, Difference], confidence: float) -> dict[CellKey, _Interval]:
+def _compute_intervals(differences: Mapping[CellKey, Difference], confidence: float) -> dict[CellKey, _Interval]:
     # All cells at once: quantiles of single cells would take far longer.
     estimates = stack_estimates([difference.estimate for difference in differences.values()])
-    columns = (*estimates.interval(confidence), estimates.df(confidence), estimates.se)
+    columns = (*estimates.compute_interval(confidence), estimates.compute_df(confidence), estimates.se)
     numbers = np.transpose(columns).tolist()
     return {key: _Interval(*values) for key, values in zip(differences, numbers, strict=True)}
 
 
-def _mean(values: Iterable[float]) -> float:
+def _average_finite(values: Iterable[float]) -> float:
     """Return the mean of the values that are not NaN; NaN without one."""
     defined = [value for value in values if not math.isnan(value)]
     return math.fsum(defined) / len(defined) if defined else math.nan

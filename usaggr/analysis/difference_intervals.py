@@ -12,7 +12,7 @@ from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellKey
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
-from usaggr.statistics.two_way_anova import Estimate, estimate, mean_squares
+from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
 from usaggr.statistics.variance_pooling import pool
 
 Array = NDArray[np.float64]
@@ -49,8 +49,8 @@ def estimate_differences(pairs: Sequence[ReferencePair], pseudovalues: CellPseud
         first, reference = cell_pairs[0].compared, cell_pairs[0].reference
         assert reference is not None  # because the pair has a delta
         seeds = [pair.compared.seed for pair in cell_pairs]
-        values = pseudovalues.table(first.cell, first.metric, seeds)
-        references = pseudovalues.table(reference.cell, first.metric, seeds)
+        values = pseudovalues.get_table(first.cell, first.metric, seeds)
+        references = pseudovalues.get_table(reference.cell, first.metric, seeds)
         sign = 1.0 if first.higher_is_better else -1.0
         tables[key] = sign * (_match_columns(values, references) - _match_columns(references, values))
         runs[key] = tuple(pair.compared.fingerprint for pair in cell_pairs)
@@ -68,7 +68,7 @@ def pool_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[K
     keys = list(tables)
     # Equal variance is expected of the seeds' means; a mean square also grows with the number of components.
     columns = np.array([tables[key].shape[1] for key in keys], dtype=float)
-    squares = np.array([float(mean_squares(tables[key]).seeds) for key in keys]) / columns
+    squares = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / columns
     df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
     numbers = {family: i for i, family in enumerate(dict.fromkeys(families[key] for key in keys))}
     pooled = pool(squares, df, [numbers[families[key]] for key in keys])
@@ -97,18 +97,18 @@ def pool_by_task(
     """
     groups: dict[Key, list[Key]] = defaultdict(list)
     for key in tables:
-        groups[_pick(key, cell, ("variant", "task", "metric"))].append(key)
+        groups[_select_cell(key, cell, ("variant", "task", "metric"))].append(key)
     differences: dict[Key, Difference] = {}
     for keys in groups.values():
         # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
         first = {runs[key]: key for key in reversed(keys)}
         once = {key: tables[key] for key in first.values()}
-        estimates = pool_estimates(once, {key: _pick(key, cell, share) for key in once})
+        estimates = pool_estimates(once, {key: _select_cell(key, cell, share) for key in once})
         differences |= {key: estimates[first[runs[key]]] for key in keys}
     return differences
 
 
-def _pick(key: Key, cell: list[str], names: Iterable[str]) -> Key:
+def _select_cell(key: Key, cell: list[str], names: Iterable[str]) -> Key:
     return tuple(key[cell.index(name)] for name in names)
 
 

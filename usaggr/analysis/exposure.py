@@ -17,7 +17,7 @@ def is_unequal(run: CollectedRun, task: str | None = None) -> bool:
     return any(note.startswith(NOT_EQUAL) for name in tasks for note in notes.get(name, ()))
 
 
-def unequal_variants(collection: Collection) -> tuple[str, ...]:
+def find_unequal_variants(collection: Collection) -> tuple[str, ...]:
     """Return the variants with runs whose tasks are not equally exposed, in the study's order."""
     unequal = {run.row.variant for run in collection.runs if is_unequal(run)}
     return tuple(name for name in collection.study.variants if name in unequal)
@@ -36,5 +36,5 @@ def read_variant_setting(study: StudyFacts, variant: str, key: str) -> str:
     """
     overrides = [override.split("=", 1) for override in study.variants.get(variant, ()) if "=" in override]
     values = [value for name, value in overrides if name.lstrip("+") == key]
-    value = values[-1] if values else study.setting(key)
+    value = values[-1] if values else study.get_setting(key)
     return "" if value is None else str(value)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from usaggr.analysis.cell_pseudovalues import Cell
 from usaggr.analysis.cell_rows import CellKey
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.metrics.missing_metrics import noted_metric
-from usaggr.metrics.names import METRICS, Metric, main_metric, skill
+from usaggr.metrics.missing_metrics import parse_noted_metric
+from usaggr.metrics.names import METRICS, Metric, compute_skill, get_main_metric
 from usaggr.results.data_description import TaskFacts
 from usaggr.results.run_result import State
 from usaggr.tasks import TaskType
@@ -75,7 +75,7 @@ class Observation(NamedTuple):
         """True if the run is finished and the metric is defined."""
         return not math.isnan(self.value)
 
-    def improvement_on(self, score: float) -> float:
+    def compute_improvement_on(self, score: float) -> float:
         """Return the difference from another score in the metric's units, positive if the value is better."""
         return self.value - score if self.higher_is_better else score - self.value
 
@@ -105,7 +105,7 @@ def _observe_run(run: CollectedRun, collection: Collection) -> Iterator[Observat
         task = facts.task
         n_train, n_test, n_subjects = _count_samples(run, facts)
         for metric in METRICS[task.type]:
-            value, trivial = _score(run, task_id, metric)
+            value, trivial = _get_scores(run, task_id, metric)
             has_skill = not math.isnan(value) and not math.isnan(trivial)
             for grouping in row.groupings:
                 yield Observation(
@@ -126,10 +126,10 @@ def _observe_run(run: CollectedRun, collection: Collection) -> Iterator[Observat
                     n_subjects=n_subjects,
                     status=run.state,
                     fingerprint=row.fingerprint,
-                    main=metric == main_metric(task.type),
+                    main=metric == get_main_metric(task.type),
                     trivial=trivial,
-                    skill=skill(value, trivial, metric) if has_skill else math.nan,
-                    remarks=_remarks(run, task_id, metric),
+                    skill=compute_skill(value, trivial, metric) if has_skill else math.nan,
+                    remarks=_select_notes(run, task_id, metric),
                 )
 
 
@@ -144,7 +144,7 @@ def _count_samples(run: CollectedRun, facts: TaskFacts) -> tuple[int | None, int
     return facts.n_train if is_full else None, facts.n_test, facts.n_subjects
 
 
-def _score(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float, float]:
+def _get_scores(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float, float]:
     """Return a run's score and the trivial predictor's, both NaN if missing."""
     if run.result is None:
         return math.nan, math.nan
@@ -152,7 +152,7 @@ def _score(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float, floa
     return float(scores.get(metric.name, math.nan)), float(trivial.get(metric.name, math.nan))
 
 
-def _remarks(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]:
+def _select_notes(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]:
     """Return the notes of a run on a task that concern a metric.
 
     A note that starts with the name of a metric concerns only that metric.
@@ -160,7 +160,7 @@ def _remarks(run: CollectedRun, task_id: str, metric: Metric) -> tuple[str, ...]
     if run.result is None:
         return ()
     notes = run.result.notes.get(task_id, [])
-    return tuple(note for note in notes if noted_metric(note) in (None, metric.name))
+    return tuple(note for note in notes if parse_noted_metric(note) in (None, metric.name))
 
 
 def _make_sort_key(collection: Collection) -> Callable[[Observation], tuple[float, ...]]:

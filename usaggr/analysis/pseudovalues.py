@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.subsets import TestFold
 from usaggr.errors import RunError
-from usaggr.metrics.scores import score_columns, task_pseudovalues
-from usaggr.results.predictions import SAMPLE_METRICS, read_predictions, stored_columns
-from usaggr.statistics.minimum_evidence import rarer_class
+from usaggr.metrics.scores import compute_task_pseudovalues, score_columns
+from usaggr.results.predictions import SAMPLE_METRICS, read_column_names, read_predictions
+from usaggr.statistics.minimum_evidence import count_rarer_class
 from usaggr.tasks import Task, has_class_label
 
 
@@ -45,7 +45,7 @@ def read_pseudovalues(
     if not path.exists():
         return None
     # Older versions stored fewer metrics: a missing column leaves its metric out and is no error of the run.
-    missing = set(SAMPLE_METRICS) - stored_columns(path)
+    missing = set(SAMPLE_METRICS) - read_column_names(path)
     columns = dict.fromkeys(name for task in tasks.values() for name in score_columns(task.type))
     table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in missing)])
     by_task = {}
@@ -61,7 +61,7 @@ def read_pseudovalues(
                 "run only if this message stays"
             )
         try:
-            by_task[task_id] = _pseudovalues_of_task(task, predictions, indices.to_numpy().astype(np.int64))
+            by_task[task_id] = _read_task_pseudovalues(task, predictions, indices.to_numpy().astype(np.int64))
         except (ValueError, TypeError, IndexError) as error:  # a cell is empty, or a list has another length
             raise RunError(
                 f"{path}: the predictions of {task_id} do not fit a {task.type} task "
@@ -70,11 +70,11 @@ def read_pseudovalues(
     return by_task
 
 
-def _pseudovalues_of_task(
+def _read_task_pseudovalues(
     task: Task, predictions: pd.DataFrame, component_indices: NDArray[np.int64]
 ) -> TaskPseudovalues:
-    metrics = task_pseudovalues(task, predictions, component_indices)
+    metrics = compute_task_pseudovalues(task, predictions, component_indices)
     size = None
     if has_class_label(task.type):
-        size = rarer_class(predictions["label"].to_numpy(dtype=np.int64), component_indices, task.num_classes)
+        size = count_rarer_class(predictions["label"].to_numpy(dtype=np.int64), component_indices, task.num_classes)
     return TaskPseudovalues(metrics, size)

@@ -15,8 +15,7 @@ from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
-from usaggr.metrics.names import improvement
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import compute_improvement, get_metric
 
 Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
 KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
@@ -64,8 +63,8 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
         return Recommendation(task, "good enough", best.grouping, best)
     undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
-        first = min(undecided, key=_seeds_or_never)
-        needed = _seeds_or_never(first)
+        first = min(undecided, key=_get_seeds_needed)
+        needed = _get_seeds_needed(first)
         return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
     judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
     if judged and all(row.verdict or row.same for row in verdicts):
@@ -74,7 +73,7 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     return Recommendation(task, "no verdict", None, None)
 
 
-def _seeds_or_never(row: CellVerdict) -> float:
+def _get_seeds_needed(row: CellVerdict) -> float:
     return _NEVER if row.seeds_needed is None else row.seeds_needed
 
 
@@ -95,14 +94,14 @@ def list_doubts(row: CellVerdict, reference: str) -> list[str]:
             doubts.append(f"{label} collapsed")
         elif unconverged:
             doubts.append(f"{label} has not converged")
-    metric = metric_of(row.metric)
-    best = max(improvement(score, row.trivial, metric) for score in (row.mean, row.reference_mean))
+    metric = get_metric(row.metric)
+    best = max(compute_improvement(score, row.trivial, metric) for score in (row.mean, row.reference_mean))
     if best <= 0:
         doubts.append("neither is better than the trivial predictor")
     return doubts
 
 
-def recommendations_at(comparison: StudyComparison, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
+def recommend_at_scale(comparison: StudyComparison, variant: str, scale: Scale) -> tuple[Recommendation, ...]:
     """Return the recommendation for each task that has verdicts, in the order of the study's tasks.
 
     Args:
@@ -110,8 +109,8 @@ def recommendations_at(comparison: StudyComparison, variant: str, scale: Scale) 
         variant: Name of the variant.
         scale: Amount of training data.
     """
-    models = {name: comparison.models(name) for name in comparison.study.groupings}
-    by_task = group_rows(comparison.main_verdicts(variant, scale), lambda row: row.task)
+    models = {name: comparison.count_models(name) for name in comparison.study.groupings}
+    by_task = group_rows(comparison.get_main_verdicts(variant, scale), lambda row: row.task)
     return tuple(
         recommend(by_task[task], comparison.study.reference, models)
         for task in comparison.collection.tasks

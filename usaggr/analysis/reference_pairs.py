@@ -28,7 +28,7 @@ class ReferencePair:
     @property
     def delta(self) -> float:
         """Difference in the metric's units; NaN unless both sides have a value."""
-        return self.compared.improvement_on(self.reference_value)
+        return self.compared.compute_improvement_on(self.reference_value)
 
     @property
     def delta_skill(self) -> float:

@@ -17,7 +17,7 @@ def read_rows(kind: type[RowT], table: pd.DataFrame) -> tuple[RowT, ...]:
 
     Missing values of nullable columns become None.
     """
-    columns = [_values(table[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
+    columns = [_convert_column(table[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
     return tuple(kind(*values) for values in zip(*columns, strict=True))
 
 
@@ -47,7 +47,7 @@ def group_rows(items: Iterable[RowT], key: Callable[[RowT], KeyT]) -> dict[KeyT,
     return groups
 
 
-def _values(column: "pd.Series[Any]") -> list[Any]:
+def _convert_column(column: "pd.Series[Any]") -> list[Any]:
     values = column.tolist()
     # A dataclass has None, not pandas' own mark of a missing value.
     return [None if value is pd.NA else value for value in values] if isinstance(values, list) else values

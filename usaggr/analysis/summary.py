@@ -13,7 +13,7 @@ from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.difference_intervals import Key, pool_estimates
 from usaggr.analysis.exposure import is_unequal
 from usaggr.analysis.row_tables import group_rows
-from usaggr.analysis.weighted_sums import Unit, WeightedSums, difference_in, list_cells, make_mean_weights
+from usaggr.analysis.weighted_sums import Unit, WeightedSums, get_difference, list_cells, make_mean_weights
 from usaggr.statistics.verdicts import VerdictName
 
 SUMMARY_COLUMNS = (
@@ -121,16 +121,16 @@ def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: C
     study = collection.study
     runs: dict[Setting, list[CollectedRun]] = {}
     for variant, scale, grouping in product(study.variants, study.scales, study.groupings):
-        chosen = [run for run in collection.runs if _belongs(run, variant, scale, grouping)]
+        chosen = [run for run in collection.runs if _is_run_at(run, variant, scale, grouping)]
         if chosen:
             runs[variant, scale, grouping] = chosen
     by_setting = group_rows((row for row in verdicts if row.main), lambda row: (row.variant, row.scale, row.grouping))
     cells = {setting: by_setting.get(setting, []) for setting in runs}
     counted = {setting: [row for row in judged if not np.isnan(row.relative)] for setting, judged in cells.items()}
     valid = {setting: [row for row in judged if row.valid] for setting, judged in counted.items()}
-    relative = _average(counted, "relative", sums, study.confidence)
-    relative_valid = _average(valid, "relative", sums, study.confidence)
-    skill = _average(counted, "skill", sums, study.confidence)
+    relative = _average_over_tasks(counted, "relative", sums, study.confidence)
+    relative_valid = _average_over_tasks(valid, "relative", sums, study.confidence)
+    skill = _average_over_tasks(counted, "skill", sums, study.confidence)
     lines = []
     for setting in runs:
         means = _Means(relative[setting], relative_valid[setting], skill[setting])
@@ -150,7 +150,7 @@ def _summarize_setting(
     def count(verdicts: Sequence[CellVerdict], is_counted: Callable[[CellVerdict], bool]) -> int | None:
         return sum(map(is_counted, verdicts)) if cells else None
 
-    def has(verdict: VerdictName) -> Callable[[CellVerdict], bool]:
+    def has_verdict(verdict: VerdictName) -> Callable[[CellVerdict], bool]:
         return lambda row: row.verdict == verdict
 
     return SummaryLine(
@@ -162,16 +162,16 @@ def _summarize_setting(
         low=means.relative.low,
         high=means.relative.high,
         delta_skill=means.skill.value,
-        gain=count(cells, has("gain")),
-        no_loss=count(cells, has("no_loss")),
-        loss=count(cells, has("loss")),
-        undecided=count(cells, has("undecided")),
+        gain=count(cells, has_verdict("gain")),
+        no_loss=count(cells, has_verdict("no_loss")),
+        loss=count(cells, has_verdict("loss")),
+        undecided=count(cells, has_verdict("undecided")),
         same=len(tasks) if grouping == collection.study.reference else sum(row.same for row in cells),
         collapsed=count(compared, lambda row: row.collapsed and not row.collapsed_reference),
         unconverged=count(compared, lambda row: row.unconverged or row.unconverged_reference),
         missing=sum(run.state != "done" for run in runs),
-        parameters=_parameters(runs),
-        train_seconds=_train_seconds(runs, collection),
+        parameters=_count_parameters(runs),
+        train_seconds=_sum_train_seconds(runs, collection),
         skill_low=means.skill.low,
         skill_high=means.skill.high,
         no_verdict=count(compared, lambda row: not row.verdict),
@@ -180,19 +180,19 @@ def _summarize_setting(
         delta_m_valid=means.relative_valid.value,
         low_valid=means.relative_valid.low,
         high_valid=means.relative_valid.high,
-        gain_valid=count(valid, has("gain")),
-        no_loss_valid=count(valid, has("no_loss")),
-        loss_valid=count(valid, has("loss")),
-        undecided_valid=count(valid, has("undecided")),
+        gain_valid=count(valid, has_verdict("gain")),
+        no_loss_valid=count(valid, has_verdict("no_loss")),
+        loss_valid=count(valid, has_verdict("loss")),
+        undecided_valid=count(valid, has_verdict("undecided")),
         unequal=sum(any(is_unequal(run, task) for run in runs if task in run.row.tasks) for task in tasks),
     )
 
 
-def _belongs(run: CollectedRun, variant: str, scale: float | int, grouping: str) -> bool:
+def _is_run_at(run: CollectedRun, variant: str, scale: float | int, grouping: str) -> bool:
     return (run.row.variant, run.row.scale) == (variant, scale) and grouping in run.row.groupings
 
 
-def _average(
+def _average_over_tasks(
     cells: dict[Setting, list[CellVerdict]], unit: Unit, sums: WeightedSums, confidence: float
 ) -> dict[Setting, _Mean]:
     """Return the mean difference of each line, with the variance between seeds pooled within a variant.
@@ -206,7 +206,7 @@ def _average(
     means: dict[Setting, _Mean] = {}
     tables: dict[Setting, Array] = {}
     for setting, verdicts in cells.items():
-        values = [difference_in(row, unit) for row in verdicts]
+        values = [get_difference(row, unit) for row in verdicts]
         means[setting] = _Mean(float(np.nanmean(values)) if np.isfinite(values).any() else np.nan, np.nan, np.nan)
         joint = sums.sum_differences([make_mean_weights(list_cells(verdicts))], unit) if verdicts else None
         if joint is not None:
@@ -218,12 +218,12 @@ def _average(
         for setting in settings:
             # The mean stays that over all seeds; only the width of its interval comes from the common seeds.
             estimate, value = pooled[setting].estimate, means[setting].value
-            half = float(estimate.critical(confidence) * estimate.se)
+            half = float(estimate.compute_critical_value(confidence) * estimate.se)
             means[setting] = _Mean(value, value - half, value + half)
     return means
 
 
-def _parameters(runs: Sequence[CollectedRun]) -> int | None:
+def _count_parameters(runs: Sequence[CollectedRun]) -> int | None:
     """Return the parameters of all models of a grouping, one per block; None if a block has no finished run."""
     # Runs of one block differ only in their seed, so that any finished one gives the count.
     by_block: dict[tuple[str, ...], int | None] = {run.row.tasks: None for run in runs}
@@ -234,10 +234,10 @@ def _parameters(runs: Sequence[CollectedRun]) -> int | None:
     return sum(counts) if len(counts) == len(by_block) else None
 
 
-def _train_seconds(runs: Sequence[CollectedRun], collection: Collection) -> float:
+def _sum_train_seconds(runs: Sequence[CollectedRun], collection: Collection) -> float:
     """Return the training time of all stages in seconds, each run counted once.
 
     First stages count, although they are no models of the grouping themselves.
     """
-    trained = {stage.row.fingerprint: stage.result for run in runs for stage in collection.stages(run)}
+    trained = {stage.row.fingerprint: stage.result for run in runs for stage in collection.list_stages(run)}
     return sum(result.cost.train_seconds for result in trained.values() if result is not None)

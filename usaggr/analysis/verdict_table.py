@@ -14,10 +14,10 @@ from usaggr.analysis.difference_intervals import Difference
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
-from usaggr.statistics.power import seeds_needed
+from usaggr.statistics.power import count_seeds_needed
 from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 from usaggr.tasks import has_class_label
@@ -91,7 +91,7 @@ def judge_cells(
         explain_scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)
     ]
     tests = _test_cells(compared, estimated, reasons, study)
-    failures, remarks, weak = find_failures(pairs, validity), _remarks(pairs), _weak_cells(cells)
+    failures, remarks, weak = find_failures(pairs, validity), _collect_remarks(pairs), _find_weak_cells(cells)
     verdicts = []
     for cell, reason, test in zip(compared, reasons, tests, strict=True):
         verdict = CellVerdict(
@@ -106,7 +106,7 @@ def judge_cells(
             note="",
             **failures[cell.key]._asdict(),
         )
-        notes = [*_notes(verdict, reason, test.small_loss, cell.key in weak), *remarks[cell.key]]
+        notes = [*_list_notes(verdict, reason, test.small_loss, cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(verdict, note="; ".join(notes)))
     return tuple(verdicts)
 
@@ -125,7 +125,7 @@ def _test_cells(
         reasons: Why each cell is not tested; empty if it is tested.
         study: Study, for its margins.
     """
-    margins = np.array([_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
+    margins = np.array([_compute_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
     estimates: dict[int, Estimate] = {}
     for i, difference in enumerate(estimated):
         if difference is not None and compared[i].main and not reasons[i]:
@@ -134,18 +134,18 @@ def _test_cells(
     if estimates:
         tested = list(estimates)
         # All cells at once: quantiles of single cells would take far longer.
-        together = stack_estimates(list(estimates.values()))
-        p[tested], p_ni[tested] = together.p_two_sided(), together.p_greater(-margins[tested])
+        stacked = stack_estimates(list(estimates.values()))
+        p[tested], p_ni[tested] = stacked.compute_two_sided_p(), stacked.compute_one_sided_p(-margins[tested])
     tests = [_Test(float(margins[i]), float(p[i]), float(p_ni[i])) for i in range(len(compared))]
     main = (i for i, cell in enumerate(compared) if cell.main)
-    for members in group_rows(main, lambda i: _family(compared[i])).values():
+    for members in group_rows(main, lambda i: _get_family(compared[i])).values():
         family = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
         # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
         size = int(np.isfinite(p[members]).sum())
         for position, i in enumerate(members):
             name, needed = family.verdicts[position], None
             if name == "undecided":
-                needed = seeds_needed(estimates[i], compared[i].seeds, float(margins[i]), ALPHA / size)
+                needed = count_seeds_needed(estimates[i], compared[i].seeds, float(margins[i]), ALPHA / size)
             tests[i] = replace(
                 tests[i],
                 p_adjusted=float(family.p_adjusted[position]),
@@ -157,13 +157,13 @@ def _test_cells(
     return tests
 
 
-def _family(cell: CellMetric) -> Family:
+def _get_family(cell: CellMetric) -> Family:
     return (cell.variant, cell.scale, cell.grouping)
 
 
-def _margin(cell: CellDifference, study: StudyFacts) -> float:
+def _compute_margin(cell: CellDifference, study: StudyFacts) -> float:
     """Return the non-inferiority margin: absolute if the metric's best is 1, otherwise relative to the reference."""
-    is_bounded = metric_of(cell.metric).best == 1.0
+    is_bounded = get_metric(cell.metric).best == 1.0
     return float(study.margin) if is_bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
@@ -175,7 +175,7 @@ def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dic
         validity: Table from `read_validity`.
     """
     collapsed, unconverged, diverged = (
-        _states_by_run(validity, state) for state in ("collapsed", "unconverged", "diverged")
+        _get_states(validity, state) for state in ("collapsed", "unconverged", "diverged")
     )
     failures: dict[CellKey, TrainingFailures] = {}
     for key, cell_pairs in group_rows(pairs, lambda pair: pair.compared.key).items():
@@ -193,7 +193,7 @@ def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dic
     return failures
 
 
-def _states_by_run(validity: pd.DataFrame, state: str) -> dict[tuple[str, str], bool]:
+def _get_states(validity: pd.DataFrame, state: str) -> dict[tuple[str, str], bool]:
     """Return a state of each run (fingerprint) and task for which it could be checked."""
     checked = validity[validity[state].notna()]
     return dict(
@@ -207,7 +207,7 @@ def _is_true_for_most(states: Sequence[bool | None]) -> bool:
     return 2 * sum(checked) > len(checked)
 
 
-def _weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
+def _find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     """Return the cells whose interval of the mean score includes the trivial predictor's score."""
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
@@ -229,17 +229,17 @@ def explain_scarcity(cell: CellMetric, difference: Difference | None, pseudovalu
     if not cell.main:
         return ""
     if has_class_label(cell.task_type):
-        size = pseudovalues.rarer_class_size(cell.cell)
+        size = pseudovalues.count_rarer_class(cell.cell)
         if size is not None and size < FEWEST_SUBJECTS:
             return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
     if bool(has_few_differing(difference.table)):
         return f"too few: under {FEWEST_SUBJECTS} subjects differ"
-    if metric_of(cell.metric).is_per_sample and bool(is_driven_by_few(difference.table)):
+    if get_metric(cell.metric).is_per_sample and bool(is_driven_by_few(difference.table)):
         return f"too few: the difference hangs on under {FEWEST_SUBJECTS} subjects"
     return ""
 
 
-def _notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
+def _list_notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
     # Noted also for cells without a difference, for which `reason` is empty.
@@ -254,7 +254,7 @@ def _notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iter
     if cell.verdict == "undecided" and cell.seeds_needed is None:
         yield "more subjects needed" if cell.seeds > 1 else "a second seed needed"
     if cell.main:
-        yield from _failure_names(cell)
+        yield from _list_failures(cell)
         if weak:
             yield "weak"
     if cell.seeds < cell.planned:
@@ -263,7 +263,7 @@ def _notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iter
         yield "relative change is not defined: the reference's mean is 0"
 
 
-def _failure_names(cell: CellVerdict) -> Iterator[str]:
+def _list_failures(cell: CellVerdict) -> Iterator[str]:
     failures = {
         "collapsed": cell.collapsed,
         "reference collapsed": cell.collapsed_reference,
@@ -274,7 +274,7 @@ def _failure_names(cell: CellVerdict) -> Iterator[str]:
     yield from (name for name, is_true in failures.items() if is_true)
 
 
-def _remarks(pairs: Sequence[ReferencePair]) -> dict[CellKey, list[str]]:
+def _collect_remarks(pairs: Sequence[ReferencePair]) -> dict[CellKey, list[str]]:
     """Return the remarks on each cell, sorted: those of its own runs and of the reference's."""
     remarks: dict[CellKey, set[str]] = {}
     for pair in pairs:

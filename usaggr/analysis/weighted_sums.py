@@ -15,11 +15,10 @@ from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellVerdict
 from usaggr.analysis.difference_intervals import pool_estimates
 from usaggr.analysis.observations import Observation
-from usaggr.metrics.names import Metric
-from usaggr.metrics.names import metric as metric_of
+from usaggr.metrics.names import Metric, get_metric
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.effect_units import relative_pseudovalues, skill_pseudovalues
-from usaggr.statistics.joint_tables import WeightedTable, joint_table
+from usaggr.statistics.effect_units import compute_relative_pseudovalues, compute_skill_pseudovalues
+from usaggr.statistics.joint_tables import WeightedTable, make_joint_table
 from usaggr.statistics.scale_trend import ROUNDING
 from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 
@@ -73,20 +72,20 @@ class WeightedSums:
         self._metrics: dict[str, Metric] = {}
         for row in observations:
             if row.main and row.has_value:
-                self._metrics.setdefault(row.task, metric_of(row.metric))
+                self._metrics.setdefault(row.task, get_metric(row.metric))
                 self._scores.setdefault(row.cell, {})[row.seed] = _Score(row.trivial, row.skill, row.fingerprint)
-        self._with_skill = {
+        self._seeds_with_skill = {
             cell: frozenset(seed for seed, score in scores.items() if not np.isnan(score.skill))
             for cell, scores in self._scores.items()
         }
         # Many sums contain the same cells: their tables are computed once.
         self._difference = lru_cache(maxsize=None)(self._compute_difference)
 
-    def seeds(self, cells: Iterable[Cell]) -> tuple[int, ...]:
+    def list_common_seeds(self, cells: Iterable[Cell]) -> tuple[int, ...]:
         """Return the seeds for which all cells have a skill, in ascending order."""
-        return _intersect(self._with_skill.get(cell, frozenset()) for cell in cells)
+        return _intersect(self._seeds_with_skill.get(cell, frozenset()) for cell in cells)
 
-    def run(self, cell: Cell, seed: int) -> str:
+    def get_fingerprint(self, cell: Cell, seed: int) -> str:
         """Return the fingerprint of a finished run of a cell.
 
         Raises:
@@ -94,7 +93,7 @@ class WeightedSums:
         """
         return self._scores[cell][seed].run
 
-    def mean_skill(self, weights: Weights, seeds: Iterable[int]) -> float:
+    def average_skill(self, weights: Weights, seeds: Iterable[int]) -> float:
         """Return the weighted sum of skill, averaged over seeds; NaN without a seed."""
         sums = [sum(weight * self._scores[cell][seed].skill for cell, weight in weights.items()) for seed in seeds]
         return float(np.mean(sums)) if sums else float("nan")
@@ -104,13 +103,15 @@ class WeightedSums:
 
         Components are paired within a task. A component that several tasks share is one unit (see joint_tables.py).
         """
-        seeds = self.seeds(weights)
+        seeds = self.list_common_seeds(weights)
         if not seeds:
             return None
         tasks = list(dict.fromkeys(cell[0] for cell in weights))
         by_task = [{cell: weight for cell, weight in weights.items() if cell[0] == task} for task in tasks]
-        parts = [self._skill_of_task(task_weights, seeds) for task_weights in by_task]
-        return WeightedSum(joint_table(parts), seeds, self._runs(weights, seeds), _have_predictions(parts))
+        parts = [self._sum_task_skill(task_weights, seeds) for task_weights in by_task]
+        return WeightedSum(
+            make_joint_table(parts), seeds, self._list_runs(weights, seeds), _all_have_predictions(parts)
+        )
 
     def sum_differences(self, sums: Sequence[Weights], unit: Unit) -> tuple[WeightedSum, ...] | None:
         """Return weighted sums of differences from the reference, positive if better.
@@ -125,34 +126,36 @@ class WeightedSums:
             The sums; None if the cells and the reference have no common seed, or a difference is undefined in the unit.
         """
         cells = list(dict.fromkeys(cell for weights in sums for cell in weights))
-        sides = [side for cell in cells for side in (cell, self._reference_of(cell))]
+        sides = [side for cell in cells for side in (cell, self._get_reference(cell))]
         seeds = _intersect(self._scores.get(side, {}).keys() for side in sides)
         if not seeds:
             return None
         parts = [self._difference(cell, unit, seeds) for cell in cells]
         if not all(np.isfinite(table.values).all() for table in parts):
             return None
-        runs, has_predictions = self._runs(sides, seeds), _have_predictions(parts)
+        runs, has_predictions = self._list_runs(sides, seeds), _all_have_predictions(parts)
         differences = []
         for weights in sums:
             weighted = [
                 WeightedTable(table.values, table.components, weights.get(cell, 0.0))
                 for cell, table in zip(cells, parts, strict=True)
             ]
-            differences.append(WeightedSum(joint_table(weighted), seeds, runs, has_predictions))
+            differences.append(WeightedSum(make_joint_table(weighted), seeds, runs, has_predictions))
         return tuple(differences)
 
-    def _reference_of(self, cell: Cell) -> Cell:
+    def _get_reference(self, cell: Cell) -> Cell:
         return (cell[0], self._reference, *cell[2:])
 
-    def _runs(self, cells: Iterable[Cell], seeds: tuple[int, ...]) -> tuple[str, ...]:
+    def _list_runs(self, cells: Iterable[Cell], seeds: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(self._scores[cell][seed].run for cell in cells for seed in seeds)
 
-    def _skill_of_task(self, weights: Weights, seeds: tuple[int, ...]) -> WeightedTable:
+    def _sum_task_skill(self, weights: Weights, seeds: tuple[int, ...]) -> WeightedTable:
         """Return the sum over the cells of one task."""
         (task,) = {cell[0] for cell in weights}
-        components = self._pseudovalues.components(task)
-        tables = [self._skill(cell, self._values(cell, seeds), seeds) for cell in weights]
+        components = self._pseudovalues.get_components(task)
+        tables = [
+            self._compute_skill_pseudovalues(cell, self._compute_pseudovalues(cell, seeds), seeds) for cell in weights
+        ]
         if any(table.shape[1] != components.size or not np.isfinite(table).all() for table in tables):
             # Scores are available even if predictions are missing.
             tables = [np.array([[self._scores[cell][seed].skill] for seed in seeds]) for cell in weights]
@@ -165,25 +168,29 @@ class WeightedSums:
 
         Without the predictions of either side, the table has one column: the difference of the scores.
         """
-        sides = (cell, self._reference_of(cell))
-        values, references = (self._values(side, seeds) for side in sides)
-        components = self._pseudovalues.components(cell[0])
+        sides = (cell, self._get_reference(cell))
+        values, references = (self._compute_pseudovalues(side, seeds) for side in sides)
+        components = self._pseudovalues.get_components(cell[0])
         if values.shape[1] != components.size or references.shape[1] != components.size:
             values, references = (side.mean(axis=1, keepdims=True) for side in (values, references))
             components = np.array([_NO_COMPONENT], dtype=np.int64)
         if unit == "relative":
-            return WeightedTable(relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0)
-        difference = self._skill(sides[0], values, seeds) - self._skill(sides[1], references, seeds)
+            return WeightedTable(
+                compute_relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0
+            )
+        difference = self._compute_skill_pseudovalues(sides[0], values, seeds) - self._compute_skill_pseudovalues(
+            sides[1], references, seeds
+        )
         return WeightedTable(np.asarray(difference), components, 1.0)
 
-    def _values(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
+    def _compute_pseudovalues(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
         """Return the (K, C) pseudo-values of a cell's score."""
-        return self._pseudovalues.table(cell, self._metrics[cell[0]].name, seeds)
+        return self._pseudovalues.get_table(cell, self._metrics[cell[0]].name, seeds)
 
-    def _skill(self, cell: Cell, values: Array, seeds: tuple[int, ...]) -> Array:
+    def _compute_skill_pseudovalues(self, cell: Cell, values: Array, seeds: tuple[int, ...]) -> Array:
         """Return the (K, C) pseudo-values of a cell's skill, from those of its score."""
         trivial = np.array([self._scores[cell][seed].trivial for seed in seeds])
-        return skill_pseudovalues(values, trivial, self._metrics[cell[0]])
+        return compute_skill_pseudovalues(values, trivial, self._metrics[cell[0]])
 
 
 def _intersect(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
@@ -192,7 +199,7 @@ def _intersect(seeds_of_cells: Iterable[Iterable[int]]) -> tuple[int, ...]:
     return tuple(sorted(set.intersection(*sets))) if sets else ()
 
 
-def _have_predictions(parts: Sequence[WeightedTable]) -> bool:
+def _all_have_predictions(parts: Sequence[WeightedTable]) -> bool:
     return all(table.components[0] != _NO_COMPONENT for table in parts)
 
 
@@ -246,7 +253,7 @@ class ComparedCells:
 
     def select(self, unit: Unit) -> list[CellVerdict]:
         """Return the cells that have a difference in the unit."""
-        return [row for row in self.cells if not np.isnan(difference_in(row, unit))]
+        return [row for row in self.cells if not np.isnan(get_difference(row, unit))]
 
     def estimate(self, sums: Mapping[Setting, Weights], unit: Unit) -> dict[Setting, SumEstimate]:
         """Return the estimates of sums that differ only in their setting, in the given unit.
@@ -274,7 +281,7 @@ def list_cells(verdicts: Iterable[CellVerdict]) -> list[Cell]:
     return [row.cell for row in verdicts]
 
 
-def difference_in(row: CellDifference, unit: Unit) -> float:
+def get_difference(row: CellDifference, unit: Unit) -> float:
     """Return a cell's difference from the reference in a unit; NaN if it has none."""
     return row.relative if unit == "relative" else row.delta_skill
 
@@ -284,7 +291,7 @@ def make_quantities(estimates: Sequence[Estimate], confidence: float) -> list[Qu
     if not estimates:
         return []
     stack = stack_estimates(estimates)
-    numbers = np.transpose([stack.value, *stack.interval(confidence), stack.p_two_sided()])
+    numbers = np.transpose([stack.value, *stack.compute_interval(confidence), stack.compute_two_sided_p()])
     # A standard error at the level of rounding would give an interval without width.
     varies = stack.se > ROUNDING * (1 + np.abs(stack.value))
     return [

@@ -7,8 +7,8 @@ from typing import Any, Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.errors import ConfigError, one_of
-from usaggr.metrics.scores import score_task, task_pseudovalues
+from usaggr.errors import ConfigError, explain_unknown_name
+from usaggr.metrics.scores import compute_task_pseudovalues, score_task
 from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import TASK_TYPES, Task, TaskType, has_class_label
 
@@ -16,7 +16,7 @@ Mode = Literal["challenge", "strict"]
 MODES: tuple[Mode, ...] = ("challenge", "strict")
 
 
-def _challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
+def _get_challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
     match task_type:
         case "segmentation":
             return ("dsc", "hd")
@@ -30,7 +30,7 @@ def _challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
             assert_never(task_type)
 
 
-CHALLENGE_METRICS = {task_type: _challenge_metrics(task_type) for task_type in TASK_TYPES}
+CHALLENGE_METRICS = {task_type: _get_challenge_metrics(task_type) for task_type in TASK_TYPES}
 """Metrics that the challenge reports. Strict mode adds HD95 and NSD, balanced accuracy, and MRE relative to the
 diagonal."""
 
@@ -52,7 +52,7 @@ class TaskScores:
     notes: list[str]
 
 
-def as_mode(text: str) -> Mode:
+def parse_mode(text: str) -> Mode:
     """Return the mode with this name.
 
     Raises:
@@ -61,7 +61,7 @@ def as_mode(text: str) -> Mode:
     for mode in MODES:
         if mode == text:
             return mode
-    raise ConfigError(one_of("--mode", text, MODES))
+    raise ConfigError(explain_unknown_name("--mode", text, MODES))
 
 
 def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], components: NDArray[np.int64]) -> TaskScores:
@@ -69,7 +69,7 @@ def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], compon
 
     Args:
         task: Task that decides the metrics.
-        records: Per-sample records as `results.predictions.prediction_row` makes them, at least one. Those of a
+        records: Per-sample records as `results.predictions.make_prediction_row` makes them, at least one. Those of a
             classification also have `predicted_class`.
         components: Component of each record, of shape (N,).
     """
@@ -80,7 +80,7 @@ def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], compon
     if has_class_label(task.type) and len({row["label"] for row in records}) < task.num_classes:
         # The challenge reports an AUC of 0 as soon as one class has no label.
         challenge["auc"] = 0.0
-    intervals = score_intervals(task_pseudovalues(task, records, component_indices), CONFIDENCE)
+    intervals = score_intervals(compute_task_pseudovalues(task, records, component_indices), CONFIDENCE)
     return TaskScores(challenge, strict, intervals, notes)
 
 

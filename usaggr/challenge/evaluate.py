@@ -63,7 +63,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _RequestedSample:
-    """A sample to be scored, with what its row of the index says."""
+    """A sample to be scored, with the paths in its row of the index."""
 
     task: Task
     sample: Sample
@@ -140,20 +140,20 @@ def _find_in_index(
         DataError: The row is no longer at its line, because the index changed after it was validated.
     """
     row = index_rows.get((sample.csv_file, sample.row))
-    if row is None or not _is_row_of(row, sample):
+    if row is None or not _matches_sample(row, sample):
         raise DataError(
             f"{sample.csv_file}, line {sample.row}: no longer has the image {sample.sample_id} of {sample.task_id}, so "
             "the index has changed since it was checked; run the same command again"
         )
     mask_path = get_mask_path(row) if has_mask_label(task.type) else None
-    return _RequestedSample(task, sample, component, row.text("image_path"), mask_path)
+    return _RequestedSample(task, sample, component, row.get_text("image_path"), mask_path)
 
 
-def _is_row_of(row: IndexRow, sample: Sample) -> bool:
-    image_path = row.text("image_path")
+def _matches_sample(row: IndexRow, sample: Sample) -> bool:
+    image_path = row.get_text("image_path")
     # A repeated image of a task has the sample ids `image`, `image#2`, `image#3`, ...
     has_image = sample.sample_id == image_path or sample.sample_id.startswith(f"{image_path}#")
-    return has_image and row.text("task_id") == sample.task_id
+    return has_image and row.get_text("task_id") == sample.task_id
 
 
 def _score_prediction(
@@ -215,13 +215,13 @@ def _find_extra_predictions(
     Predictions of samples that are in the index but were not requested are no error.
     """
     # All rows of the index count, also those that validation rejected: their predictions are not extra.
-    images = {(row.text("task_id"), row.text("image_path")) for row in index_rows.values()}
+    images = {(row.get_text("task_id"), row.get_text("image_path")) for row in index_rows.values()}
     with_masks = {task.id for task in dataset.tasks.values() if has_mask_label(task.type)}
     findings = []
     for key in submission.records.keys() - images:
         reason = "no such image of the task in the index" if key[0] in dataset.tasks else "no such task in the index"
         findings.append(Finding("extra", *key, submission.records[key][0], reason))
-    mask_paths = {get_mask_path(row) for row in index_rows.values() if row.text("task_id") in with_masks}
+    mask_paths = {get_mask_path(row) for row in index_rows.values() if row.get_text("task_id") in with_masks}
     for path in sorted(submission.folder.rglob("*")):
         relative = PurePosixPath(path.relative_to(submission.folder))
         if path.suffix.lower() in SUFFIXES and path.is_file() and relative not in mask_paths:

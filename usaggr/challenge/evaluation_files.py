@@ -12,7 +12,7 @@ from usaggr.challenge.findings import MEANINGS, Finding, count_by_kind
 from usaggr.document.numbers import MISSING
 from usaggr.io.atomic_files import write_atomic
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.score_texts import score
+from usaggr.metrics.score_texts import format_score
 from usaggr.tasks import TASK_TYPES, TaskType
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def get_intervals(task: TaskEvaluation, mode: Mode) -> dict[str, tuple[float, fl
     if task.scored is None:
         return {}
     # Both name and value must agree, so the challenge's AUC of 0 does not get the interval of the strict AUC.
-    same = get_scores(task, mode).items() & task.scored.strict.items()
-    return {name: task.scored.intervals[name] for name, _ in sorted(same) if name in task.scored.intervals}
+    shared_scores = get_scores(task, mode).items() & task.scored.strict.items()
+    return {name: task.scored.intervals[name] for name, _ in sorted(shared_scores) if name in task.scored.intervals}
 
 
-def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, float]]:
+def average_by_task_type(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, float]]:
     """Return the unweighted mean of each score over the tasks of each type that have the score."""
     values: dict[TaskType, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for task in evaluation.tasks:
@@ -53,7 +53,7 @@ def type_means(evaluation: Evaluation, mode: Mode) -> dict[TaskType, dict[str, f
     return {kind: {n: sum(v) / len(v) for n, v in values[kind].items()} for kind in TASK_TYPES if kind in values}
 
 
-def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
+def make_evaluation_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
     """Return the content of `evaluation.json`."""
     return {
         "schema_version": EVALUATION_VERSION,
@@ -64,7 +64,7 @@ def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
         "tasks": {task.task.id: get_scores(task, mode) for task in evaluation.tasks},
         "intervals": {task.task.id: get_intervals(task, mode) for task in evaluation.tasks},
         "confidence": CONFIDENCE,
-        "type_means": type_means(evaluation, mode),
+        "type_means": average_by_task_type(evaluation, mode),
         "counts": {
             task.task.id: {
                 "samples": task.samples,
@@ -78,7 +78,7 @@ def as_json(evaluation: Evaluation, mode: Mode) -> dict[str, Any]:
         "notes": {t.task.id: t.scored.notes for t in evaluation.tasks if t.scored is not None and t.scored.notes},
         "differences": [
             {"task": task, "metric": name, "challenge": pair[0], "strict": pair[1], "why": _AUC_REASON}
-            for task, name, pair in _differences(evaluation)
+            for task, name, pair in _list_differences(evaluation)
         ],
         "findings": [
             {
@@ -100,14 +100,14 @@ def write_evaluation(evaluation: Evaluation, mode: Mode) -> tuple[Path, Path]:
         OSError: The folder cannot be written to.
     """
     # A score that is NaN would give a file that is not JSON, so json.dumps refuses it.
-    content = json.dumps(as_json(evaluation, mode), indent=1, allow_nan=False)
+    content = json.dumps(make_evaluation_json(evaluation, mode), indent=1, allow_nan=False)
     paths = evaluation.folder / EVALUATION_FILES[0], evaluation.folder / EVALUATION_FILES[1]
-    for path, text in zip(paths, (content + "\n", as_markdown(evaluation, mode)), strict=True):
+    for path, text in zip(paths, (content + "\n", make_evaluation_markdown(evaluation, mode)), strict=True):
         write_atomic(path, text)
     return paths
 
 
-def as_markdown(evaluation: Evaluation, mode: Mode) -> str:
+def make_evaluation_markdown(evaluation: Evaluation, mode: Mode) -> str:
     """Return the content of `evaluation.md`."""
     samples = f"the {evaluation.fold} subset" if evaluation.fold else "all samples"
     lines = [
@@ -117,14 +117,14 @@ def as_markdown(evaluation: Evaluation, mode: Mode) -> str:
         "intervals hold for this one model and do not cover another training. Distances are in pixels of the original "
         "image.",
     ]
-    for kind, lines_of_cells in _tables(evaluation, mode):
-        header, *body = lines_of_cells
+    for kind, table in _make_tables(evaluation, mode):
+        header, *body = table
         lines += ["", f"## {kind.capitalize()}", ""]
         lines += [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *body)]
-    notes = _notes(evaluation)
+    notes = _list_notes(evaluation)
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
-    lines += ["", "## Errors in predictions", "", *(_error_lines(evaluation.findings) or ["None."])]
+    lines += ["", "## Errors in predictions", "", *(_format_errors(evaluation.findings) or ["None."])]
     return "\n".join(lines) + "\n"
 
 
@@ -138,20 +138,20 @@ def print_evaluation(evaluation: Evaluation, mode: Mode, console: "Console") -> 
     """
     from rich.table import Table
 
-    for kind, (header, *body) in _tables(evaluation, mode):
+    for kind, (header, *body) in _make_tables(evaluation, mode):
         table = Table(*header, title=kind, title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
         for i, cells in enumerate(body):
             table.add_row(*cells, end_section=i == len(body) - 2)  # a line above the last row, which is the mean
         console.print(table)
-    for line in (*_notes(evaluation), *_error_lines(evaluation.findings)):
+    for line in (*_list_notes(evaluation), *_format_errors(evaluation.findings)):
         console.print(line.removeprefix("- "), highlight=False, markup=False)
 
 
-def _tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list[list[str]]]]:
+def _make_tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list[list[str]]]]:
     """Yield a table for each task type: the header, one row per task, and the mean over tasks."""
-    means = type_means(evaluation, mode)
+    means = average_by_task_type(evaluation, mode)
     for kind in TASK_TYPES:
         tasks = [task for task in evaluation.tasks if task.task.type == kind]
         if not tasks:
@@ -161,31 +161,33 @@ def _tables(evaluation: Evaluation, mode: Mode) -> Iterator[tuple[TaskType, list
         for task in tasks:
             values, bounds = get_scores(task, mode), get_intervals(task, mode)
             scored = f"{task.samples - task.missing - task.unusable} of {task.samples}"
-            cells = [_cell(values.get(name), bounds.get(name), name) for name in metrics]
+            cells = [_format_cell(values.get(name), bounds.get(name), name) for name in metrics]
             lines.append([task.task.id, scored, *cells])
-        lines.append(["mean", "", *(score(means.get(kind, {}).get(name), name) for name in metrics)])
+        lines.append(["mean", "", *(format_score(means.get(kind, {}).get(name), name) for name in metrics)])
         yield kind, lines
 
 
-def _cell(value: float | None, bounds: tuple[float, float] | None, metric: str) -> str:
+def _format_cell(value: float | None, bounds: tuple[float, float] | None, metric: str) -> str:
     if value is None:
         return MISSING
-    shown = score(value, metric)
-    return shown if bounds is None else f"{shown} [{score(bounds[0], metric)}, {score(bounds[1], metric)}]"
+    shown = format_score(value, metric)
+    return (
+        shown if bounds is None else f"{shown} [{format_score(bounds[0], metric)}, {format_score(bounds[1], metric)}]"
+    )
 
 
-def _differences(evaluation: Evaluation) -> Iterator[tuple[str, str, tuple[float | None, float | None]]]:
+def _list_differences(evaluation: Evaluation) -> Iterator[tuple[str, str, tuple[float | None, float | None]]]:
     for task in evaluation.tasks:
         if task.scored is not None:
             for name, pair in find_mode_differences(task.scored).items():
                 yield task.task.id, name, pair
 
 
-def _notes(evaluation: Evaluation) -> list[str]:
+def _list_notes(evaluation: Evaluation) -> list[str]:
     notes = [
-        f"{task}: {name} is {score(challenge, name)} in challenge mode, {score(strict, name)} in strict mode: "
-        f"{_AUC_REASON}"
-        for task, name, (challenge, strict) in _differences(evaluation)
+        f"{task}: {name} is {format_score(challenge, name)} in challenge mode, {format_score(strict, name)} in strict "
+        f"mode: {_AUC_REASON}"
+        for task, name, (challenge, strict) in _list_differences(evaluation)
     ]
     for task in evaluation.tasks:
         notes += [f"{task.task.id}: {note}" for note in (task.scored.notes if task.scored is not None else ())]
@@ -198,7 +200,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
     return notes
 
 
-def _error_lines(findings: Sequence[Finding]) -> list[str]:
+def _format_errors(findings: Sequence[Finding]) -> list[str]:
     lines = []
     by_kind: Mapping[str, list[Finding]] = {kind: [] for kind in MEANINGS}
     for finding in findings:

@@ -29,8 +29,8 @@ def get_mask_path(row: IndexRow) -> PurePosixPath:
     Raises:
         DataError: The path would lead out of the submission's folder.
     """
-    column = "mask_path" if row.text("mask_path") else "image_path"
-    text = row.text(column)
+    column = "mask_path" if row.get_text("mask_path") else "image_path"
+    text = row.get_text(column)
     # Paths of an index start in csv_files/, so one ../ leads to the root; more are refused below.
     path = PurePosixPath(text.removeprefix("../"))
     if path.is_absolute() or ".." in path.parts or "\\" in text or not path.parts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.components import number_components
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.results.split import SUBSETS, read_split_rows
 
 
@@ -36,7 +36,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
     """
     for task_id in tasks:
         if task_id not in dataset.tasks:
-            raise ConfigError(one_of("--tasks", task_id, dataset.tasks))
+            raise ConfigError(explain_unknown_name("--tasks", task_id, dataset.tasks))
     if split is None:
         if fold is not None:
             raise ConfigError("--fold needs --split FILE; give the split.csv of a study")
@@ -45,7 +45,7 @@ def select(dataset: Dataset, split: Path | None, fold: str | None, tasks: Sequen
         # Scores on train or val must be requested explicitly, because a model was trained or selected on these samples.
         fold = fold or "test"
         if fold not in SUBSETS:
-            raise ConfigError(one_of("--fold", fold, SUBSETS))
+            raise ConfigError(explain_unknown_name("--fold", fold, SUBSETS))
         chosen = _select_subset(dataset, split, fold)
     selected = [(sample, component) for sample, component in chosen if not tasks or sample.task_id in tasks]
     if not selected:

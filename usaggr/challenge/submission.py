@@ -92,10 +92,10 @@ def _resolve_inside(folder: Path, path: Path) -> Path:
         DataError: A symbolic link leads out of the folder, or the path is not a regular file.
     """
     # A submission may come from others: a link could lead to private files, or to a device that never ends.
-    real = path.resolve()
-    if not real.is_relative_to(folder.resolve()) or not real.is_file():
+    resolved = path.resolve()
+    if not resolved.is_relative_to(folder.resolve()) or not resolved.is_file():
         raise DataError(f"{path.name}: is not a regular file within the folder of predictions")
-    return real
+    return resolved
 
 
 def _read_records(path: Path, task_type: str, submission: Submission) -> None:
@@ -138,13 +138,13 @@ def check_prediction(
     """
     if has_mask_label(task.type):
         assert mask_path is not None
-        return _Mask(task, sample, image_path, submission.folder, submission.max_pixels, mask_path).check()
+        return _PredictedMask(task, sample, image_path, submission.folder, submission.max_pixels, mask_path).check()
     name, record = submission.records.get((task.id, image_path), (JSON_FILES[task.type], None))
     if record is None:
         return CheckedPrediction(
             findings=[Finding("missing", task.id, image_path, name, "no record of this image and task")]
         )
-    prediction = _Record(task, sample, image_path, name, record)
+    prediction = _PredictedRecord(task, sample, image_path, name, record)
     match task.type:
         case "classification":
             return prediction.check_classes()
@@ -159,7 +159,7 @@ def check_prediction(
 
 
 @dataclass
-class _Mask:
+class _PredictedMask:
     """The predicted mask of one sample."""
 
     task: Task
@@ -173,36 +173,36 @@ class _Mask:
         """Check the file; a mask of another size is resized."""
         path = self.folder / self.mask_path
         if not path.exists():
-            return CheckedPrediction(findings=[self._finding("missing", "no such file")])
+            return CheckedPrediction(findings=[self._make_finding("missing", "no such file")])
         try:
             content = read_bytes(_resolve_inside(self.folder, path))
             mask = decode_mask_values(
                 open_image(content, "the file", self.max_pixels), "the file", foreground_255=False
             )
         except DataError as error:
-            return CheckedPrediction(findings=[self._finding("unusable", str(error))])
+            return CheckedPrediction(findings=[self._make_finding("unusable", str(error))])
         findings = []
         height, width = self.sample.height, self.sample.width
         if mask.shape != (height, width):
             message = f"the mask has {format_pixels(*mask.shape)}, its image {height} x {width}"
-            findings.append(self._finding("size", message))
+            findings.append(self._make_finding("size", message))
             mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
         invalid = [int(value) for value in np.unique(mask) if value >= self.task.num_classes]
         if invalid:
             values = ", ".join(map(str, invalid[:_MAX_VALUES])) + (", ..." if len(invalid) > _MAX_VALUES else "")
             message = f"has the values {values}; allowed are 0 to {self.task.num_classes - 1}"
-            findings.append(self._finding("values", message))
+            findings.append(self._make_finding("values", message))
         # A value that is no class counts as background, so the score of every class treats it as a wrong pixel.
         labels = np.where(mask < self.task.num_classes, mask, 0).astype(np.uint8)
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, mask=labels)
         return CheckedPrediction(UsablePrediction(prediction), findings)
 
-    def _finding(self, kind: str, message: str) -> Finding:
+    def _make_finding(self, kind: str, message: str) -> Finding:
         return Finding(kind, self.task.id, self.image_path, str(self.mask_path), message)
 
 
 @dataclass
-class _Record:
+class _PredictedRecord:
     """The JSON record of one sample's predicted class, box or points."""
 
     task: Task
@@ -214,13 +214,13 @@ class _Record:
     def check_classes(self) -> CheckedPrediction:
         """Check class probabilities and the predicted class."""
         count = self.task.num_classes
-        probs = _numbers(self.record.get("predicted_probs"), count)
+        probs = _parse_numbers(self.record.get("predicted_probs"), count)
         if probs is None:
-            return self._unusable(f"predicted_probs must be {count} finite numbers")
+            return self._make_unusable(f"predicted_probs must be {count} finite numbers")
         findings = []
         if probs.min() < 0 or probs.max() > 1 or abs(probs.sum() - 1) > _SUM_TOLERANCE:
             findings.append(
-                self._finding(
+                self._make_finding(
                     "probabilities",
                     f"predicted_probs range from {probs.min():g} to {probs.max():g} and sum to {probs.sum():g}",
                 )
@@ -229,10 +229,10 @@ class _Record:
         predicted = self.record.get("predicted_class", most_probable)
         # In Python True is an int, so it would pass as class 1.
         if isinstance(predicted, bool) or not isinstance(predicted, int | float) or predicted not in range(count):
-            return self._unusable(f"predicted_class {predicted!r} must be a class from 0 to {count - 1}")
+            return self._make_unusable(f"predicted_class {predicted!r} must be a class from 0 to {count - 1}")
         if probs[int(predicted)] < probs[most_probable]:
             message = f"predicted_class is {int(predicted)}, but class {most_probable} is more probable"
-            findings.append(self._finding("class", message))
+            findings.append(self._make_finding("class", message))
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, probs=probs)
         return CheckedPrediction(UsablePrediction(prediction, int(predicted)), findings)
 
@@ -240,35 +240,35 @@ class _Record:
         """Check a box, or landmarks if `is_box` is false."""
         name, count = ("bbox", 4) if is_box else ("predicted_points", 2 * self.task.num_classes)
         sides = np.tile([self.sample.width, self.sample.height], count // 2).astype(float)
-        fractions = _numbers(self.record.get(f"{name}_normalized"), count)
-        pixels = _numbers(self.record.get(f"{name}_pixels"), count)
+        fractions = _parse_numbers(self.record.get(f"{name}_normalized"), count)
+        pixels = _parse_numbers(self.record.get(f"{name}_pixels"), count)
         if pixels is None:
             # Fractions replace pixels only where no pixels were submitted, and not invalid ones.
             if fractions is None or self.record.get(f"{name}_pixels") is not None:
-                return self._unusable(f"{name}_pixels must be {count} finite numbers")
+                return self._make_unusable(f"{name}_pixels must be {count} finite numbers")
             pixels = fractions * sides
         findings = []
         if fractions is not None and (distance := np.abs(fractions * sides - pixels).max()) > _DISTANCE_TOLERANCE:
             message = f"{name}_normalized differs from {name}_pixels by up to {distance:.1f} pixels"
-            findings.append(self._finding("disagree", message))
+            findings.append(self._make_finding("disagree", message))
         if is_box and (pixels[0] > pixels[2] or pixels[1] > pixels[3]):
-            findings.append(self._finding("swapped", f"bbox_pixels {_format_list(pixels)}"))
+            findings.append(self._make_finding("swapped", f"bbox_pixels {_format_list(pixels)}"))
         if (pixels < -TOLERANCE).any() or (pixels > sides + TOLERANCE).any():
             size = format_pixels(self.sample.height, self.sample.width)
             message = f"{name}_pixels {_format_list(pixels)}, image of {size}"
-            findings.append(self._finding("outside", message))
+            findings.append(self._make_finding("outside", message))
         shape = {"box": pixels} if is_box else {"points": pixels.reshape(-1, 2)}
         prediction = Prediction(self.task.id, self.sample.sample_id, self.sample.subject_id, **shape)
         return CheckedPrediction(UsablePrediction(prediction), findings)
 
-    def _finding(self, kind: str, message: str) -> Finding:
+    def _make_finding(self, kind: str, message: str) -> Finding:
         return Finding(kind, self.task.id, self.image_path, self.file, message)
 
-    def _unusable(self, message: str) -> CheckedPrediction:
-        return CheckedPrediction(findings=[self._finding("unusable", message)])
+    def _make_unusable(self, message: str) -> CheckedPrediction:
+        return CheckedPrediction(findings=[self._make_finding("unusable", message)])
 
 
-def _numbers(content: Any, count: int) -> NDArray[np.float64] | None:
+def _parse_numbers(content: Any, count: int) -> NDArray[np.float64] | None:
     """Return `count` finite numbers of a JSON list, which may be nested once; None for any other content."""
     if not isinstance(content, list):
         return None

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from usaggr.cli.arguments import ConfigDir, chooses_data, compose_from_data, find_in_outputs, make_console, split_words
+from usaggr.cli.arguments import (
+    ConfigDir,
+    compose_from_data,
+    find_in_outputs,
+    make_console,
+    overrides_data,
+    split_words,
+)
 from usaggr.cli.completion import complete_results
 from usaggr.cli.option_checks import check_new_folder
 from usaggr.errors import ConfigError
@@ -74,7 +81,7 @@ def _compose_data(words: Sequence[str], config_dir: Path | None) -> tuple["DataC
     """
     name, overrides = split_words(words, "data set")
     if name is None:
-        if not chooses_data(overrides):
+        if not overrides_data(overrides):
             raise ConfigError("DATA must be the folder that holds csv_files/, an index file (.csv), or data=...")
         return compose_from_data(None, overrides, config_dir).data, None
     path = Path(name)

@@ -60,6 +60,7 @@ def affinity(
 
     study = compose_from_words(words, config_dir)
     request = AffinityRequest(_split_measures(measure) or DEFAULT_MEASURES, overhead, scale)
+    # Paths and limits are checked before the estimates, which take as long as several runs.
     paths = get_grouping_paths(request.measures, out)
     check_limits(blocks, max_cost)
     progress = RichProgress()

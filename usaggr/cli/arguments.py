@@ -13,7 +13,7 @@ from usaggr.cli.completion import complete_results, complete_words
 from usaggr.cli.lost_output import keep_working_without_output
 from usaggr.cli.option_checks import USAGE_ERROR, check_file, explain_usage
 from usaggr.config.folders import format_path, list_studies, search_folders
-from usaggr.errors import ConfigError, RunError, one_of
+from usaggr.errors import ConfigError, RunError, explain_unknown_name
 from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 
@@ -75,6 +75,7 @@ class Command(TyperCommand):
         try:
             with keep_working_without_output() if ctx.info_name in _WORKING else nullcontext():
                 return super().invoke(ctx)
+        # multiprocessing raises EOFError if the process at the other end of a pipe has ended.
         except EOFError as error:
             raise RunError(
                 "a process of this command ended, killed or out of memory; run the same command to continue"
@@ -95,6 +96,7 @@ class Group(TyperGroup):
             ConfigError: An option or argument that does not exist, is missing, or has a value of another type.
         """
         try:
+            # In standalone mode, click would print its own messages and exit.
             status = super().main(*args, **{**options, "standalone_mode": False})
         except typer.Abort:  # Ctrl-C, or the end of input at a question
             print("Aborted.", file=sys.stderr)
@@ -175,6 +177,7 @@ def print_notes(study: "StudyConfig", tasks: "PlannedTasks | None" = None) -> No
     from usaggr.config.unused_keys import check_unused_keys, explain_merged_mappings
 
     notes = check_unused_keys(study, tasks)
+    # Merged mappings do not depend on the data, so they are explained in the first of two calls only.
     for note in [*notes, *([] if tasks else explain_merged_mappings(study))]:
         print(f"note: {note}", file=sys.stderr)
 
@@ -215,6 +218,7 @@ def read_report_settings(overrides: Sequence[str]) -> dict[str, Any]:
                 "runs, which `usaggr sweep` trains"
             )
     values = compose_study(overrides=overrides).report.model_dump()
+    # A choice of a file, such as report=strict, sets the whole section.
     if any(override.is_choice for override in typed):
         return values
     names = {override.key.partition(".")[2].partition(".")[0] for override in typed}
@@ -237,7 +241,7 @@ def find_results(directory: Path) -> Path:
     folders = [path.parent for path in parent.glob(f"*/{contract.STUDY}")]
     # A name is compared with names, or a misspelled one would not be similar to any path.
     names = [escape_line(folder.name if directory.name == str(directory) else str(folder)) for folder in folders]
-    raise ConfigError(one_of("DIR", str(directory), names))
+    raise ConfigError(explain_unknown_name("DIR", str(directory), names))
 
 
 def find_in_outputs(directory: Path) -> Path:
@@ -270,7 +274,7 @@ def compose_from_data(root: Path | None, overrides: Sequence[str], config_dir: P
     name, words = split_words(overrides)
     if name is not None:
         raise ConfigError(f"'{name}' is not an override (key=value)")
-    if not chooses_data(words):
+    if not overrides_data(words):
         words = ["data=fmuia", *words]
     # Last, so that the folder of the command's own argument wins over data.root=... in the overrides.
     if root is not None:
@@ -280,7 +284,7 @@ def compose_from_data(root: Path | None, overrides: Sequence[str], config_dir: P
     return study
 
 
-def chooses_data(overrides: Sequence[str]) -> bool:
+def overrides_data(overrides: Sequence[str]) -> bool:
     """Return whether an override chooses the file of `data`."""
     return any(override.startswith("data=") for override in overrides)
 

@@ -44,6 +44,7 @@ def complete_results(incomplete: str) -> list[str]:
 
 
 def _is_key(word: str) -> bool:
+    # Imported here, because pydantic takes longer to import than a user waits after <TAB>.
     from usaggr.config.messages import is_known
 
     return word in GROUPS or (word != "" and is_known(word))
@@ -55,12 +56,12 @@ def _select(names: Iterable[str], incomplete: str) -> list[str]:
 
 def _complete_key(incomplete: str) -> list[str]:
     """Return keys and groups, one level at a time: all keys at once would hide the studies."""
-    from usaggr.config.section import leaf_keys
+    from usaggr.config.section import walk_leaf_keys
     from usaggr.config.study import StudyConfig
 
     level = incomplete.count(".") + 1
     # The `name` of a section is chosen with its file, as in model=tiny.
-    keys = [key.split(".") for key, _ in leaf_keys(StudyConfig, "") if not key.endswith(".name")]
+    keys = [key.split(".") for key, _ in walk_leaf_keys(StudyConfig, "") if not key.endswith(".name")]
     names = [".".join(parts) + "=" if len(parts) <= level else ".".join(parts[:level]) + "." for parts in keys]
     names = _select([*names, *(f"{group}=" for group in GROUPS)], incomplete)
     if len(names) != 1:
@@ -82,6 +83,7 @@ def _list_values(key: str, typed: str, folders: Sequence[Path]) -> Iterator[str]
     elif key == "reference":
         yield from list_choices("grouping", folders)
     elif key in ("groupings", "tasks"):
+        # Complete items stay; the shell replaces the whole word by the suggestion.
         before = typed[: typed.rfind(",") + 1] or "["
         items = before.strip("[").split(",")
         yield from (before + name for name in _list_items(key, folders) if name not in items)

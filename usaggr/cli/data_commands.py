@@ -13,10 +13,10 @@ from usaggr.cli.arguments import (
     ConfigDir,
     Group,
     Words,
-    chooses_data,
     compose_data_from_words,
     compose_from_words,
     make_console,
+    overrides_data,
     split_words,
 )
 from usaggr.cli.index_commands import index_app
@@ -89,7 +89,7 @@ def suggest_recheck(words: Sequence[str], config_dir: Path | None, folder: Path)
     is_data_folder = name is not None and (Path(name) / "csv_files").is_dir()
     if name is not None and not is_data_folder:
         arguments.insert(0, name)
-    elif not chooses_data(overrides):
+    elif not overrides_data(overrides):
         arguments.insert(0, "data=fmuia")
     text = str(folder)
     arguments.append(f"data.root={text if re.fullmatch(r'[/._A-Za-z0-9-]+', text) else quote(text)}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from usaggr.config.study import StudyConfig
 
 _WIDTH = 10
-"""Letters of the column with the topics."""
+"""Width of the column with the topics, in characters."""
 
 
 def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
@@ -29,17 +29,17 @@ def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
     """
     from usaggr.tracking.record import remove_passwords
 
-    findings = find_all(words, config_dir)
+    findings = collect_findings(words, config_dir)
     for finding in findings:
-        print(escape_line(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.text}"))))
+        print(escape_line(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.text}"))))
     warnings = [finding for finding in findings if finding.warning]
     print(f"\n{len(warnings)} warnings" if warnings else "\nno warnings")
     for finding in warnings:
-        print(escape_words(remove_passwords(hide_user(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
+        print(escape_words(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
     raise typer.Exit(1 if warnings else 0)
 
 
-def find_all(words: list[str] | None, config_dir: Path | None) -> list[Finding]:
+def collect_findings(words: list[str] | None, config_dir: Path | None) -> list[Finding]:
     """Return all findings, in the order in which they are printed; without a valid study, those of the machine.
 
     Args:
@@ -62,7 +62,7 @@ def find_all(words: list[str] | None, config_dir: Path | None) -> list[Finding]:
     return findings
 
 
-def hide_user(text: str) -> str:
+def hide_user_name(text: str) -> str:
     """Return a text in which ~ stands for the home folder, and USER for the user's name in other paths."""
     home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111 - returns "~" for a user without a home folder
     if home not in ("", "~"):

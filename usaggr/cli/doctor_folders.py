@@ -50,6 +50,7 @@ def _describe(topic: str, folder: Path, setting: str, min_free_gib: float = _MIN
         setting: What to set to choose another folder.
         min_free_gib: Free space in GiB below which there is a warning.
     """
+    # The nearest folder that exists has the disk and the permissions of the new one.
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent

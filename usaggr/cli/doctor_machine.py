@@ -97,6 +97,7 @@ def _find_wrong_versions() -> str | None:
         return None
     wrong = []
     for requirement in required:
+        # Requirements of extras and of other systems do not apply here.
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         number = _read_version(requirement.name)
@@ -109,6 +110,7 @@ def _find_wrong_versions() -> str | None:
 
 def _describe_device(study: "StudyConfig | None") -> Finding:
     """Import torch in another process, and describe its devices."""
+    # -P, so that a file torch.py in the current folder is not imported in place of torch.
     command = [sys.executable, "-P", "-c", _PROBE]
     try:
         finished = subprocess.run(
@@ -121,6 +123,7 @@ def _describe_device(study: "StudyConfig | None") -> Finding:
         lines = finished.stderr.strip().splitlines() or [f"the process ended with status {finished.returncode}"]
         reason = explain_system_limit(ImportError(lines[-1])) or lines[-1]
         return Finding("device", "unknown", f"torch cannot be imported: {reason}")
+    # Libraries may print warnings before the answer.
     answer: dict[str, Any] = parse_json(finished.stdout.splitlines()[-1])
     devices = answer["gpus"] or (["Apple GPU (mps)"] if answer["mps"] else ["no GPU"])
     build = f"CUDA {answer['cuda']}" if answer["cuda"] else "without CUDA"
@@ -169,6 +172,7 @@ def _describe_semaphores() -> Finding:
     import multiprocessing
 
     try:
+        # A lock is a semaphore in /dev/shm, which a container may lack or limit.
         multiprocessing.get_context("spawn").Lock()
     except OSError as error:
         return Finding("locks", "cannot be created", explain_semaphores(error))

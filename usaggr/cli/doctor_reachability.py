@@ -98,6 +98,7 @@ def _describe_slurm(executor: SlurmConfig) -> Finding:
     lines = [line.strip() for line in answer.splitlines() if line.strip()]
     if not lines:
         return Finding("executor", text, f"executor.partition={executor.partition}: there is no such partition")
+    # Large clusters have dozens of lines, one per partition and state of nodes.
     return Finding("executor", f"{text}: {'; '.join(lines[:4])}")
 
 

@@ -100,6 +100,7 @@ def folder(
     from usaggr.data.sources.masks import parse_several, read_masks
 
     image_folder, images_converted = _convert(images, convert, frames)
+    # Masks in the folder of the images are converted together with them.
     mask_folder, masks_converted = image_folder, None
     if masks.resolve() != images.resolve():
         mask_folder, masks_converted = _convert(masks, convert, frames, is_optional=True)
@@ -295,6 +296,7 @@ def _convert(
         return folder, None
     if is_optional and not has_medical_files(folder):
         return folder, None
+    # A subfolder for each source, because images and masks often have the same file names.
     conversion = convert_folder(folder, target / folder.resolve().name, FrameChoice.parse(frames))
     return conversion.folder, conversion
 

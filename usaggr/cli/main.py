@@ -77,6 +77,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    # The first statement, because it may start the command again.
     use_utf8()
     prepare_streams()
     with escape_output():
@@ -226,6 +227,7 @@ def report(
     """Rebuild the report from the finished runs; several folders of one study with the same split are joined."""
     from usaggr.report.build import build_report
 
+    # The name of a folder may contain "=", so a folder is recognized before an override.
     directories = [find_results(Path(word)) for word in words if "=" not in word or Path(word).is_dir()]
     settings = read_report_settings([word for word in words if "=" in word and not Path(word).is_dir()])
     if not directories:
@@ -253,6 +255,7 @@ def train(
 
     study_plan = _make_plan(words, config_dir)
     run = choose_run(study_plan, block, scale, seed, variant)
+    # As `sweep` does, so that `status` and `report` know the run.
     write_plan(study_plan)
     print(f"training {run.directory}")
     train_run(study_plan, run, RichProgress())
@@ -288,14 +291,14 @@ def evaluate(
 
     Writes evaluation.json and evaluation.md beside them. Exit status 1: some samples have no usable prediction.
     """
-    from usaggr.challenge.challenge_scores import as_mode
+    from usaggr.challenge.challenge_scores import parse_mode
     from usaggr.challenge.evaluate import evaluate as score_predictions
     from usaggr.challenge.evaluation_files import print_evaluation, write_evaluation
     from usaggr.challenge.selection import select
     from usaggr.data.read.load_dataset import load_dataset
     from usaggr.progress import RichProgress
 
-    metrics = as_mode(mode)
+    metrics = parse_mode(mode)
     study = compose_from_data(root, overrides or [], config_dir)
     progress = RichProgress()
     dataset = load_dataset(study.data, progress)
@@ -344,7 +347,7 @@ def _show_plan(plan: "Plan", words: Sequence[str] | None) -> None:
     from usaggr.sweep.kept_weights import decide_kept_weights
     from usaggr.tracking.record import check_tracker
 
-    if any(run.state() != "done" for run in plan.runs):  # a finished study needs no tracker
+    if any(run.read_state() != "done" for run in plan.runs):  # a finished study needs no tracker
         check_tracker(plan.study)
     kept_weights = decide_kept_weights(plan, check_planned_networks(plan))
     for line in _describe_choices(plan, words):

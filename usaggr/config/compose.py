@@ -16,7 +16,7 @@ from usaggr.config.folders import find_grouping, locate_study, read_mapping, sea
 from usaggr.config.messages import explain
 from usaggr.config.overrides import read_overrides
 from usaggr.config.study import Origin, StudyConfig
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.tasks import CATALOGUE
 
 DEFAULT_STUDY = "demo"
@@ -51,7 +51,7 @@ def compose_study(
     # Groupings and tasks are checked here, because the schema knows neither folders nor the catalogue.
     for task in composed.data.synthetic.tasks:
         if task not in CATALOGUE:
-            raise ConfigError(one_of("data.synthetic.tasks", task, CATALOGUE))
+            raise ConfigError(explain_unknown_name("data.synthetic.tasks", task, CATALOGUE))
     for name, changes in composed.variants.items():
         try:
             apply_variant(composed, changes)
@@ -148,6 +148,6 @@ def _compose(origin: Origin) -> StudyConfig:
         sources = find_sources(origin)
         files = {key: f" ({source})" for key, source in sources.items() if source != COMMAND_LINE}
         # The value of seeds[1] is written where seeds is.
-        typed = {override.key: override.value for override in read_overrides(origin.overrides, origin.folders)}
-        message = explain(error, lambda key: files.get(key.partition("[")[0], ""), typed=typed)
+        typed_values = {override.key: override.value for override in read_overrides(origin.overrides, origin.folders)}
+        message = explain(error, lambda key: files.get(key.partition("[")[0], ""), typed_values=typed_values)
         raise ConfigError(message) from error

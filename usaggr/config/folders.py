@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.io.bounded_content import parse_yaml
 from usaggr.io.bounded_files import MEBIBYTE, read_bounded_text
 
@@ -53,7 +53,7 @@ def locate_study(study: str, config_dir: Path | None) -> tuple[tuple[Path, ...],
     else:
         studies = list_studies(folders)
         if study not in studies:
-            raise ConfigError(one_of("study", study, studies))
+            raise ConfigError(explain_unknown_name("study", study, studies))
         path = studies[study]
     return tuple(dict.fromkeys([path.parent, *folders])), path.stem
 
@@ -84,7 +84,7 @@ def find_grouping(name: str, folders: Sequence[Path]) -> Path:
     # A name with a slash could lead out of the folder.
     path = find_file(f"grouping/{name}", folders) if Path(name).name == name else None
     if path is None:
-        raise ConfigError(one_of("groupings", name, list_choices("grouping", folders)))
+        raise ConfigError(explain_unknown_name("groupings", name, list_choices("grouping", folders)))
     return path
 
 

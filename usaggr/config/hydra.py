@@ -19,7 +19,7 @@ from usaggr.config.folders import GROUPS, describe_yaml_error, find_file, format
 from usaggr.config.overrides import quote, read_overrides
 from usaggr.config.references import check_references
 from usaggr.config.study import Origin
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.io.bounded_files import read_bounded_text
 
 COMMAND_LINE = "command line"
@@ -150,7 +150,9 @@ def _explain_missing_file(error: MissingConfigException, origin: Origin) -> str:
     """Return the message for a file that a defaults list names and that does not exist."""
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if group in GROUPS:
-        return one_of(f"{group} (in the defaults of {origin.config})", name, list_choices(group, origin.folders))
+        return explain_unknown_name(
+            f"{group} (in the defaults of {origin.config})", name, list_choices(group, origin.folders)
+        )
     folders = ", ".join(map(format_path, origin.folders))
     return f"{origin.config}: its defaults name {error.missing_cfg_file}, which is in none of the folders {folders}"
 

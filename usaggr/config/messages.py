@@ -24,7 +24,7 @@ from usaggr.config.json_schema import (
     walk_keys,
 )
 from usaggr.config.study import StudyConfig
-from usaggr.errors import one_of
+from usaggr.errors import explain_unknown_name
 
 _MAX_VALUE_LENGTH = 80
 """Largest number of characters of a value in a message."""
@@ -36,7 +36,7 @@ def explain(
     error: ValidationError,
     find_source: FindSource = lambda key: "",
     schema: type[BaseModel] = StudyConfig,
-    typed: Mapping[str, str] | None = None,
+    typed_values: Mapping[str, str] | None = None,
 ) -> str:
     """Return the message for all errors that pydantic found in a configuration, one line per key.
 
@@ -44,7 +44,8 @@ def explain(
         error: Errors of the validation.
         find_source: Returns the file that a value comes from.
         schema: The class that was validated.
-        typed: Values of the command line as they were typed, by dotted key: YAML and Hydra read 2024_11 as 202411.
+        typed_values: Values of the command line as they were typed, by dotted key; YAML and Hydra read 2024_11 as
+            202411.
     """
     lines: dict[str, str] = {}
     for details in error.errors():
@@ -52,7 +53,7 @@ def explain(
         if details["type"] == "extra_forbidden":
             line = explain_unknown_key(key, find_source(key), schema, section)
         else:
-            line = _explain_value(details, key, node, find_source, typed or {})
+            line = _explain_value(details, key, node, find_source, typed_values or {})
         lines.setdefault(key, line)  # a union has one error per alternative: the first names them all
     return "\n".join(lines.values())
 
@@ -115,7 +116,7 @@ def is_text(key: str) -> bool:
 
 
 def _explain_value(
-    details: ErrorDetails, key: str, node: Node, find_source: FindSource, typed: Mapping[str, str]
+    details: ErrorDetails, key: str, node: Node, find_source: FindSource, typed_values: Mapping[str, str]
 ) -> str:
     """Return the line for a value that is missing or not allowed.
 
@@ -124,7 +125,7 @@ def _explain_value(
         key: Its dotted key.
         node: Schema of the key.
         find_source: Returns the file that a value comes from.
-        typed: Values of the command line as they were typed, by dotted key.
+        typed_values: Values of the command line as they were typed, by dotted key.
     """
     value, where = details["input"], f"{key}{find_source(key)}"
     match details["type"]:
@@ -134,32 +135,34 @@ def _explain_value(
             return f"{key}.name is missing; it must be one of {', '.join(map(read_name, list_sections(node)))}"
         case "union_tag_invalid":
             name = f"{key}.name"
-            return one_of(f"{name}{find_source(name)}", details["ctx"]["tag"], map(read_name, list_sections(node)))
+            return explain_unknown_name(
+                f"{name}{find_source(name)}", details["ctx"]["tag"], map(read_name, list_sections(node))
+            )
         case "value_error" if "properties" in node:
             return str(details["ctx"]["error"])  # a check of several keys names the one that is wrong
         case "value_error":
             return f"{where} must be {details['ctx']['error']}; got {_format_value(value)}"
         case "literal_error" if all(isinstance(choice, str) for choice in node.get("enum", [0])):
-            return one_of(where, value, node["enum"])
+            return explain_unknown_name(where, value, node["enum"])
         case "string_type" if "examples" not in node and isinstance(value, bool | int | float):
             # YAML and Hydra read a word such as 007 or true as another type.
-            remedy = "quotes there" if find_source(key) else f"quotes: {_quote_typed(key, value, typed)}"
+            remedy = "quotes there" if find_source(key) else f"quotes: {_quote_typed_value(key, value, typed_values)}"
             return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}, which needs {remedy}"
     return f"{where} must be {describe_allowed(node)}; got {_format_value(value)}"
 
 
-def _quote_typed(key: str, value: object, typed: Mapping[str, str]) -> str:
+def _quote_typed_value(key: str, value: object, typed_values: Mapping[str, str]) -> str:
     """Return an override whose value Hydra reads as text, in the words that were typed.
 
     Args:
         key: Dotted key, with the index of an item of a list, such as tasks[0].
         value: Value that was read.
-        typed: Values of the command line as they were typed, by dotted key.
+        typed_values: Values of the command line as they were typed, by dotted key.
     """
     list_key, bracket, _ = key.partition("[")
-    if not bracket or list_key not in typed:
-        return f"\"{key}='{typed.get(key, _format_value(value))}'\""
-    items = (item.strip(" '\"") for item in typed[list_key].strip("[] ").split(","))
+    if not bracket or list_key not in typed_values:
+        return f"\"{key}='{typed_values.get(key, _format_value(value))}'\""
+    items = (item.strip(" '\"") for item in typed_values[list_key].strip("[] ").split(","))
     return f'"{list_key}=[{",".join(repr(item) for item in items)}]"'
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from usaggr.config.folders import GROUPS, list_choices
 from usaggr.config.messages import explain_unknown_key, is_known, is_list, is_text
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 
 _QUOTED_OR_BRACKETED = re.compile(r"""'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[\[{(].*[)}\]]""")
 """Quotes and brackets: a comma in them does not separate values of a sweep."""
@@ -95,7 +95,7 @@ def _read_override(text: str, folders: Sequence[Path]) -> Override:
         if at_sign or text.startswith(("+", "~")):
             raise ConfigError(f"'{text}': a study always has one {key}, chosen as in {key}={names[0]}")
         if value not in names:
-            raise ConfigError(one_of(key, value, names))
+            raise ConfigError(explain_unknown_name(key, value, names))
         return Override(key, text)
     if at_sign:
         raise ConfigError(f"'{text}': '@' is only for groups of files, and {key} is a key")

@@ -37,26 +37,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def leaf_keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool | None]]:
+def walk_leaf_keys(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, bool | None]]:
     """Yield the dotted name of each key under a section, with its `affects_results`; None if that is not decided."""
     for name, node in walk_keys(read_schema(section), prefix):
         if not list_sections(node):
             yield name, node.get("affects_results")
 
 
-def neutral_values(section: type[BaseModel], prefix: str) -> dict[str, Any]:
+def list_neutral_values(section: type[BaseModel], prefix: str) -> dict[str, Any]:
     """Return the neutral value of each key under a section that has one (see `key`), by its dotted name."""
     return {name: node["neutral"] for name, node in walk_keys(read_schema(section), prefix) if "neutral" in node}
 
 
-def result_settings(section: Section) -> dict[str, Any]:
+def get_result_settings(section: Section) -> dict[str, Any]:
     """Return the keys of a section that change results, nested as in the section, ready for JSON; see `key`."""
     properties = read_schema(type(section))["properties"]
     settings: dict[str, Any] = {}
     for name, value in section:
         node = properties[name]
         if isinstance(value, Section):
-            settings[name] = result_settings(value)
+            settings[name] = get_result_settings(value)
         elif node.get("affects_results") and not ("neutral" in node and value == node["neutral"]):
             settings[name] = value
     return settings

@@ -17,7 +17,7 @@ from usaggr.config.executor import ExecutorConfig
 from usaggr.config.logger import LoggerConfig
 from usaggr.config.model import ModelConfig
 from usaggr.config.section import Section, key
-from usaggr.errors import one_of
+from usaggr.errors import explain_unknown_name
 
 Scale = Annotated[float, Field(gt=0, le=1)] | Annotated[int, Field(ge=2)]
 """A fraction in (0, 1] of each task's training samples, or a maximum number of samples per task (an integer, >= 2)."""
@@ -334,7 +334,7 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _check_reference(self) -> "StudyConfig":
         if self.reference not in self.groupings:
-            raise ValueError(one_of("reference", self.reference, self.groupings))
+            raise ValueError(explain_unknown_name("reference", self.reference, self.groupings))
         return self
 
     @property
@@ -354,7 +354,7 @@ class StudyConfig(Section):
         """Values for the tracker of a run; empty outside of a sweep."""
         return self._tracked
 
-    def tracked_as(self, tracked: Tracked) -> "StudyConfig":
+    def set_tracked(self, tracked: Tracked) -> "StudyConfig":
         """Return the same study with values for the tracker of a run."""
         study = self.model_copy()
         study._tracked = tracked

@@ -97,7 +97,7 @@ def _get_router(study: StudyConfig) -> str | None:
     return study.model.experts.router if isinstance(study.model, M2DinoConfig) else None
 
 
-def _has_task_of(*types: str) -> Callable[[StudyConfig, PlannedTasks], bool]:
+def _has_task_type(*types: str) -> Callable[[StudyConfig, PlannedTasks], bool]:
     return lambda study, tasks: not tasks.types.isdisjoint(types)
 
 
@@ -165,11 +165,11 @@ RULES = (
         "with model.conditioning={study.model.conditioning}; add model.conditioning=lora, or leave it out",
     ),
     Rule(
-        ("model.landmarks",), ("model", "tasks", "data"), _has_task_of("regression"),
+        ("model.landmarks",), ("model", "tasks", "data"), _has_task_type("regression"),
         "without a landmark task (task type regression); leave it out", needs_tasks=True,
     ),
     Rule(
-        ("model.dropout",), ("model", "tasks", "data"), _has_task_of("classification"),
+        ("model.dropout",), ("model", "tasks", "data"), _has_task_type("classification"),
         "without a classification task; leave it out", needs_tasks=True,
     ),
     Rule(
@@ -193,11 +193,11 @@ RULES = (
         _NEEDS_SHARED_MODEL, needs_tasks=True,
     ),
     Rule(
-        ("training.segmentation_loss", "metrics.nsd_tolerance"), ("tasks", "data"), _has_task_of("segmentation"),
+        ("training.segmentation_loss", "metrics.nsd_tolerance"), ("tasks", "data"), _has_task_type("segmentation"),
         "without a segmentation task; leave it out", needs_tasks=True,
     ),
     Rule(
-        ("report.relative_margin",), ("report", "tasks", "data"), _has_task_of("segmentation", "regression"),
+        ("report.relative_margin",), ("report", "tasks", "data"), _has_task_type("segmentation", "regression"),
         "without a segmentation or landmark task, because only their distances use it; see report.margin, or leave it "
         "out",
         needs_tasks=True,

@@ -163,21 +163,21 @@ class Dataset:
     @cached_property
     def content_hash(self) -> str:
         """Hash of all tasks, images, labels and subjects; it does not depend on the folder of the data."""
-        return self._hash_content(with_changes=True)
+        return self._hash_content(include_changes=True)
 
     @cached_property
     def first_content_hash(self) -> str:
         """Content hash as if all files were read as by the first version of the readers."""
-        return self._hash_content(with_changes=False)
+        return self._hash_content(include_changes=False)
 
-    def _hash_content(self, *, with_changes: bool) -> str:
+    def _hash_content(self, *, include_changes: bool) -> str:
         digest = hashlib.sha256()
         # Class names, organs and clinical groups are left out, because they change no result.
         for task in self.tasks.values():
             digest.update(repr((task.id, task.type, task.num_classes)).encode())
         for s in self.samples:
             # Null characters cannot be part of a path, so different samples never give the same line.
-            changes = s.changed_files if with_changes else ""
+            changes = s.changed_files if include_changes else ""
             line = f"{s.task_id}\0{s.sample_id}\0{s.subject_id}\0{s.image_hash}\0{s.label_hash}{changes}\n"
             digest.update(line.encode())
         return digest.hexdigest()

@@ -62,7 +62,7 @@ def describe_verdicts() -> list[tuple[str, str]]:
     return list(_VERDICTS.values())
 
 
-def plural(number: int, noun: str, nouns: str | None = None) -> str:
+def pluralize(number: int, noun: str, nouns: str | None = None) -> str:
     """Return a number with its noun, as in `1 task` and `2 tasks`.
 
     Args:
@@ -73,7 +73,7 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def listed(names: Sequence[str], joint: str = "and") -> str:
+def join_names(names: Sequence[str], joint: str = "and") -> str:
     """Return names as a sentence lists them: `a, b and c`."""
     return f" {joint} ".join(text for text in (", ".join(names[:-1]), *names[-1:]) if text)
 

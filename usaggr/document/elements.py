@@ -2,7 +2,7 @@
 
 The report, the advice and the page of `usaggr data check` are documents; `html.py`, `markdown.py` and `latex.py` write
 them. Text is one line of inline Markdown (`**bold**`, `*italic*`, backticks for code). Text from data goes through
-`literal` first.
+`escape_markdown` first.
 """
 
 import re
@@ -130,7 +130,7 @@ def _walk_details(blocks: Sequence[Block]) -> Iterator[Block]:
             yield from _walk_details(block.blocks)
 
 
-def literal(value: object) -> str:
+def escape_markdown(value: object) -> str:
     r"""Escape text, on one line, so that Markdown shows it unchanged: `a|b` becomes `a\|b`."""
     line = " ".join(str(value).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

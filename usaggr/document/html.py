@@ -14,7 +14,7 @@ from pathlib import Path
 
 from usaggr.document.elements import Document, Picture, Section
 from usaggr.document.html_table import prepare_table
-from usaggr.document.inline import inline_html, inline_plain
+from usaggr.document.inline import render_inline_html, strip_markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FILTERED = 8
@@ -65,8 +65,8 @@ def render_page(document: Document, folder: Path) -> str:
     )
     anchors: dict[str, int] = {}
     environment.filters |= {
-        "inline": lambda text: Markup(inline_html(text)),
-        "plain": inline_plain,
+        "inline": lambda text: Markup(render_inline_html(text)),
+        "plain": strip_markup,
         "kind": lambda block: type(block).__name__,
         "image": partial(_embed_image, folder),
         "shown": prepare_table,

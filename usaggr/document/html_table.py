@@ -94,15 +94,15 @@ def _sort_key(cell: Cell, text: str, numeric: bool) -> str:
 
 def _parse_number(text: str) -> float | None:
     """Return the number at the start of a text, or after a leading `<`."""
-    match = _NUMBER.match(_to_ascii(text).removeprefix("< "))
+    match = _NUMBER.match(_convert_to_ascii(text).removeprefix("< "))
     return float(match.group()) if match else None
 
 
 def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(_to_ascii(text)) is not None
+    return _NUMBER.fullmatch(_convert_to_ascii(text)) is not None
 
 
-def _to_ascii(text: str) -> str:
+def _convert_to_ascii(text: str) -> str:
     """Return a number's text with an ASCII minus and without separators of thousands."""
     # Readers see U+2212 as the minus sign, which float() does not accept.
     return re.sub(r"(?<=\d),(?=\d{3})", "", text.strip().replace("−", "-"))

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 _LINKS = ("https://", "http://", "#")
 
 
-def inline_html(text: str) -> str:
+def render_inline_html(text: str) -> str:
     """Return safe HTML: strong, em, code and links; everything else is escaped."""
-    return str(_parser().renderInline(text))
+    return str(_make_parser().renderInline(text))
 
 
-def inline_plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Return the text without markup."""
-    tokens = [token for block in _parser().parseInline(text) for token in block.children or []]
+    tokens = [token for block in _make_parser().parseInline(text) for token in block.children or []]
     return "".join(" " if token.type in ("softbreak", "hardbreak") else token.content for token in tokens).strip()
 
 
 @lru_cache(maxsize=1)
-def _parser() -> "MarkdownIt":
+def _make_parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.document.elements import Cell, Document, TextTable, walk_tables
-from usaggr.document.inline import inline_plain
+from usaggr.document.inline import strip_markup
 
 _LONG = 40
 """Tables with more rows than this run over several pages."""
@@ -62,11 +62,11 @@ def write_latex(document: Document, folder: Path) -> tuple[str, ...]:
         raise ValueError(f"tables of the same name: {', '.join(sorted({n for n in names if names.count(n) > 1}))}")
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        (folder / f"{table.name}.tex").write_text(latex_table(table), encoding="utf-8")
+        (folder / f"{table.name}.tex").write_text(render_latex_table(table), encoding="utf-8")
     return tuple(names)
 
 
-def latex_table(table: TextTable) -> str:
+def render_latex_table(table: TextTable) -> str:
     """Return a table environment with a booktabs tabular, or a longtable if the table does not fit on a page."""
     cells = [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
     head, *body_lines = (" & ".join(map(_escape_cell, row)) + r" \\" for row in (table.columns, *cells))
@@ -76,7 +76,7 @@ def latex_table(table: TextTable) -> str:
     columns = _measure_columns(table, cells)
     write = _write_longtable if len(cells) > _LONG else _write_table_environment
     body = "\n".join(write(table, columns, head, body_lines))
-    return f"% \\usepackage{{{','.join(_packages(body))}}}\n{body}\n"
+    return f"% \\usepackage{{{','.join(_list_packages(body))}}}\n{body}\n"
 
 
 def _write_longtable(table: TextTable, columns: _Columns, head: str, body_lines: list[str]) -> list[str]:
@@ -113,11 +113,11 @@ def _write_table_environment(table: TextTable, columns: _Columns, head: str, bod
 
 def _write_caption(table: TextTable) -> tuple[list[str], list[str]]:
     """Return the lines of the caption and of the label; each is empty without one."""
-    caption = [rf"\caption{{{latex_text(inline_plain(table.caption))}}}"] if table.caption else []
+    caption = [rf"\caption{{{escape_latex(strip_markup(table.caption))}}}"] if table.caption else []
     return caption, [rf"\label{{tab:{table.name}}}"] if table.name else []
 
 
-def latex_text(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape text on one line; a letter that pdflatex may not know becomes its code, such as U+4E2D."""
     line = " ".join(text.split())
     # Two hyphens in a row would become a dash.
@@ -127,7 +127,7 @@ def latex_text(text: str) -> str:
 
 def _escape_cell(text: str) -> str:
     r"""Escape a cell; a bracket or an asterisk after the end of a row would be read as an option of `\\`."""
-    shown = latex_text(text)
+    shown = escape_latex(text)
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
@@ -161,7 +161,7 @@ def _measure_columns(table: TextTable, cells: list[list[str]]) -> _Columns:
     return _Columns(specification, unbroken_width > (0.75 * _LINE if paragraphs else _LINE))
 
 
-def _packages(body: str) -> list[str]:
+def _list_packages(body: str) -> list[str]:
     """Return the packages that the commands of a table come from."""
     needed = {
         "amssymb": any(f"\\{name}" in body for name in _SYMBOLS),

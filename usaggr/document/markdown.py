@@ -18,7 +18,7 @@ from usaggr.document.elements import (
     Picture,
     Section,
     TextTable,
-    literal,
+    escape_markdown,
 )
 
 _DEEPEST = 6
@@ -27,17 +27,17 @@ _DEEPEST = 6
 
 def render_markdown(document: Document) -> str:
     """Return the Markdown of a document; picture links are relative to its folder."""
-    parts = [f"# {literal(document.title)}", *_render_blocks(document.lead)]
+    parts = [f"# {escape_markdown(document.title)}", *_render_blocks(document.lead)]
     for section in document.sections:
         parts += _render_section(section, 2)
     return "\n\n".join(block for block in parts if block) + "\n"
 
 
-def markdown_table(table: TextTable) -> str:
+def render_markdown_table(table: TextTable) -> str:
     """Return a table with escaped cells, its caption above, and the number of rows left out below."""
     rule = ["---:" if name in table.numbers else "---" for name in table.columns]
     lines = [
-        [literal(name) for name in table.columns],
+        [escape_markdown(name) for name in table.columns],
         rule,
         *([_render_cell(cell) for cell in row] for row in table.rows),
     ]
@@ -47,7 +47,7 @@ def markdown_table(table: TextTable) -> str:
 
 
 def _render_section(section: Section, level: int) -> Iterator[str]:
-    yield f"{'#' * min(level, _DEEPEST)} {literal(section.title)}"
+    yield f"{'#' * min(level, _DEEPEST)} {escape_markdown(section.title)}"
     yield from _render_blocks(section.blocks)
     for inner in section.sections:
         yield from _render_section(inner, level + 1)
@@ -61,7 +61,7 @@ def _render_blocks(blocks: tuple[Block, ...]) -> Iterator[str]:
             case Items(items):
                 yield "\n".join(f"- {_render_line(item)}" for item in items)
             case TextTable():
-                yield markdown_table(block)
+                yield render_markdown_table(block)
             case Picture():
                 yield _render_picture(block)
             case Gallery(pictures, caption):
@@ -72,13 +72,13 @@ def _render_blocks(blocks: tuple[Block, ...]) -> Iterator[str]:
 
 
 def _render_picture(picture: Picture) -> str:
-    # The text of an image ends at a bracket. The last step restores brackets that `literal` had escaped already.
-    shown = literal(picture.description).replace("[", r"\[").replace("]", r"\]").replace(r"\\]", r"\]")
-    return f"![{shown}]({quote(picture.path)})\n\n*{literal(picture.title)}*"
+    # The text of an image ends at a bracket. The last step restores brackets that were escaped before.
+    shown = escape_markdown(picture.description).replace("[", r"\[").replace("]", r"\]").replace(r"\\]", r"\]")
+    return f"![{shown}]({quote(picture.path)})\n\n*{escape_markdown(picture.title)}*"
 
 
 def _render_cell(cell: str | Cell) -> str:
-    return literal(cell.text if isinstance(cell, Cell) else cell)
+    return escape_markdown(cell.text if isinstance(cell, Cell) else cell)
 
 
 def _render_line(text: str) -> str:

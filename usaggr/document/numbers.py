@@ -17,7 +17,7 @@ def use_minus_sign(text: str) -> str:
     return text.replace("-", "−")
 
 
-def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
+def format_percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Return a relative change in percent, with the bounds of its interval if it has one.
 
     Args:
@@ -28,21 +28,21 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
     if is_not_finite(value):
         return MISSING
     if is_not_finite(low) or is_not_finite(high):
-        return f"{_format_percent(value)} %"
-    return f"{_format_percent(value)} % [{_format_percent(low)}, {_format_percent(high)}]"
+        return f"{_format_signed_percent(value)} %"
+    return f"{_format_signed_percent(value)} % [{_format_signed_percent(low)}, {_format_signed_percent(high)}]"
 
 
-def count(value: float | None) -> str:
+def format_count(value: float | None) -> str:
     """Return an integer with separators of thousands."""
     return MISSING if is_not_finite(value) else f"{round(value or 0):,}"
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Return hours, minutes and seconds, as h:mm:ss."""
     return MISSING if is_not_finite(seconds) else str(timedelta(seconds=round(seconds or 0.0)))
 
 
-def p_value(value: float | None) -> str:
+def format_p_value(value: float | None) -> str:
     """Return a p value with the sign that follows a p: `= .012`, `< .001`."""
     if is_not_finite(value):
         return MISSING
@@ -53,11 +53,11 @@ def p_value(value: float | None) -> str:
     return f"= {shown.removeprefix('0')}"
 
 
-def share(value: float) -> str:
+def format_share(value: float) -> str:
     """Return a fraction in percent, with at most 6 significant digits."""
     return f"{100 * value:.6g} %"
 
 
-def _format_percent(value: float | None) -> str:
+def _format_signed_percent(value: float | None) -> str:
     number = 100 * (value or 0.0)
     return use_minus_sign(f"{number:+.1f}") if round(number, 1) else "0.0"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.model_card import make_card
-from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
+from usaggr.io.atomic_files import make_write_error, replace_file, write_atomic
 from usaggr.io.checksums import hash_file
 from usaggr.progress import Progress
 from usaggr.results.trained_model import read_stored_run
@@ -52,7 +52,7 @@ def export(run: Path, out: Path | None, progress: Progress) -> ExportResult:
         model = Model(stored, "cpu")
         progress.advance()
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out, single_writer=True) as temporary:
+        with replace_file(out, single_writer=True) as temporary:
             # A second network, because writing changes it and the model is needed for the comparison.
             write_onnx(load_network(stored), list(stored.tasks.values()), stored.size, stored.channels, temporary)
             progress.advance()

@@ -51,4 +51,4 @@ def list_requests(root: Path, tasks: Iterable[Task]) -> RequestedPredictions:
                         "predict them separately with another --out"
                     )
             requests.append(PredictionRequest(task.id, row, mask_path))
-    return RequestedPredictions(tuple(requests), (), {}, tuple(list_left_out(folder.left_out())))
+    return RequestedPredictions(tuple(requests), (), {}, tuple(list_left_out(folder.list_left_out())))

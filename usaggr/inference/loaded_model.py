@@ -13,7 +13,7 @@ from torch import Tensor
 from usaggr.config.model import MhMtlConfig, ModelConfig
 from usaggr.data.batches.batches import normalize_images
 from usaggr.data.samples import Sample
-from usaggr.errors import ConfigError, RunError, UsaggrError, one_of
+from usaggr.errors import ConfigError, RunError, UsaggrError, explain_unknown_name
 from usaggr.inference.preprocess import Image, PreparedImage, get_reading_rules, prepare
 from usaggr.inference.result_types import Result, make_result
 from usaggr.models.build_network import build_network
@@ -99,7 +99,7 @@ class Model:
         if task_id is None:
             raise ConfigError(f"task: the model has several tasks; give one of {', '.join(self.tasks)}")
         if task_id not in self.tasks:
-            raise ConfigError(one_of("task", task_id, self.tasks))
+            raise ConfigError(explain_unknown_name("task", task_id, self.tasks))
         return self.tasks[task_id]
 
     def prepare(self, image: Image, task_id: str) -> PreparedImage:
@@ -139,7 +139,7 @@ def get_device(name: str) -> torch.device:
         ConfigError: The name is unknown, or there is no GPU.
     """
     if name not in DEVICES:
-        raise ConfigError(one_of("device", name, DEVICES))
+        raise ConfigError(explain_unknown_name("device", name, DEVICES))
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
         raise ConfigError("device: cuda, but torch finds no GPU on this machine; use cpu or auto")

@@ -15,7 +15,7 @@ from usaggr.config.model import ModelConfig
 from usaggr.data.read.image_reading import FIRST_RULES, ReadingRules
 from usaggr.errors import ConfigError
 from usaggr.inference.preprocess import get_reading_rules
-from usaggr.metrics.names import metric
+from usaggr.metrics.names import get_metric
 from usaggr.models.weights import TIMM, find_weights_file
 from usaggr.results import contract
 from usaggr.results.trained_model import StoredRun
@@ -195,7 +195,7 @@ def _describe_task(
     for name, value in result.scores[task.id].items():
         low, high = intervals.get(task.id, {}).get(name, (None, None))
         trivial = result.trivial[task.id].get(name)
-        better = metric(name).higher_is_better
+        better = get_metric(name).higher_is_better
         scores[name] = {"value": value, "low": low, "high": high, "trivial": trivial, "higher_is_better": better}
     return {
         "id": task.id,

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.analysis.compare_study import compare_study
-from usaggr.analysis.recommendations import Recommendation, recommendations_at
+from usaggr.analysis.recommendations import Recommendation, recommend_at_scale
 from usaggr.document.display_names import grouping_label, scale_label
-from usaggr.errors import ConfigError, RunError, one_of
-from usaggr.metrics.names import main_metric, metric
+from usaggr.errors import ConfigError, RunError, explain_unknown_name
+from usaggr.metrics.names import get_main_metric, get_metric
 from usaggr.progress import Progress
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.plan import PlanRow
 from usaggr.results.stored_study import Source, StudyFacts, read_source
-from usaggr.results.trained_model import has_weights, no_weights, read_stored_run
+from usaggr.results.trained_model import explain_missing_weights, has_weights, read_stored_run
 from usaggr.tasks import Task
 
 Scale = float | int
@@ -129,7 +129,7 @@ def select_grouping(directory: Path, grouping: str, run_filter: RunFilter) -> Mo
     source = read_source(directory)
     study = source.study
     if grouping not in study.groupings:
-        raise ConfigError(one_of("--grouping", grouping, study.groupings))
+        raise ConfigError(explain_unknown_name("--grouping", grouping, study.groupings))
     scale, variant = _get_scale(study, run_filter), _get_variant(study, run_filter)
     requested_seed = _get_seed(study, run_filter)
     seed = study.seeds[0] if requested_seed is None else requested_seed
@@ -171,13 +171,13 @@ def select_recommended(directory: Path, run_filter: RunFilter, progress: Progres
         _get_variant(study, run_filter),
     )
     comparison = compare_study(collection)
-    recommendations = {item.task: item for item in recommendations_at(comparison, variant, scale)}
+    recommendations = {item.task: item for item in recommend_at_scale(comparison, variant, scale)}
     models = {}
     for task_id in sorted(collection.tasks):
         grouping, reason = get_recommended(recommendations.get(task_id), study.reference)
         runs = [
             run
-            for run in comparison.runs(variant, scale, grouping)
+            for run in comparison.list_runs(variant, scale, grouping)
             if task_id in run.row.tasks and (seed is None or run.row.seed == seed)
         ]
         best = find_best_seed(runs, collection.data.tasks[task_id].task)
@@ -212,8 +212,8 @@ def find_best_seed(runs: Sequence[CollectedRun], task: Task) -> CollectedRun | N
     If no run has a score, the first one is returned.
     """
     finished = [run for run in runs if run.result is not None]
-    name = main_metric(task.type).name
-    sign = 1 if metric(name).higher_is_better else -1
+    name = get_main_metric(task.type).name
+    sign = 1 if get_metric(name).higher_is_better else -1
 
     def get_quality(run: CollectedRun) -> float:
         scores: Mapping[str, float] = run.result.validation.get(task.id, {}) if run.result is not None else {}
@@ -246,7 +246,7 @@ def _require_weights(selection: ModelSelection) -> ModelSelection:
     """
     without_weights = [run for run in selection.runs if not has_weights(run)]
     if without_weights:
-        raise no_weights(without_weights)
+        raise explain_missing_weights(without_weights)
     return selection
 
 
@@ -257,18 +257,20 @@ def _get_scale(study: StudyFacts, run_filter: RunFilter) -> Scale:
     for scale in study.scales:
         if scale == run_filter.scale:
             return scale
-    raise ConfigError(one_of("--scale", f"{run_filter.scale:g}", (f"{scale:g}" for scale in study.scales)))
+    raise ConfigError(
+        explain_unknown_name("--scale", f"{run_filter.scale:g}", (f"{scale:g}" for scale in study.scales))
+    )
 
 
 def _get_seed(study: StudyFacts, run_filter: RunFilter) -> int | None:
     """Return the requested seed; None if none is requested."""
     if run_filter.seed is not None and run_filter.seed not in study.seeds:
-        raise ConfigError(one_of("--seed", run_filter.seed, map(str, study.seeds)))
+        raise ConfigError(explain_unknown_name("--seed", run_filter.seed, map(str, study.seeds)))
     return run_filter.seed
 
 
 def _get_variant(study: StudyFacts, run_filter: RunFilter) -> str:
     """Return the requested variant, or the study's first."""
     if run_filter.variant is not None and run_filter.variant not in study.variants:
-        raise ConfigError(one_of("--variant", run_filter.variant, study.variants))
+        raise ConfigError(explain_unknown_name("--variant", run_filter.variant, study.variants))
     return run_filter.variant or next(iter(study.variants))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from usaggr.data.batches.batches import MEAN, STD
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.loaded_model import Model
-from usaggr.models.experts import ExpertMlp, choose_experts, mix_all
+from usaggr.models.experts import ExpertMlp, choose_experts, mix_all_experts
 from usaggr.models.m2dino import M2Dino
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.per_task import PerTask
@@ -106,7 +106,7 @@ class _AllExperts(nn.Module):
         if self.top_k < len(self.experts):
             weights, chosen = choose_experts(probabilities, self.top_k)
             probabilities = torch.zeros_like(probabilities).scatter(-1, chosen, weights)
-        return mix_all(self.experts, tokens, probabilities)
+        return mix_all_experts(self.experts, tokens, probabilities)
 
 
 def compute_all_experts(network: MultiTaskNetwork) -> None:

@@ -12,7 +12,7 @@ from usaggr.data.read.paths import FileFinder, UnusablePath
 from usaggr.data.read.thread_pool import count_readers, split_into_pieces
 from usaggr.data.samples import Fault
 from usaggr.data.show.overview import write_faults
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import SKIPPED, PredictionFolder, open_prediction_folder
@@ -93,7 +93,7 @@ def parse_on_bad_image(text: str) -> OnBadImage:
     for policy in get_args(OnBadImage):
         if policy == text:
             return policy  # type: ignore[no-any-return]
-    raise ConfigError(one_of("--on-bad-image", text, get_args(OnBadImage)))
+    raise ConfigError(explain_unknown_name("--on-bad-image", text, get_args(OnBadImage)))
 
 
 def predict(
@@ -185,7 +185,7 @@ def _choose_tasks(model_tasks: Mapping[str, Task], task_ids: Sequence[str]) -> d
     """
     for task_id in task_ids:
         if task_id not in model_tasks:
-            raise ConfigError(one_of("--tasks", task_id, model_tasks))
+            raise ConfigError(explain_unknown_name("--tasks", task_id, model_tasks))
     return {task_id: task for task_id, task in model_tasks.items() if not task_ids or task_id in task_ids}
 
 

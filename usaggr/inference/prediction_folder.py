@@ -18,11 +18,11 @@ from usaggr.challenge.layout import JSON_FILES, make_record, read_record
 from usaggr.data.read.images import read_mask
 from usaggr.errors import ConfigError, RunError
 from usaggr.inference.prediction_requests import Key, PredictionRequest
-from usaggr.io.atomic_files import make_write_error, replacing, write_atomic
+from usaggr.io.atomic_files import make_write_error, replace_file, write_atomic
 from usaggr.io.bounded_content import parse_json
 from usaggr.io.bounded_files import MEBIBYTE, read_bounded
 from usaggr.io.locks import hold_lock
-from usaggr.results.integrity import read_json, typed
+from usaggr.results.integrity import parse_content, read_json
 from usaggr.results.predictions import Prediction, encode_mask
 from usaggr.tasks import Task
 
@@ -171,7 +171,7 @@ def _check_marker(folder: Path, marker: _Marker) -> None:
             )
         write_atomic(path, json.dumps({"schema_version": MARKER_VERSION, **vars(marker)}, indent=1) + "\n")
         return
-    stored = typed(path, read_json(path, _REMEDY, newest=MARKER_VERSION), _Marker, _REMEDY)
+    stored = parse_content(path, read_json(path, _REMEDY, newest=MARKER_VERSION), _Marker, _REMEDY)
     if stored.models != marker.models:
         task_ids = sorted(marker.models.keys() | stored.models.keys())
         task_id = next(t for t in task_ids if stored.models.get(t) != marker.models.get(t))
@@ -217,7 +217,7 @@ def _write_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, single_writer=True) as temporary:
+        with replace_file(path, single_writer=True) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise make_write_error(path, error) from error

@@ -14,7 +14,7 @@ from usaggr.data.show.sample_sheet import draw_label, get_color
 from usaggr.errors import DataError
 from usaggr.inference.prediction_folder import PredictionFolder
 from usaggr.inference.prediction_requests import PredictionRequest
-from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.atomic_files import make_write_error, replace_file
 from usaggr.progress import Progress
 from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
@@ -113,7 +113,7 @@ def _write_picture(path: Path, task: Task, image: NDArray[np.uint8], prediction:
         _write_legend(axes, task, prediction)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path, single_writer=True) as temporary:
+            with replace_file(path, single_writer=True) as temporary:
                 figure.savefig(temporary, format="png")
         except OSError as error:
             raise make_write_error(path, error) from error

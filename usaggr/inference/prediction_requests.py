@@ -10,7 +10,7 @@ from usaggr.challenge.selection import read_split
 from usaggr.data.read.index import IndexRow, read_index
 from usaggr.data.read.index_tasks import Declaration, parse_declaration
 from usaggr.data.samples import Fault
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.results.split import SUBSETS
 from usaggr.tasks import Task, has_mask_label
 
@@ -31,7 +31,7 @@ class PredictionRequest:
     @property
     def image_path(self) -> str:
         """Path of the image as the index writes it."""
-        return self.row.text("image_path")
+        return self.row.get_text("image_path")
 
     @property
     def key(self) -> Key:
@@ -80,7 +80,7 @@ def read_requests(
     index_keys: set[Key] = set()
     occurrences: Counter[Key] = Counter()
     for row in index_rows:
-        task_id, image = row.text("task_id"), row.text("image_path")
+        task_id, image = row.get_text("task_id"), row.get_text("image_path")
         # As in training: a repeated image of a task is sample `image#2`, `image#3`, ...
         occurrences[task_id, image] += 1
         number = occurrences[task_id, image]
@@ -173,7 +173,7 @@ def _read_subset(split: Path | None, fold: str | None) -> set[Key] | None:
         return None
     fold = fold or "test"
     if fold not in SUBSETS:
-        raise ConfigError(one_of("--fold", fold, SUBSETS))
+        raise ConfigError(explain_unknown_name("--fold", fold, SUBSETS))
     return {key for key, (sample_fold, _) in read_split(split).items() if sample_fold == fold}
 
 

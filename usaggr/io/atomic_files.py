@@ -26,7 +26,7 @@ def write_atomic(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with replace_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())  # else a crash of the machine could leave an empty file under the final name
@@ -35,7 +35,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path, single_writer: bool = False) -> Iterator[Path]:
+def replace_file(path: Path, single_writer: bool = False) -> Iterator[Path]:
     """Yield a temporary path next to a file, and rename it to the file when the block ends without an error.
 
     After an error, the temporary file is removed and the old file stays.

@@ -57,11 +57,11 @@ def parse_json(content: str | bytes, max_values: int = MAX_VALUES, wide_integers
         value = json.loads(text)
     # RecursionError: brackets that are nested too deeply.
     except RecursionError as error:
-        raise UnusableContentError(_too_deep()) from error
+        raise UnusableContentError(_make_depth_error()) from error
     except UnusableContentError:
         raise
     except ValueError as error:
-        raise UnusableContentError(_one_line(error)) from error
+        raise UnusableContentError(_join_lines(error)) from error
     if openings > MAX_DEPTH or _LONG_NUMBER.search(text) or _SURROGATE_ESCAPE.search(text):
         _check_values(value, wide_integers)
     return value
@@ -86,12 +86,12 @@ def parse_yaml(text: str, aliases: bool = False) -> Any:
         _check_events(yaml.parse(text, Loader=loader), aliases)
         value = yaml.load(text, Loader=loader)
     except RecursionError as error:
-        raise UnusableContentError(_too_deep()) from error
+        raise UnusableContentError(_make_depth_error()) from error
     except UnusableContentError:
         raise
     # PyYAML's constructors raise all of these, as for `2024-13-01`, `!!int x` or a list as a key.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise UnusableContentError(_one_line(error)) from error
+        raise UnusableContentError(_join_lines(error)) from error
     _check_values(value)
     return value
 
@@ -154,7 +154,7 @@ def _check_events(events: "Iterator[yaml.Event]", aliases: bool) -> None:
         else:
             open_nodes.append((event.anchor, count))
         if len(open_nodes) > MAX_DEPTH:
-            raise UnusableContentError(f"line {line} is {_too_deep().removeprefix('is ')}")
+            raise UnusableContentError(f"line {line} is {_make_depth_error().removeprefix('is ')}")
         if count > MAX_YAML_VALUES:
             raise UnusableContentError(f"line {line}: holds more than {MAX_YAML_VALUES} values, with those of aliases")
 
@@ -186,7 +186,7 @@ def _check_values(content: object, wide_integers: bool = False) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise UnusableContentError(_too_deep())
+            raise UnusableContentError(_make_depth_error())
         next_level: list[object] = []
         for value in level:
             if isinstance(value, str):
@@ -216,9 +216,9 @@ def _check_text(text: str) -> None:
         raise UnusableContentError(f"holds text that is not Unicode ({text[:20]!a})") from error
 
 
-def _too_deep() -> str:
+def _make_depth_error() -> str:
     return f"is nested more than {MAX_DEPTH} levels deep"
 
 
-def _one_line(error: Exception) -> str:
+def _join_lines(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__

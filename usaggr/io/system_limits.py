@@ -37,7 +37,7 @@ def raise_file_limit() -> str | None:
 
 def explain_system_limit(error: BaseException) -> str | None:
     """Return one line about the limit behind an error, with the remedy; None if the error has another cause."""
-    for cause in _chain(error):
+    for cause in _walk_causes(error):
         if isinstance(cause, MemoryError):
             return _explain_memory()
         if isinstance(cause, OSError):
@@ -75,7 +75,7 @@ def is_temporary_folder_usable() -> bool:
         return False
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and those that caused it."""
     seen: set[int] = set()
     cause: BaseException | None = error

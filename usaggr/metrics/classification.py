@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def classification_scores(
+def compute_classification_scores(
     labels: NDArray[np.integer], probabilities: NDArray[np.floating], predicted: NDArray[np.integer] | None = None
 ) -> tuple[dict[str, float], list[str]]:
     """Return AUC, accuracy, balanced accuracy, macro and weighted F1 and MCC of a subset.

@@ -7,7 +7,7 @@ DEAD = 0.1
 """Fraction of an even share (1 / number of experts) below which an expert is dead."""
 
 
-def dead_experts(shares: ArrayLike) -> NDArray[np.bool_]:
+def find_dead_experts(shares: ArrayLike) -> NDArray[np.bool_]:
     """Find the experts with less than a tenth of an even share on every task of their model.
 
     Args:

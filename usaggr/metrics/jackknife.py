@@ -24,7 +24,7 @@ def mean_pseudovalues(values: Array, subjects: Indices) -> Array:
     return _make_pseudovalues(values.mean(), _divide(sums.sum() - sums, counts.sum() - counts, values.mean()))
 
 
-def auc_pseudovalues(labels: Indices, probabilities: Array, subjects: Indices) -> Array | None:
+def compute_auc_pseudovalues(labels: Indices, probabilities: Array, subjects: Indices) -> Array | None:
     """Return (C,) pseudo-values of the AUC, as `metrics.classification` defines it; None if no class has an AUC.
 
     Args:
@@ -37,12 +37,12 @@ def auc_pseudovalues(labels: Indices, probabilities: Array, subjects: Indices) -
     if not present:
         return None
     scored = [1] if classes == 2 else present
-    aucs = [_auc_without(labels == c, probabilities[:, c], subjects) for c in scored]
+    aucs = [_leave_out_auc(labels == c, probabilities[:, c], subjects) for c in scored]
     mean_without = np.mean([without for _, without in aucs], axis=0)
     return _make_pseudovalues(float(np.mean([auc for auc, _ in aucs])), mean_without)
 
 
-def confusion_pseudovalues(
+def compute_confusion_pseudovalues(
     labels: Indices, probabilities: Array, subjects: Indices, predicted: Indices | None = None
 ) -> dict[str, Array]:
     """Return (C,) pseudo-values of accuracy, balanced accuracy, macro and weighted F1 and MCC, by metric.
@@ -59,7 +59,7 @@ def confusion_pseudovalues(
     cell = (subjects * classes + labels) * classes + predicted
     by_subject = np.bincount(cell, minlength=count * classes**2).reshape(count, classes, classes).astype(float)
     total = by_subject.sum(axis=0)
-    scores, without = _confusion_scores(total, total), _confusion_scores(total - by_subject, total)
+    scores, without = _score_confusion(total, total), _score_confusion(total - by_subject, total)
     return {name: _make_pseudovalues(float(scores[name]), without[name]) for name in scores}
 
 
@@ -80,7 +80,7 @@ def _divide(numerator: Array, denominator: NDArray[np.number], default: float | 
     return np.asarray(np.where(denominator > 0, numerator / divisor, default))
 
 
-def _auc_without(positive: NDArray[np.bool_], scores: Array, subjects: Indices) -> tuple[float, Array]:
+def _leave_out_auc(positive: NDArray[np.bool_], scores: Array, subjects: Indices) -> tuple[float, Array]:
     """Return the AUC of a class, and (C,) AUCs without each subject.
 
     The AUC is the share of pairs of a positive and a negative sample that the positive one wins. An AUC without a
@@ -125,7 +125,7 @@ def _count_below_from(values: Indices, limits: Indices, start: Indices) -> Array
     return _count_below(values, limits) - np.searchsorted(np.sort(values), start, "left")
 
 
-def _confusion_scores(confusion: Array, complete: Array) -> dict[str, Array]:
+def _score_confusion(confusion: Array, complete: Array) -> dict[str, Array]:
     """Return the scores of confusion matrices, by metric.
 
     A class that is in `complete` but not in a matrix keeps the recall or F1 that it has in `complete`.
@@ -139,13 +139,13 @@ def _confusion_scores(confusion: Array, complete: Array) -> dict[str, Array]:
     all_true, all_predicted, all_correct = complete.sum(axis=-1), complete.sum(axis=-2), np.diagonal(complete)
     recall = _divide(correct, true, _divide(all_correct, all_true, 0.0))
     f1 = _divide(2 * correct, true + predicted, _divide(2 * all_correct, all_true + all_predicted, 0.0))
-    # MCC of several classes is a correlation: the covariance of true and predicted classes over both spreads.
+    # MCC of several classes is a correlation: the covariance of true and predicted classes over both SDs.
     covariance = correct.sum(axis=-1) * total - (true * predicted).sum(axis=-1)
-    spread = np.sqrt((total**2 - (true**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1)))
+    sd_product = np.sqrt((total**2 - (true**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1)))
     return {
         "accuracy": _divide(correct.sum(axis=-1), total, float(all_correct.sum() / complete.sum())),
         "balanced_accuracy": recall[..., all_true > 0].mean(axis=-1),
         "f1_macro": f1[..., all_true + all_predicted > 0].mean(axis=-1),
         "f1_weighted": _divide((f1 * true).sum(axis=-1), total, 0.0),
-        "mcc": _divide(covariance, spread, 0.0),
+        "mcc": _divide(covariance, sd_product, 0.0),
     }

@@ -11,7 +11,7 @@ REMEDY = (
 """Advice to the user about runs without some metrics."""
 
 
-def missing_metrics(
+def find_missing_metrics(
     scores: Mapping[str, Mapping[str, float]], notes: Mapping[str, Iterable[str]]
 ) -> dict[str, tuple[str, ...]]:
     """Return the missing metrics of each task that has missing metrics.
@@ -24,7 +24,7 @@ def missing_metrics(
     """
     missing: dict[str, tuple[str, ...]] = {}
     for task_id, values in scores.items():
-        explained = {noted_metric(note) for note in notes.get(task_id, ())}
+        explained = {parse_noted_metric(note) for note in notes.get(task_id, ())}
         expected = next((m for m in METRICS.values() if any(metric.name in values for metric in m)), ())
         names = [metric.name for metric in expected]
         if absent := tuple(name for name in names if name not in values and name not in explained):
@@ -32,7 +32,7 @@ def missing_metrics(
     return missing
 
 
-def noted_metric(note: str) -> str | None:
+def parse_noted_metric(note: str) -> str | None:
     """Return the metric with whose name a note begins; None for a note about all metrics."""
     first = note.split(maxsplit=1)[0].rstrip(":,").lower() if note.strip() else ""
     return first if any(first == metric.name for metrics in METRICS.values() for metric in metrics) else None

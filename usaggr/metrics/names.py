@@ -136,12 +136,12 @@ METRICS: Mapping[TaskType, tuple[Metric, ...]] = {task_type: _list_metrics(task_
 _BY_NAME = {metric.name: metric for metrics in METRICS.values() for metric in metrics}
 
 
-def main_metric(task_type: TaskType) -> Metric:
+def get_main_metric(task_type: TaskType) -> Metric:
     """Return the main metric of a type of task, which verdicts are about."""
     return METRICS[task_type][0]
 
 
-def metric(name: str) -> Metric:
+def get_metric(name: str) -> Metric:
     """Return a metric by its name.
 
     Raises:
@@ -150,7 +150,7 @@ def metric(name: str) -> Metric:
     return _BY_NAME[name]
 
 
-def metric_label(name: str, unit: bool = False) -> str:
+def get_metric_label(name: str, unit: bool = False) -> str:
     """Return a metric's label, with its unit if `unit` is true; a name that is not a metric is returned unchanged."""
     named = _BY_NAME.get(name)
     if named is None:
@@ -158,13 +158,13 @@ def metric_label(name: str, unit: bool = False) -> str:
     return f"{named.label} ({named.unit})" if unit and named.unit else named.label
 
 
-def metric_decimals(name: str) -> int:
+def get_metric_decimals(name: str) -> int:
     """Return the decimals of a metric's values; those of a number in [0, 1] for a name that is not a metric (skill)."""
     named = _BY_NAME.get(name)
     return DECIMALS if named is None else named.decimals
 
 
-def improvement(value: float, reference: float, metric: Metric) -> float:
+def compute_improvement(value: float, reference: float, metric: Metric) -> float:
     """Return the difference between a value and a reference, with a positive sign if the value is better.
 
     Args:
@@ -175,7 +175,7 @@ def improvement(value: float, reference: float, metric: Metric) -> float:
     return value - reference if metric.higher_is_better else reference - value
 
 
-def skill(score: float, trivial: float, metric: Metric) -> float:
+def compute_skill(score: float, trivial: float, metric: Metric) -> float:
     """Return the skill of a score: (score - trivial) / (best - trivial), clipped to [-1, 1].
 
     A skill of 0 is as good as the trivial predictor, 1 is perfect. If the trivial predictor is perfect, an equal score
@@ -188,8 +188,8 @@ def skill(score: float, trivial: float, metric: Metric) -> float:
     """
     if not (math.isfinite(score) and math.isfinite(trivial)):
         return math.nan  # min and max below would turn NaN into a skill of 1
-    possible = improvement(metric.best, trivial, metric)
-    achieved = improvement(score, trivial, metric)
+    possible = compute_improvement(metric.best, trivial, metric)
+    achieved = compute_improvement(score, trivial, metric)
     if possible <= 0:
         return -1.0 if achieved < 0 else 0.0
     return max(-1.0, min(1.0, achieved / possible))

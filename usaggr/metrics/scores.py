@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from usaggr.metrics.classification import classification_scores
+from usaggr.metrics.classification import compute_classification_scores
 from usaggr.metrics.detection import iou
-from usaggr.metrics.jackknife import auc_pseudovalues, confusion_pseudovalues, mean_pseudovalues
+from usaggr.metrics.jackknife import compute_auc_pseudovalues, compute_confusion_pseudovalues, mean_pseudovalues
 from usaggr.metrics.landmarks import mean_radial_error
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.segmentation import class_scores, mean_dsc
+from usaggr.metrics.segmentation import mean_dsc, score_classes
 from usaggr.results.predictions import Prediction, Truth
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task, TaskType, has_class_label
 
 Rows = Sequence[Mapping[str, Any]] | pd.DataFrame
-"""Rows of predictions.parquet, from `prediction_row` or from `read_predictions`.
+"""Rows of predictions.parquet, from `make_prediction_row` or from `read_predictions`.
 
 Rows of a classification task may have the additional column `predicted_class`; without it, the most probable class is
 the predicted one.
@@ -48,7 +48,7 @@ def score_sample(
                 _check_shape(truth, prediction.mask, truth.mask)
                 if main_only:
                     return {"dsc": mean_dsc(truth.mask, prediction.mask, task.num_classes)}
-                return class_scores(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
+                return score_classes(truth.mask, prediction.mask, task.num_classes, nsd_tolerance * diagonal)
         case "classification":
             if prediction.probs is not None and truth.label is not None:
                 return {"accuracy": float(prediction.probs.argmax() == truth.label)}
@@ -67,7 +67,7 @@ def score_sample(
 
 
 def score_columns(task_type: TaskType) -> tuple[str, ...]:
-    """Return the columns of predictions.parquet that `score_task` and `task_pseudovalues` use."""
+    """Return the columns of predictions.parquet that `score_task` and `compute_task_pseudovalues` use."""
     if has_class_label(task_type):
         return ("label", "probs")
     return tuple(metric.name for metric in METRICS[task_type])
@@ -81,15 +81,17 @@ def score_task(task: Task, predictions: Rows) -> tuple[dict[str, float], list[st
     metric that some samples do not have is NaN. Of the classification scores, only AUC can be left out, with a remark.
     """
     if has_class_label(task.type):
-        classes = _class_predictions(predictions)
-        return classification_scores(classes.labels, classes.probabilities, classes.predicted)
+        classes = _make_class_arrays(predictions)
+        return compute_classification_scores(classes.labels, classes.probabilities, classes.predicted)
     main, *further = [metric.name for metric in METRICS[task.type]]
-    values = {name: _values(predictions, name) for name in (main, *further)}
+    values = {name: _get_values(predictions, name) for name in (main, *further)}
     names = [main, *(name for name in further if not np.isnan(values[name]).all())]
     return {name: float(values[name].mean()) for name in names}, []
 
 
-def task_pseudovalues(task: Task, predictions: Rows, components: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def compute_task_pseudovalues(
+    task: Task, predictions: Rows, components: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
     """Return the pseudo-values of a task's scores over a test set: one value per component, whose mean is the score.
 
     A metric that some samples do not have is left out, and so is an AUC that is not defined.
@@ -103,12 +105,12 @@ def task_pseudovalues(task: Task, predictions: Rows, components: NDArray[np.int6
         (C,) pseudo-values by metric.
     """
     if has_class_label(task.type):
-        classes = _class_predictions(predictions)
+        classes = _make_class_arrays(predictions)
         labels, probabilities = classes.labels, classes.probabilities
-        pseudovalues = confusion_pseudovalues(labels, probabilities, components, classes.predicted)
-        auc = auc_pseudovalues(labels, probabilities, components)
+        pseudovalues = compute_confusion_pseudovalues(labels, probabilities, components, classes.predicted)
+        auc = compute_auc_pseudovalues(labels, probabilities, components)
         return pseudovalues if auc is None else {**pseudovalues, "auc": auc}
-    values = {metric.name: _values(predictions, metric.name) for metric in METRICS[task.type]}
+    values = {metric.name: _get_values(predictions, metric.name) for metric in METRICS[task.type]}
     return {
         name: mean_pseudovalues(sample_values, components)
         for name, sample_values in values.items()
@@ -155,22 +157,22 @@ class _ClassPredictions:
     """(N,) predicted classes; None for the most probable ones."""
 
 
-def _class_predictions(predictions: Rows) -> _ClassPredictions:
+def _make_class_arrays(predictions: Rows) -> _ClassPredictions:
     """Convert the rows of a classification task to arrays."""
     if isinstance(predictions, pd.DataFrame):
         probabilities, names = list(predictions["probs"]), set(predictions.columns)
     else:
         probabilities, names = [row["probs"] for row in predictions], set(predictions[0])
-    predicted = _column(predictions, "predicted_class", np.int64) if "predicted_class" in names else None
-    return _ClassPredictions(_column(predictions, "label", np.int64), np.stack(probabilities), predicted)
+    predicted = _get_column(predictions, "predicted_class", np.int64) if "predicted_class" in names else None
+    return _ClassPredictions(_get_column(predictions, "label", np.int64), np.stack(probabilities), predicted)
 
 
-def _values(predictions: Rows, name: str) -> NDArray[np.float64]:
+def _get_values(predictions: Rows, name: str) -> NDArray[np.float64]:
     """Return a metric of each sample (N,), NaN for samples without it."""
-    return _column(predictions, name, np.float64)
+    return _get_column(predictions, name, np.float64)
 
 
-def _column(predictions: Rows, name: str, dtype: type[Any]) -> NDArray[Any]:
+def _get_column(predictions: Rows, name: str, dtype: type[Any]) -> NDArray[Any]:
     """Return a column (N,), with NaN for rows without it.
 
     Args:

@@ -38,7 +38,7 @@ def dsc(truth: Mask, predicted: Mask) -> float:
     return 1.0 if total == 0 else 2 * int(np.count_nonzero(truth & predicted)) / total
 
 
-def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
+def compute_distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, float, float]:
     """Return HD and HD95 in pixels, and NSD in [0, 1], of two regions.
 
     HD is the largest distance from a pixel of either region to the other region. As in the challenge, regions are
@@ -60,20 +60,20 @@ def distances(truth: Mask, predicted: Mask, tolerance: float) -> tuple[float, fl
     if not all(is_present):
         diagonal = float(np.hypot(*truth.shape))
         return (diagonal, diagonal, 0.0) if any(is_present) else (0.0, 0.0, 1.0)
-    box = _bounding_slices(*boxes)
+    box = _make_bounding_slices(*boxes)
     truth, predicted = truth[box], predicted[box]
-    edge_t, edge_p = _edge(truth), _edge(predicted)
+    edge_t, edge_p = _find_edge(truth), _find_edge(predicted)
     to_t, to_p = distance_transform(edge_t), distance_transform(edge_p)
     # The nearest pixel of a region from outside is on its edge: the transforms of the edges are sufficient.
-    hd = max(_farthest(to_p, truth & ~predicted), _farthest(to_t, predicted & ~truth))
-    from_t, from_p = _squares(to_p[edge_t]), _squares(to_t[edge_p])
-    hd95 = max(_percentile_95(from_t), _percentile_95(from_p))
-    within = _largest_square(min(tolerance, float(np.hypot(*truth.shape))))
+    hd = max(_find_largest_distance(to_p, truth & ~predicted), _find_largest_distance(to_t, predicted & ~truth))
+    from_t, from_p = _round_squares(to_p[edge_t]), _round_squares(to_t[edge_p])
+    hd95 = max(_compute_percentile_95(from_t), _compute_percentile_95(from_p))
+    within = _find_largest_square(min(tolerance, float(np.hypot(*truth.shape))))
     near = int(np.count_nonzero(from_t <= within) + np.count_nonzero(from_p <= within))
     return hd, hd95, near / (from_t.size + from_p.size)
 
 
-def class_scores(truth: Labels, predicted: Labels, num_classes: int, tolerance: float) -> dict[str, float]:
+def score_classes(truth: Labels, predicted: Labels, num_classes: int, tolerance: float) -> dict[str, float]:
     """Return DSC, HD, HD95 and NSD of two label maps, each averaged over the foreground classes.
 
     Args:
@@ -85,7 +85,7 @@ def class_scores(truth: Labels, predicted: Labels, num_classes: int, tolerance: 
     by_class = []
     for label in range(1, num_classes):
         t, p = truth == label, predicted == label
-        by_class.append((dsc(t, p), *distances(t, p, tolerance)))
+        by_class.append((dsc(t, p), *compute_distances(t, p, tolerance)))
     return dict(zip(("dsc", "hd", "hd95", "nsd"), np.mean(by_class, axis=0).tolist(), strict=True))
 
 
@@ -103,7 +103,7 @@ def mean_dsc(truth: Labels, predicted: Labels, num_classes: int) -> float:
 def distance_transform(pixels: Mask) -> NDArray[np.floating]:
     """Return the Euclidean distance (H, W) of each pixel to the nearest pixel of a non-empty set (H, W).
 
-    The squares of the distances are exact after rounding (`_squares`).
+    The squares of the distances are exact after rounding (`_round_squares`).
     """
     if max(pixels.shape) > EXACT_SIDE:
         from scipy import ndimage  # imported here, because few images are so large and the import takes half a second
@@ -119,32 +119,32 @@ def distance_transform(pixels: Mask) -> NDArray[np.floating]:
         cv2.ipp.setUseIPP(uses_ipp)
 
 
-def _bounding_slices(first: Sequence[int], second: Sequence[int]) -> tuple[slice, slice]:
+def _make_bounding_slices(first: Sequence[int], second: Sequence[int]) -> tuple[slice, slice]:
     """Return the rows and columns that contain two boxes x, y, width, height; other pixels change no distance."""
     left, top = (min(first[i], second[i]) for i in (0, 1))
     right, bottom = (max(first[i] + first[i + 2], second[i] + second[i + 2]) for i in (0, 1))
     return slice(top, bottom), slice(left, right)
 
 
-def _edge(region: Mask) -> Mask:
+def _find_edge(region: Mask) -> Mask:
     """Return the pixels of a region that have one of their four neighbors outside the region or the image."""
     inside = cv2.erode(region.view(np.uint8), _NEIGHBORS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return region & ~inside.view(np.bool_)
 
 
-def _squares(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+def _round_squares(distances: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the squared distances of a transform, rounded to whole numbers, which they are."""
     squares: NDArray[np.float64] = np.rint(distances.astype(np.float64) ** 2)
     return squares
 
 
-def _farthest(transform: NDArray[np.floating], pixels: Mask) -> float:
+def _find_largest_distance(transform: NDArray[np.floating], pixels: Mask) -> float:
     """Return the largest distance of selected pixels; 0 if none is selected."""
     # The norm with a mask finds the maximum without copying the selected values.
     return math.sqrt(round(cv2.norm(transform, cv2.NORM_INF, pixels.view(np.uint8)) ** 2))
 
 
-def _percentile_95(squares: NDArray[np.float64]) -> float:
+def _compute_percentile_95(squares: NDArray[np.float64]) -> float:
     """Return the 95th percentile of the distances with these squares, with linear interpolation as in numpy."""
     position = 0.95 * (squares.size - 1)
     lower = int(position)
@@ -154,7 +154,7 @@ def _percentile_95(squares: NDArray[np.float64]) -> float:
     return low + (high - low) * (position - lower)
 
 
-def _largest_square(tolerance: float) -> int:
+def _find_largest_square(tolerance: float) -> int:
     """Return the largest whole number whose root is at most a tolerance; -1 for a negative tolerance."""
     square = math.ceil(tolerance**2)  # too large by at most one, apart from rounding
     while square >= 0 and math.sqrt(square) > tolerance:

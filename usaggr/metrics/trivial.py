@@ -62,7 +62,7 @@ def fit_trivial(task: Task, targets: NDArray[Any] | Sequence[NDArray[np.uint8]])
         raise ValueError(f"{task.id}: no training label to fit a constant answer to")
     match task.type:
         case "segmentation":
-            return TrivialPredictor(task, constant_mask(targets, task.num_classes))
+            return TrivialPredictor(task, choose_constant_mask(targets, task.num_classes))
         case "classification":
             return TrivialPredictor(task, np.bincount(targets, minlength=task.num_classes) / len(targets))
         case "detection" | "regression":
@@ -71,14 +71,14 @@ def fit_trivial(task: Task, targets: NDArray[Any] | Sequence[NDArray[np.uint8]])
             assert_never(task.type)
 
 
-def constant_mask(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:
+def choose_constant_mask(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.uint8]:
     """Return the level set of the mean mask that has the highest mean DSC with the N masks (h, w).
 
     A pixel has its most frequent foreground class if that class's share of the masks reaches the level. With the level
     0.5 only, tasks whose lesions are in different places would have no foreground, and any blob would beat the
     predictor. Of equally good levels, the highest is used.
     """
-    shares = _shares(masks, num_classes)[1:]
+    shares = _compute_shares(masks, num_classes)[1:]
     foreground = (shares.argmax(axis=0) + 1).astype(np.uint8)
     highest = shares.max(axis=0)
     reached = np.sum([highest >= level for level in LEVELS], axis=0)
@@ -88,7 +88,7 @@ def constant_mask(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_cl
     return np.where(inside, foreground, 0).astype(np.uint8)
 
 
-def _shares(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
+def _compute_shares(masks: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], num_classes: int) -> NDArray[np.float64]:
     """Return the share of masks in which each pixel has each class, (K, h, w)."""
     counts = np.zeros((num_classes, *masks[0].shape), np.int32)
     for mask in masks:  # one after another, because the masks of a task can fill much of the memory

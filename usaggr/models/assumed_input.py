@@ -16,13 +16,13 @@ from usaggr.models.plain_vit import create_vit
 from usaggr.models.vit_weights import InputTransform, get_timm_transform, read_transform
 from usaggr.models.weight_files import read_tensors
 from usaggr.models.weights import find_weights_file
-from usaggr.results.input_scale import InputScale, Values
+from usaggr.results.pixel_normalization import PixelNormalization, Values
 
 _DIGITS = 6
 """Decimals of a computed mean or std; further ones are rounding errors of single precision."""
 
 
-def find_input_scale(model: ModelConfig) -> InputScale | None:
+def find_pixel_normalization(model: ModelConfig) -> PixelNormalization | None:
     """Return the normalization of images for a network's pretrained weights; None without pretrained weights.
 
     Nothing is downloaded: timm lists the normalization separately from the weights.
@@ -34,20 +34,20 @@ def find_input_scale(model: ModelConfig) -> InputScale | None:
         return None
     if isinstance(model, MhMtlConfig):
         # `mh_mtl` normalizes with MEAN and STD for all weights. Record what the library lists only if it differs.
-        listed = _read_library_scale(model)
+        listed = _read_listed_mean_and_std(model)
         listed_mean, listed_std = (None, None) if listed is None or listed == (MEAN, STD) else listed
-        return InputScale(model.encoder, model.weights, MEAN, STD, "network", listed_mean, listed_std)
+        return PixelNormalization(model.encoder, model.weights, MEAN, STD, "network", listed_mean, listed_std)
     file = find_weights_file(model)
     stored = None if file is None else read_transform(read_tensors(file))
     if stored is not None:
-        return InputScale(model.encoder, model.weights, *_compute_scale(stored), "file")
+        return PixelNormalization(model.encoder, model.weights, *_compute_mean_and_std(stored), "file")
     with torch.device("meta"):  # tensors have a shape but no values, so that a large network needs no memory
         vit = create_vit(model)
-    mean, std = _compute_scale(get_timm_transform(vit))
-    return InputScale(model.encoder, model.weights, mean, std, "library" if file is None else "name")
+    mean, std = _compute_mean_and_std(get_timm_transform(vit))
+    return PixelNormalization(model.encoder, model.weights, mean, std, "library" if file is None else "name")
 
 
-def _compute_scale(transform: InputTransform) -> tuple[Values, Values]:
+def _compute_mean_and_std(transform: InputTransform) -> tuple[Values, Values]:
     """Return the mean and std that replace two steps: normalization with MEAN and STD, then the transform.
 
     factor * (image - MEAN) / STD + shift = (image - mean) / std for std = STD / factor and mean = MEAN - shift * std.
@@ -62,7 +62,7 @@ def _round(values: Tensor) -> Values:
     return tuple(round(value, _DIGITS) for value in values.tolist())
 
 
-def _read_library_scale(model: MhMtlConfig) -> tuple[Values, Values] | None:
+def _read_listed_mean_and_std(model: MhMtlConfig) -> tuple[Values, Values] | None:
     """Return the mean and std that the library lists for an encoder; None if it lists none.
 
     For weights of the library, it lists them by their id. For a weights file, only timm lists them, for the encoder's

@@ -48,9 +48,9 @@ def _build_mh_mtl(model: MhMtlConfig, tasks: Sequence[Task], seed: int) -> Multi
         tasks: Tasks of the block.
         seed: Seed of the run.
     """
-    with _seeded_by("encoder", seed):
+    with _seed_generator("encoder", seed):
         encoder, channels = build_encoder(model)
-    with _seeded_by("decoder", seed):
+    with _seed_generator("decoder", seed):
         decoder = Decoder(channels, model.decoder_channels)
     maps = HeadMaps(model.decoder_channels, STRIDE, "encoder", channels[-1])
     network = MultiTaskNetwork(encoder, decoder, _build_heads(model, tasks, maps, seed))
@@ -67,7 +67,7 @@ def _build_m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Di
         tasks: Tasks of the block.
         seed: Seed of the run.
     """
-    with _seeded_by("encoder", seed):
+    with _seed_generator("encoder", seed):
         encoder = build_vit(model)
     context, task_ids = TaskContext(), [task.id for task in tasks]
     condition_blocks(encoder, model, task_ids, context, seed)
@@ -75,7 +75,7 @@ def _build_m2dino(model: M2DinoConfig, tasks: Sequence[Task], seed: int) -> M2Di
     if model.conditioning == "experts" and model.experts.router == "task":
         width = model.experts.task_channels
         embeddings = PerTask(task_ids, context, lambda task_id: _draw_normal(width, "task_embedding", seed, task_id))
-    with _seeded_by("decoder", seed):
+    with _seed_generator("decoder", seed):
         decoder = LightDpt(encoder.channels, model.decoder_channels, encoder.patch)
     maps = HeadMaps(model.decoder_channels, decoder.stride, "decoder", model.decoder_channels)
     return M2Dino(model, encoder, decoder, _build_heads(model, tasks, maps, seed), context, embeddings)
@@ -92,7 +92,7 @@ def _build_heads(model: ModelConfig, tasks: Sequence[Task], maps: HeadMaps, seed
     """
     heads = {}
     for task in tasks:
-        with _seeded_by("head", seed, task.id):
+        with _seed_generator("head", seed, task.id):
             heads[task.id] = build_head(task, model, maps)
     return heads
 
@@ -103,7 +103,7 @@ def _draw_normal(width: int, *key: str | int) -> torch.Tensor:
 
 
 @contextmanager
-def _seeded_by(*key: str | int) -> Iterator[None]:
+def _seed_generator(*key: str | int) -> Iterator[None]:
     """Seed the CPU's generator with a key within the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(*key))

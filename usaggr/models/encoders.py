@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from usaggr.config.model import MhMtlConfig
-from usaggr.errors import ConfigError, get_first_line, one_of
+from usaggr.errors import ConfigError, explain_unknown_name, get_first_line
 from usaggr.models.normalization import replace_batch_norm
 from usaggr.models.weight_files import describe_mismatch, list_some, read_tensors, strip_prefix
 from usaggr.models.weights import check_weights, find_weights_file
@@ -53,22 +53,22 @@ def load_weights(encoder: nn.Module, file: Path) -> None:
     Raises:
         ConfigError: The file cannot be read, or a weight of the encoder is missing in it or has another shape.
     """
-    file_tensors = _without_counters(read_tensors(file))
-    by_name = {_to_canonical(name): tensor for name, tensor in file_tensors.items()}
-    state = _without_counters(encoder.state_dict())
+    file_tensors = _remove_counters(read_tensors(file))
+    by_name = {_canonicalize(name): tensor for name, tensor in file_tensors.items()}
+    state = _remove_counters(encoder.state_dict())
     matched = {}
     for name, tensor in state.items():
-        candidate = by_name.get(_to_canonical(name))
+        candidate = by_name.get(_canonicalize(name))
         if candidate is not None and candidate.shape == tensor.shape:
             matched[name] = candidate
     if len(matched) < len(state):
-        encoder_names = {_to_canonical(name) for name in state}
+        encoder_names = {_canonicalize(name) for name in state}
         missing = [
-            describe_mismatch(name, state[name], by_name.get(_to_canonical(name)))
+            describe_mismatch(name, state[name], by_name.get(_canonicalize(name)))
             for name in state
             if name not in matched
         ]
-        unknown = [name for name in file_tensors if _to_canonical(name) not in encoder_names]
+        unknown = [name for name in file_tensors if _canonicalize(name) not in encoder_names]
         raise ConfigError(
             f"model.weights={file}: does not fit the encoder: {len(matched)} of its {len(state)} weights are in it; "
             f"missing: {list_some(missing)}; in the file but not in the encoder: {list_some(unknown)}"
@@ -112,8 +112,9 @@ def _check_name(name: str) -> None:
         with_prefix = [f"tu-{name}"] if timm.is_model(name) else []  # the likeliest mistake
         nearest = list(dict.fromkeys([*with_prefix, *similar]))[:5]
         raise ConfigError(
-            f"{one_of('model.encoder', name, nearest)} and {len(names) - len(nearest)} others: the names of "
-            "segmentation_models_pytorch.encoders.get_encoder_names(), and those of timm.list_models() with tu- before"
+            f"{explain_unknown_name('model.encoder', name, nearest)} and {len(names) - len(nearest)} others: the names "
+            "of segmentation_models_pytorch.encoders.get_encoder_names(), and those of timm.list_models() with tu- "
+            "before"
         )
     _check_tag(name)
     try:
@@ -131,7 +132,7 @@ def _check_tag(name: str) -> None:
     if name.partition(".")[2]:
         tagged = [f"tu-{timm_name}" for timm_name in timm.list_models(f"{_get_timm_name(name)}.*", pretrained=True)]
         if name not in tagged:
-            raise ConfigError(one_of("model.encoder", name, tagged))
+            raise ConfigError(explain_unknown_name("model.encoder", name, tagged))
 
 
 def _get_timm_name(name: str) -> str:
@@ -154,11 +155,13 @@ def _find_library_weights(model: MhMtlConfig) -> tuple[str, str | bool]:
         allowed = ["imagenet", *tags] if timm.models.is_model_pretrained(timm_name) else []
         result = (name if weights == "imagenet" else f"{name}.{weights}", True)
     if weights not in allowed:
-        raise ConfigError(f"{one_of('model.weights', weights, allowed)} (for {name}), null, or a local file")
+        raise ConfigError(
+            f"{explain_unknown_name('model.weights', weights, allowed)} (for {name}), null, or a local file"
+        )
     return result
 
 
-def _to_canonical(name: str) -> str:
+def _canonicalize(name: str) -> str:
     """Return a tensor's name without the prefixes and separators that differ between libraries.
 
     timm writes stages_0 instead of stages.0 in some networks.
@@ -166,6 +169,6 @@ def _to_canonical(name: str) -> str:
     return strip_prefix(name).replace("_", ".")
 
 
-def _without_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _remove_counters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state without the batch counters of batch normalization, which nothing here reads."""
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}

@@ -3,8 +3,8 @@
 Experts start as copies of the pretrained MLP (sparse upcycling: Komatsuzaki et al., ICLR 2023). For each token a router
 weighs them by the token and its task (M2DINO, arXiv:2603.18123). There are three ways to combine experts:
 
-* top-k routing (`mix_chosen`): k experts per token; the others are not computed;
-* dense mixture (`mix_all`): all experts, weighted by the router's probabilities;
+* top-k routing (`mix_chosen_experts`): k experts per token; the others are not computed;
+* dense mixture (`mix_all_experts`): all experts, weighted by the router's probabilities;
 * uniform mixture: the mean of all experts, without a router.
 """
 
@@ -86,8 +86,8 @@ class ExpertMlp(nn.Module):
         weights, chosen = choose_experts(probabilities, self.top_k)
         self.context.record_routing(self.block, BlockRouting(probabilities, weights, chosen))
         if self.top_k == self.count:
-            return mix_all(self.experts, tokens, probabilities)
-        flat = mix_chosen(self.experts, tokens.flatten(0, 1), weights.flatten(0, 1), chosen.flatten(0, 1))
+            return mix_all_experts(self.experts, tokens, probabilities)
+        flat = mix_chosen_experts(self.experts, tokens.flatten(0, 1), weights.flatten(0, 1), chosen.flatten(0, 1))
         return flat.view_as(tokens)
 
 
@@ -114,7 +114,7 @@ def choose_experts(probabilities: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     return weights / weights.sum(dim=-1, keepdim=True), chosen
 
 
-def mix_all(experts: Experts, tokens: Tensor, weights: Tensor) -> Tensor:
+def mix_all_experts(experts: Experts, tokens: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted sum of all experts' outputs: the dense mixture.
 
     Args:
@@ -132,7 +132,7 @@ def mix_all(experts: Experts, tokens: Tensor, weights: Tensor) -> Tensor:
     return total
 
 
-def mix_chosen(experts: Experts, tokens: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+def mix_chosen_experts(experts: Experts, tokens: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
     """Return the weighted sum of the chosen experts' outputs; no other outputs are computed.
 
     Every pair of a token and one of its experts is one assignment. Assignments are sorted by expert, so that each
@@ -167,7 +167,7 @@ def load_balancing_loss(routing: Mapping[int, BlockRouting]) -> Tensor:
     equation 4). A share is an expert's mean weight in the outputs. For k = 1 these are the counts of that paper; if all
     experts serve each token, the importance of Shazeer et al. (2017).
     """
-    return torch.stack([_block_loss(block) for block in routing.values()]).mean()
+    return torch.stack([_compute_block_loss(block) for block in routing.values()]).mean()
 
 
 def compute_shares(routing: BlockRouting) -> Tensor:
@@ -176,7 +176,7 @@ def compute_shares(routing: BlockRouting) -> Tensor:
     return zeros.scatter(-1, routing.chosen, routing.weights.to(zeros.dtype))
 
 
-def _block_loss(routing: BlockRouting) -> Tensor:
+def _compute_block_loss(routing: BlockRouting) -> Tensor:
     """Return the load-balancing loss () of one block."""
     # Shares are constants, as the counts of the paper are: the gradient flows through the probabilities only.
     share = compute_shares(routing).detach().mean(dim=(0, 1))

@@ -95,7 +95,7 @@ class HeatmapHead(Head):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the landmarks of each sample."""
-        return center_of_mass(spatial_softmax(self.heatmaps(maps)))
+        return compute_center_of_mass(spatial_softmax(self.heatmaps(maps)))
 
 
 class DirectHead(Head):
@@ -138,7 +138,7 @@ class DetectionHead(Head):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the box of each sample."""
-        centers = center_of_mass(spatial_softmax(self.edges(maps)))
+        centers = compute_center_of_mass(spatial_softmax(self.edges(maps)))
         # The first two heat maps are of the vertical edges, the others of the horizontal ones, in no order.
         x, y = centers[:, :2, 0], centers[:, 2:, 1]
         return torch.stack([x.amin(dim=1), y.amin(dim=1), x.amax(dim=1), y.amax(dim=1)], dim=1)
@@ -174,7 +174,7 @@ def spatial_softmax(logits: Tensor) -> Tensor:
     return logits.flatten(2).softmax(dim=2, dtype=precision).view_as(logits)
 
 
-def center_of_mass(maps: Tensor) -> Tensor:
+def compute_center_of_mass(maps: Tensor) -> Tensor:
     """Return the mean positions (n, P, 2), x, y in [0, 1], of distributions (n, P, h, w) over pixels."""
     height, width = maps.shape[-2:]
     # + 0.5: a pixel stands for its center.

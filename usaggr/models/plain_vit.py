@@ -13,7 +13,7 @@ from timm.layers import PatchEmbed  # type: ignore[attr-defined]
 from torch import nn
 
 from usaggr.config.model import M2DinoConfig
-from usaggr.errors import ConfigError, get_first_line, one_of
+from usaggr.errors import ConfigError, explain_unknown_name, get_first_line
 
 _FAMILIES = ("eva", "vision_transformer", "deit")
 """Modules of timm that define plain vision transformers."""
@@ -33,11 +33,15 @@ def create_vit(model: M2DinoConfig) -> nn.Module:
     name = model.encoder
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise ConfigError(f"{one_of('model.encoder', name, _find_similar(name))}; timm.list_models() lists all names")
+        raise ConfigError(
+            f"{explain_unknown_name('model.encoder', name, _find_similar(name))}; timm.list_models() lists all names"
+        )
     if tag:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         if name not in tagged:
-            raise ConfigError(f"{one_of('model.encoder', name, tagged)}; or {architecture}, without a tag")
+            raise ConfigError(
+                f"{explain_unknown_name('model.encoder', name, tagged)}; or {architecture}, without a tag"
+            )
     try:
         return _create(name, model.patch_size)
     except _NotPlainError as error:

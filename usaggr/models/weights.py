@@ -7,7 +7,7 @@ load the weights.
 from pathlib import Path
 
 from usaggr.config.model import ModelConfig
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.io.checksums import hash_file
 from usaggr.io.home import expand_home
 
@@ -37,7 +37,7 @@ def find_weights_file(model: ModelConfig) -> Path | None:
             f"an id of the library such as {library_id}, or null"
         )
     if model.name == "m2dino" and model.weights != TIMM:
-        raise ConfigError(f"{one_of('model.weights', model.weights, [TIMM])}, null, or a local file")
+        raise ConfigError(f"{explain_unknown_name('model.weights', model.weights, [TIMM])}, null, or a local file")
     return None
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from usaggr.document.display_names import grouping_label, listed
-from usaggr.document.elements import literal
+from usaggr.document.display_names import grouping_label, join_names
+from usaggr.document.elements import escape_markdown
 
 _SHORT_NAMES = {
     "task_specific": "one model per task",
@@ -27,16 +27,16 @@ _MODEL_PHRASES = {
 
 def explain_label(name: str) -> str:
     """Return a grouping's label with its plain name, as in `CG (one model per clinical group)`; escaped for pages."""
-    label = literal(grouping_label(name))
+    label = escape_markdown(grouping_label(name))
     return f"{label} ({_SHORT_NAMES[name]})" if name in _SHORT_NAMES else label
 
 
 def explain_labels(names: Iterable[str]) -> str:
     """Return the labels of groupings with their plain names, as a sentence lists them."""
-    return listed([explain_label(name) for name in names])
+    return join_names([explain_label(name) for name in names])
 
 
 def describe_model(name: str) -> str:
     """Return words for the model that a task has under a grouping, as in `in a model shared by clinical group (CG)`."""
-    label = literal(grouping_label(name))
+    label = escape_markdown(grouping_label(name))
     return f"{_MODEL_PHRASES[name]} ({label})" if name in _MODEL_PHRASES else f"under the grouping {label}"

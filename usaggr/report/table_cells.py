@@ -16,40 +16,42 @@ NOT_BETTER = " †"
 """Mark of a mean score that is no better than the trivial predictor's."""
 
 
-def number(shown: str, value: Any) -> Cell:
+def make_number_cell(shown: str, value: Any) -> Cell:
     """Return text that is sorted by a number, or a cell without a sort key if the number is missing."""
     return Cell(shown, None if is_missing(value) else float(value))
 
 
-def count(value: Any) -> Cell:
+def make_count_cell(value: Any) -> Cell:
     """Return a count, or a dash if it is missing."""
     present = None if is_missing(value) else float(value)
-    return number(text.count(present), present)
+    return make_number_cell(text.format_count(present), present)
 
 
-def p_value(value: Any) -> Cell:
+def make_p_value_cell(value: Any) -> Cell:
     """Return a p value, without the equals sign that it has in sentences."""
-    return number(text.p_value(value).removeprefix("= "), value)
+    return make_number_cell(text.format_p_value(value).removeprefix("= "), value)
 
 
-def mean(row: CellScore | None) -> Cell:
+def make_mean_cell(row: CellScore | None) -> Cell:
     """Return a mean with its interval, marked if it is no better than the trivial predictor or if seeds are missing."""
     if row is None or math.isnan(row.mean):
         return Cell("missing")
     mark = NOT_BETTER if row.beats_trivial is False else ""
     missing_seeds = f" ({row.seeds} of {row.planned} seeds)" if row.seeds < row.planned else ""
-    return number(score_texts.spread(row.mean, row.low, row.high, row.metric) + mark + missing_seeds, row.mean)
+    return make_number_cell(
+        score_texts.format_mean(row.mean, row.low, row.high, row.metric) + mark + missing_seeds, row.mean
+    )
 
 
-def delta(row: CellVerdict | None) -> Cell:
+def make_difference_cell(row: CellVerdict | None) -> Cell:
     """Return a difference with its interval, and with the mark of its verdict if it has one."""
     if row is None or row.is_missing:
         return Cell(text.MISSING)
     if row.same:
         return Cell("same run")
-    interval = score_texts.difference(row.delta, row.delta_low, row.delta_high, row.metric)
+    interval = score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)
     if not row.verdict:
-        return number(interval, row.delta)
+        return make_number_cell(interval, row.delta)
     return Cell(f"{verdict_mark(row.verdict)} {interval}", row.delta, row.verdict)
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from usaggr.analysis.cell_rows import CellMetric
-from usaggr.metrics.names import metric_label
+from usaggr.metrics.names import get_metric_label
 from usaggr.report.figure_style import INK
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class TaskRow:
     @property
     def name(self) -> str:
         """Task, followed by the metric with its unit."""
-        return f"{self.task}  {metric_label(self.metric, unit=True)}".rstrip()
+        return f"{self.task}  {get_metric_label(self.metric, unit=True)}".rstrip()
 
 
 def make_task_rows(cells: Iterable[CellMetric]) -> dict[str, TaskRow]:

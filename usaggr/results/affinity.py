@@ -21,7 +21,7 @@ from usaggr.io.atomic_files import write_atomic
 from usaggr.io.bounded_content import parse_csv_table
 from usaggr.io.bounded_files import read_bounded_text
 from usaggr.results import contract
-from usaggr.results.integrity import SCHEMA_VERSION, read_json, shorten, typed
+from usaggr.results.integrity import SCHEMA_VERSION, parse_content, read_json, shorten
 
 Array = NDArray[np.float64]
 Measure = Literal["lookahead", "gradient", "routing", "features"]
@@ -84,7 +84,7 @@ def hash_measurement(fingerprint: str, measure: Measure, **settings: float | int
     return hashlib.sha256(json.dumps([fingerprint, measure, settings], sort_keys=True).encode()).hexdigest()
 
 
-def without_diagonal(values: Array) -> Array:
+def mask_diagonal(values: Array) -> Array:
     """Return a copy of a (T, T) matrix with NaN on the diagonal, where a task meets itself."""
     masked = np.array(values, dtype=float)
     np.fill_diagonal(masked, np.nan)
@@ -103,7 +103,7 @@ def write_seed(folder: Path, affinity: SeedAffinity) -> None:
         "seconds": affinity.seconds,
         "probe_seconds": affinity.probe_seconds,
     }
-    write_atomic(_seed_path(folder, affinity.measure, affinity.seed), json.dumps(content, indent=1))
+    write_atomic(_get_seed_path(folder, affinity.measure, affinity.seed), json.dumps(content, indent=1))
 
 
 def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedAffinity | None:
@@ -121,11 +121,11 @@ def read_seed(folder: Path, measure: Measure, seed: int, identity: str) -> SeedA
     Raises:
         RunError: another version of usaggr wrote the file, or it cannot be opened.
     """
-    path = _seed_path(folder, measure, seed)
+    path = _get_seed_path(folder, measure, seed)
     if not path.is_file():
         return None
     try:
-        stored = typed(path, read_json(path, REMEDY, _UnusableError), _StoredSeed, REMEDY, _UnusableError)
+        stored = parse_content(path, read_json(path, REMEDY, _UnusableError), _StoredSeed, REMEDY, _UnusableError)
         values = np.array([[math.nan if value is None else value for value in row] for row in stored.values], float)
         estimates = np.array(stored.estimates, dtype=np.int64)
     except (_UnusableError, ValueError):  # ValueError: rows of several lengths
@@ -163,10 +163,10 @@ def write_tables(folder: Path, description: AffinityDescription, affinities: Seq
     points = [
         (a.measure, a.tasks[i], a.tasks[j], a.seed, a.values[i, j], a.estimates[i, j])
         for a in affinities
-        for i, j in _pairs(len(a.tasks))
+        for i, j in _list_pairs(len(a.tasks))
     ]
-    write_atomic(folder / TABLE, _as_csv(COLUMNS, points))
-    write_atomic(folder / "summary.csv", _as_csv(SUMMARY_COLUMNS, _summarize(affinities)))
+    write_atomic(folder / TABLE, _format_csv(COLUMNS, points))
+    write_atomic(folder / "summary.csv", _format_csv(SUMMARY_COLUMNS, _summarize(affinities)))
     content = {**vars(description), "schema_version": SCHEMA_VERSION}
     write_atomic(folder / DESCRIPTION, json.dumps(content, indent=1))
 
@@ -180,7 +180,7 @@ def read_description(folder: Path) -> AffinityDescription:
     path = folder / DESCRIPTION
     content = read_json(path, REMEDY)
     return replace(
-        typed(path, content, AffinityDescription, REMEDY), scale=content["scale"]
+        parse_content(path, content, AffinityDescription, REMEDY), scale=content["scale"]
     )  # as written: a cap is an integer
 
 
@@ -203,16 +203,18 @@ def read_values(folder: Path) -> dict[Measure, dict[int, dict[tuple[str, str], f
             measure: Any = row["measure"]
             if measure not in MEASURES:
                 raise ValueError(f"measure is {shorten(measure)}, not one of {', '.join(MEASURES)}")
-            _cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
-            seed_values = values.setdefault(measure, {}).setdefault(_cell(row, "seed", int), {})
+            _convert_cell(row, "estimates", int)  # the last column: a line that is cut off lacks it
+            seed_values = values.setdefault(measure, {}).setdefault(_convert_cell(row, "seed", int), {})
             if row["value"] != "":
-                seed_values[_cell(row, "source", str), _cell(row, "target", str)] = _cell(row, "value", float)
+                seed_values[_convert_cell(row, "source", str), _convert_cell(row, "target", str)] = _convert_cell(
+                    row, "value", float
+                )
     except (ValueError, csv.Error) as error:
         raise RunError(f"{path}: line {reader.line_num}: {error}; {REMEDY}") from error
     return values
 
 
-def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]) -> CellT:
+def _convert_cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]) -> CellT:
     """Return a cell as a number or text.
 
     Args:
@@ -232,7 +234,7 @@ def _cell(row: Mapping[str, str | None], name: str, kind: Callable[[str], CellT]
         raise ValueError(f"{name} is {shorten(cell)}, not {'a whole number' if kind is int else 'a number'}") from error
 
 
-def mean_over_seeds(affinities: Sequence[SeedAffinity]) -> tuple[Array, Array]:
+def average_over_seeds(affinities: Sequence[SeedAffinity]) -> tuple[Array, Array]:
     """Return the (T, T) mean and standard deviation over seeds.
 
     The mean is NaN if no seed has an estimate, and the standard deviation if fewer than two have one.
@@ -253,22 +255,22 @@ def _summarize(affinities: Sequence[SeedAffinity]) -> list[tuple[Any, ...]]:
     for affinity in affinities:
         by_measure.setdefault(affinity.measure, []).append(affinity)
     for measure, members in by_measure.items():
-        mean, sd = mean_over_seeds(members)
+        mean, sd = average_over_seeds(members)
         seeds = np.isfinite(np.stack([member.values for member in members])).sum(axis=0)
         estimates = np.stack([member.estimates for member in members]).sum(axis=0)
         tasks = members[0].tasks
         summary += [
             (measure, tasks[a], tasks[b], mean[a, b], sd[a, b], seeds[a, b], estimates[a, b])
-            for a, b in _pairs(len(tasks))
+            for a, b in _list_pairs(len(tasks))
         ]
     return summary
 
 
-def _pairs(tasks: int) -> list[tuple[int, int]]:
+def _list_pairs(tasks: int) -> list[tuple[int, int]]:
     return [(a, b) for a in range(tasks) for b in range(tasks) if a != b]
 
 
-def _as_csv(columns: Sequence[str], records: Sequence[Sequence[Any]]) -> str:
+def _format_csv(columns: Sequence[str], records: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -284,5 +286,5 @@ def _format_value(value: Any) -> Any:
     return value
 
 
-def _seed_path(folder: Path, measure: Measure, seed: int) -> Path:
+def _get_seed_path(folder: Path, measure: Measure, seed: int) -> Path:
     return folder / "seeds" / f"{measure}-k{seed}.json"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from usaggr.errors import RunError
 from usaggr.results import contract
 from usaggr.results.contract_sums import check_sum, write_contract_file
-from usaggr.results.integrity import check_names, read_json, typed
+from usaggr.results.integrity import check_names, parse_content, read_json
 from usaggr.tasks import Task, TaskType
 
 _REMEDY = "`usaggr sweep` of the same study writes it again"
@@ -80,7 +80,7 @@ def read_hashes(directory: Path) -> StoredHashes | None:
         return None
     # Only these three keys are checked, so a file that lacks other keys can still be compared.
     remedy = "choose another name=... or remove the file"
-    return typed(path, read_json(path, remedy), StoredHashes, remedy)
+    return parse_content(path, read_json(path, remedy), StoredHashes, remedy)
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ def read_data(directory: Path) -> DataFacts:
         RunError: the file is damaged, or another version of usaggr wrote it.
     """
     path = directory / contract.DATA
-    stored = typed(path, read_json(path, _REMEDY), _StoredData, _REMEDY)
+    stored = parse_content(path, read_json(path, _REMEDY), _StoredData, _REMEDY)
     check_names(path, "tasks", [task.id for task in stored.tasks])
     check_sum(path, _REMEDY)
     return DataFacts(
         root=stored.root,
         content_hash=stored.content_hash,
         split_hash=stored.split_hash,
-        tasks={task.id: _task_facts(path, task) for task in stored.tasks},
+        tasks={task.id: _make_task_facts(path, task) for task in stored.tasks},
         skipped=stored.skipped,
         dropped=stored.dropped,
         warnings=stored.warnings,
@@ -137,7 +137,7 @@ def read_data(directory: Path) -> DataFacts:
     )
 
 
-def _task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
+def _make_task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
     """Return a task's facts; `path` is for messages.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from usaggr.results import contract
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint
 
 
 def find_runs(directory: Path) -> dict[str, Path]:
@@ -19,7 +19,7 @@ def find_runs(directory: Path) -> dict[str, Path]:
     """
     paths: dict[str, Path] = {}
     for path in run_directories(directory):
-        fingerprint = stored_fingerprint(path)
+        fingerprint = read_fingerprint(path)
         if fingerprint is None:
             continue
         other = paths.get(fingerprint)

@@ -1,8 +1,8 @@
 """Checks of stored files: the version of their schema, the types of their fields, and checksums in result.json.
 
-Every reader of a JSON or YAML file under outputs/ calls `read_json` or `read_yaml`, then `typed`. An invalid file is
-one message that names the file, the key, what was found and what is allowed. Limits of size and depth are those of
-`usaggr/io/bounded_content.py`.
+Every reader of a JSON or YAML file under outputs/ calls `read_json` or `read_yaml`, then `parse_content`. An invalid
+file leads to one message that names the file, the key, what was found and what is allowed. Limits of size and depth
+are those of `usaggr/io/bounded_content.py`.
 
 A result contains the SHA-256 of its own content and of its predictions. Results of versions without checksums are
 accepted.
@@ -71,7 +71,7 @@ def check_version(path: Path, version: object, newest: int = SCHEMA_VERSION) -> 
 def read_json(
     path: Path, remedy: str, error: type[RunError] = RunError, newest: int = SCHEMA_VERSION
 ) -> dict[str, Any]:
-    """Return the mapping in a JSON file whose version is read; `typed` checks its fields.
+    """Return the mapping in a JSON file whose version is read; `parse_content` checks its fields.
 
     Args:
         path: the file.
@@ -86,12 +86,12 @@ def read_json(
     try:
         content = parse_json(text)
     except UnusableContentError as damage:
-        raise _unreadable(path, damage, remedy, error) from damage
-    return _as_mapping(path, content, remedy, error, newest)
+        raise _make_unreadable_error(path, damage, remedy, error) from damage
+    return _check_mapping(path, content, remedy, error, newest)
 
 
 def read_yaml(path: Path, remedy: str) -> dict[str, Any]:
-    """Return the mapping in a YAML file whose version is read; `typed` checks its fields.
+    """Return the mapping in a YAML file whose version is read; `parse_content` checks its fields.
 
     Raises:
         RunError: the file cannot be opened, is of another version, is not YAML, or holds no mapping.
@@ -113,11 +113,11 @@ def parse_stored_yaml(path: Path, text: str, remedy: str) -> dict[str, Any]:
     try:
         content = parse_yaml(text)
     except UnusableContentError as damage:
-        raise _unreadable(path, damage, remedy, RunError) from damage
-    return _as_mapping(path, content, remedy, RunError, SCHEMA_VERSION)
+        raise _make_unreadable_error(path, damage, remedy, RunError) from damage
+    return _check_mapping(path, content, remedy, RunError, SCHEMA_VERSION)
 
 
-def typed(
+def parse_content(
     path: Path, content: dict[str, Any], kind: type[ContentT], remedy: str, error: type[RunError] = RunError
 ) -> ContentT:
     """Return a file's content as a dataclass, whose annotations are the types of its fields.
@@ -138,15 +138,15 @@ def typed(
 
     try:
         # From JSON, strict types still accept a list for a tuple and a mapping for a dataclass.
-        parsed: ContentT = _adapter(cast(Any, kind)).validate_json(json.dumps(content, default=str), strict=True)
+        parsed: ContentT = _get_adapter(cast(Any, kind)).validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as damage:
         raise error(f"{path}: {_describe_error(damage.errors()[0])}; {remedy}") from damage
     except (TypeError, ValueError, RecursionError) as damage:  # YAML allows keys and loops that JSON does not
-        raise _unreadable(path, damage, remedy, error) from damage
+        raise _make_unreadable_error(path, damage, remedy, error) from damage
     return parsed
 
 
-def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
+def add_checksums(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
     """Return the content of a result.json with the checksums of itself and of the predictions, if there are any."""
     if predictions.is_file():
         checksum = {"bytes": predictions.stat().st_size, "sha256": hash_file(predictions)}
@@ -155,7 +155,7 @@ def seal(content: dict[str, Any], predictions: Path) -> dict[str, Any]:
     return {**content, _OWN_HASH: _hash_content(content)}
 
 
-def unseal(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+def verify_checksums(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a result.json without checksums.
 
     Raises:
@@ -211,7 +211,7 @@ _MAX_SHOWN = 60
 
 
 @cache
-def _adapter(kind: type[Any]) -> "TypeAdapter[Any]":
+def _get_adapter(kind: type[Any]) -> "TypeAdapter[Any]":
     """Return the validator of a dataclass. pydantic is imported here, because `--help` must not wait for it."""
     from pydantic import TypeAdapter
 
@@ -255,10 +255,10 @@ def read_stored_text(path: Path, remedy: str, error: type[RunError] = RunError, 
             f"{path}: cannot be read ({refused.strerror or refused}); make it readable, or remove it"
         ) from refused
     except ValueError as damage:  # not UTF-8, too large, a pipe
-        raise _unreadable(path, damage, remedy, error) from damage
+        raise _make_unreadable_error(path, damage, remedy, error) from damage
 
 
-def _as_mapping(path: Path, content: object, remedy: str, error: type[RunError], newest: int) -> dict[str, Any]:
+def _check_mapping(path: Path, content: object, remedy: str, error: type[RunError], newest: int) -> dict[str, Any]:
     """Return the content of a file, if it is a mapping of a version that is read.
 
     Args:
@@ -274,7 +274,7 @@ def _as_mapping(path: Path, content: object, remedy: str, error: type[RunError],
     return content
 
 
-def _unreadable(path: Path, damage: Exception, remedy: str, error: type[RunError]) -> RunError:
+def _make_unreadable_error(path: Path, damage: Exception, remedy: str, error: type[RunError]) -> RunError:
     """Return the error of a file that is truncated, or of another format.
 
     Args:
@@ -292,12 +292,12 @@ def _hash_content(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def check_names(path: Path, what: str, names: Iterable[object]) -> None:
+def check_names(path: Path, key: str, names: Iterable[object]) -> None:
     """Refuse names that cannot be part of a file name in the report, such as those with a path separator.
 
     Args:
         path: file that contains the names, for the message.
-        what: key of the names, for the message.
+        key: key of the names, for the message.
         names: the names.
 
     Raises:
@@ -307,5 +307,5 @@ def check_names(path: Path, what: str, names: Iterable[object]) -> None:
         # A leading dot would make a hidden file, or `..`, the parent folder.
         if not isinstance(name, str) or not name.isprintable() or "/" in name or "\\" in name or name[:1] in ("", "."):
             raise RunError(
-                f"{path}: {what}: {name!r} is not a valid name; it must be usable in file names, without '/' and '\\'"
+                f"{path}: {key}: {name!r} is not a valid name; it must be usable in file names, without '/' and '\\'"
             )

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from usaggr.config.section import FINGERPRINTED, leaf_keys, neutral_values
+from usaggr.config.section import FINGERPRINTED, list_neutral_values, walk_leaf_keys
 from usaggr.config.study import StudyConfig
 from usaggr.errors import RunError
 from usaggr.results import contract
@@ -53,22 +53,22 @@ def _check_same(first: Source, second: Source) -> None:
     """
     folders = f"{first.directory} and {second.directory}"
     hint = "only folders of one study and split can be joined"
-    for name, what in (("content_hash", "data sets"), ("split_hash", "splits")):
+    for name, difference in (("content_hash", "data sets"), ("split_hash", "splits")):
         hashes = getattr(first.data, name), getattr(second.data, name)
         if hashes[0] != hashes[1]:
             short = f"{hashes[0][:8]} and {hashes[1][:8]}"
-            raise RunError(f"{folders} hold results of different {what} ({name} {short}); {hint}")
+            raise RunError(f"{folders} hold results of different {difference} ({name} {short}); {hint}")
     if first.study.reference != second.study.reference:
         references = f"{first.study.reference} and {second.study.reference}"
         raise RunError(f"{folders} compare with different references ({references}); {hint}")
     # An integer is a cap of samples, a float a fraction of them; the two have no common order.
     if len({isinstance(scale, int) for source in (first, second) for scale in source.study.scales}) > 1:
         raise RunError(f"{folders} have scales of two kinds, fractions and numbers of samples; {hint}")
-    first_settings, second_settings = _result_settings(first.study), _result_settings(second.study)
+    first_settings, second_settings = _list_result_settings(first.study), _list_result_settings(second.study)
     all_keys = first_settings.keys() | second_settings.keys()
     _check_equal_values(folders, all_keys, first_settings, second_settings)
     # Each folder may have variants and groupings that the other does not have.
-    first_definitions, second_definitions = _named_definitions(first.study), _named_definitions(second.study)
+    first_definitions, second_definitions = _list_definitions(first.study), _list_definitions(second.study)
     shared_names = first_definitions.keys() & second_definitions.keys()
     _check_equal_values(folders, shared_names, first_definitions, second_definitions)
 
@@ -91,7 +91,7 @@ def _check_equal_values(folders: str, keys: Iterable[str], first: Mapping[str, A
             raise RunError(f"{folders} are of different studies: {key} is {a!r} in the first, {b!r} in the second")
 
 
-def _named_definitions(study: StudyFacts) -> dict[str, Any]:
+def _list_definitions(study: StudyFacts) -> dict[str, Any]:
     """Return the definitions of variants, random groupings and staged groupings, by kind and name."""
     definitions: dict[str, Any] = {f"variants.{name}": list(value) for name, value in study.variants.items()}
     definitions |= {f"groupings.{name}.like": like for name, like in study.controls.items()}
@@ -101,25 +101,25 @@ def _named_definitions(study: StudyFacts) -> dict[str, Any]:
     return definitions
 
 
-def _result_settings(study: StudyFacts) -> dict[str, Any]:
+def _list_result_settings(study: StudyFacts) -> dict[str, Any]:
     """Return the values that determine a run's numbers, by dotted key, including all unknown keys.
 
     A study of a version without a key equals a study with the key's neutral value.
     """
-    ignored = {key for key, affects in leaf_keys(StudyConfig, "") if affects is False}
-    neutral = neutral_values(StudyConfig, "")
+    ignored = {key for key, affects in walk_leaf_keys(StudyConfig, "") if affects is False}
+    neutral = list_neutral_values(StudyConfig, "")
     return {
         key: value
         for name in FINGERPRINTED
-        for key, value in _leaves(study.settings.get(name), name)
+        for key, value in _walk_leaves(study.settings.get(name), name)
         if key not in ignored and (key not in neutral or value != neutral[key])
     }
 
 
-def _leaves(content: Any, prefix: str) -> list[tuple[str, Any]]:
+def _walk_leaves(content: Any, prefix: str) -> list[tuple[str, Any]]:
     if not isinstance(content, dict):
         return [(prefix, content)]
-    return [leaf for name, value in content.items() for leaf in _leaves(value, f"{prefix}.{name}")]
+    return [leaf for name, value in content.items() for leaf in _walk_leaves(value, f"{prefix}.{name}")]
 
 
 def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, ...]:
@@ -144,7 +144,7 @@ def _join_plans(sources: Sequence[Source], study: StudyFacts) -> tuple[PlanRow, 
                     cell = (grouping, row.variant, row.scale, row.seed, task)
                     other, folder = cells.setdefault(cell, (row, source.directory))
                     if other.fingerprint != row.fingerprint:
-                        raise _conflict(cell, (other, folder), (row, source.directory))
+                        raise _make_conflict_error(cell, (other, folder), (row, source.directory))
     _check_partitions(cells)
     return tuple(joined.values())
 
@@ -183,10 +183,10 @@ def _check_partitions(cells: dict[Cell, tuple[PlanRow, Path]]) -> None:
     for cell, (row, folder) in cells.items():
         other, other_folder = blocks.setdefault((cell[0], cell[4]), (row, folder))
         if other.tasks != row.tasks and other_folder != folder:
-            raise _conflict(cell, (other, other_folder), (row, folder))
+            raise _make_conflict_error(cell, (other, other_folder), (row, folder))
 
 
-def _conflict(cell: Cell, first: tuple[PlanRow, Path], second: tuple[PlanRow, Path]) -> RunError:
+def _make_conflict_error(cell: Cell, first: tuple[PlanRow, Path], second: tuple[PlanRow, Path]) -> RunError:
     """Return the error about two folders that differ in a cell.
 
     Args:

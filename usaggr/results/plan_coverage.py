@@ -36,7 +36,7 @@ def check_coverage(source: Source) -> None:
 def _find_gap(source: Source) -> str | None:
     """Return what plan.csv does not list, in words; None if it lists every grouping, seed and task of its study."""
     study = source.study
-    tasks = set(study.setting("tasks") or source.data.tasks)
+    tasks = set(study.get_setting("tasks") or source.data.tasks)
     if not study.scales or not study.variants:
         return None
     first_variant = next(iter(study.variants))

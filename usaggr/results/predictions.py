@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.atomic_files import make_write_error, replace_file
 from usaggr.io.bounded_parquet import read_bounded_table, read_table_schema
 
 MAX_MASK_PIXELS = 400_000_000
@@ -75,7 +75,7 @@ class Truth:
     mask: NDArray[Any] | None = None
 
 
-def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, float]) -> dict[str, Any]:
+def make_prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, float]) -> dict[str, Any]:
     """Return a row of the table: the sample, its scores and its prediction.
 
     Args:
@@ -97,13 +97,13 @@ def prediction_row(prediction: Prediction, truth: Truth, scores: Mapping[str, fl
     return row
 
 
-def prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def make_prediction_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows as a table, equal to that of `read_predictions` after they are written.
 
     Columns that a row's task type does not use are missing values: NaN for metrics, <NA> in `label`, None in the
     others. `probs`, `box` and `points` contain flat float64 arrays, `mask` the bytes of a PNG.
     """
-    return _frame(pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA))
+    return _convert_to_frame(pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA))
 
 
 def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
@@ -118,7 +118,7 @@ def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.Data
     else:
         table = pa.Table.from_pylist([dict(row) for row in records], schema=SCHEMA)
     try:
-        with replacing(path) as temporary:
+        with replace_file(path) as temporary:
             # Without checksums of pages, a flipped bit would be read as another value.
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     except OSError as error:
@@ -126,7 +126,7 @@ def write_predictions(path: Path, records: Sequence[Mapping[str, Any]] | pd.Data
 
 
 def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read the table of a run (see `prediction_table`), or the given columns of it in their order.
+    """Read the table of a run (see `make_prediction_table`), or the given columns of it in their order.
 
     Raises:
         RunError: the file is missing or truncated, or is not a table of predictions.
@@ -140,12 +140,12 @@ def read_predictions(path: Path, columns: Sequence[str] | None = None) -> pd.Dat
             stored, allowed = schema.field(name).type, SCHEMA.field(name).type
             if not _is_same_type(stored, allowed):
                 raise RunError(f"{path}: {name} is {stored}, not {allowed}; remove the run to train it again")
-        return _frame(read_bounded_table(path, columns))
+        return _convert_to_frame(read_bounded_table(path, columns))
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: damaged text is not UTF-8
-        raise _unreadable(path, error) from error
+        raise _make_unreadable_error(path, error) from error
 
 
-def stored_columns(path: Path) -> frozenset[str]:
+def read_column_names(path: Path) -> frozenset[str]:
     """Return the names of the columns of a run's table.
 
     Raises:
@@ -154,7 +154,7 @@ def stored_columns(path: Path) -> frozenset[str]:
     try:
         return frozenset(read_table_schema(path).names)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise _make_unreadable_error(path, error) from error
 
 
 def _is_same_type(stored: pa.DataType, other: pa.DataType) -> bool:
@@ -202,12 +202,12 @@ def decode_mask(content: bytes) -> NDArray[np.uint8]:
     return mask.astype(np.uint8, copy=False)
 
 
-def _unreadable(path: Path, error: Exception) -> RunError:
+def _make_unreadable_error(path: Path, error: Exception) -> RunError:
     reason = " ".join(str(error).split())
     return RunError(f"{path}: cannot be read ({reason}); remove the run to train it again")
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def _convert_to_frame(table: pa.Table) -> pd.DataFrame:
     # A nullable integer: pandas' default turns labels into floats if any row has none.
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
     return frame

@@ -24,7 +24,7 @@ from usaggr.io.atomic_files import write_atomic
 from usaggr.io.heartbeats import is_recent, watch_for_silence
 from usaggr.io.locks import hold_lock, is_held
 from usaggr.results import contract
-from usaggr.results.integrity import REPEAT, DamagedError, read_json, seal, typed, unseal
+from usaggr.results.integrity import REPEAT, DamagedError, add_checksums, parse_content, read_json, verify_checksums
 from usaggr.results.run_result import RunResult, State, Status
 from usaggr.results.run_settings import write_run_settings
 from usaggr.results.spec import RunSpec
@@ -76,22 +76,22 @@ class RunDirectory:
     def log_path(self) -> Path:
         return self.path / contract.LOG
 
-    def state(self) -> State:
+    def read_state(self) -> State:
         """Return the run's current state: done if it has a result, else that of the status, if its process is alive."""
         # The result is written last, so it counts even if status.json still has an earlier state.
         if self.result_path.exists():
             return "done"
-        status = self.status()
+        status = self.read_status()
         if status is None or status.state == "done":  # then its result is gone
             return "pending"
         if status.state != "running":
             return status.state
-        return "running" if is_held(self._lock_path) or self._beats_elsewhere(status) else "stale"
+        return "running" if is_held(self._lock_path) or self._has_remote_heartbeat(status) else "stale"
 
-    def status(self) -> Status | None:
+    def read_status(self) -> Status | None:
         """Read `status.json`; None if it is missing or damaged."""
         try:
-            return typed(self._status_path, read_json(self._status_path, REPEAT), Status, REPEAT)
+            return parse_content(self._status_path, read_json(self._status_path, REPEAT), Status, REPEAT)
         except RunError:
             return None
 
@@ -128,29 +128,29 @@ class RunDirectory:
         """
         with self._lock_if_free() as is_free:
             if is_free:
-                self._mark(state, attempt, error)
+                self._change_status(state, attempt, error)
             return is_free
 
     def enqueue(self, job: str) -> bool:
         """Record that a job of a cluster has the run and will start it; return False as `record_end` does."""
         with self._lock_if_free() as is_free:
             if is_free:
-                status = self.status()
-                self._mark("queued", 0 if status is None else status.attempt, None, job)
+                status = self.read_status()
+                self._change_status("queued", 0 if status is None else status.attempt, None, job)
             return is_free
 
-    def fail(self, error: str, attempt: int) -> None:
+    def mark_failed(self, error: str, attempt: int) -> None:
         """Mark this process's run as failed; `error` has the reason in its first line, then the traceback."""
-        self._mark("failed", attempt, error)
+        self._change_status("failed", attempt, error)
 
     def release(self, attempt: int) -> None:
         """Release this process's run, so that it can be continued later."""
-        self._mark("pending", attempt, None)
+        self._change_status("pending", attempt, None)
 
     def write_heartbeat(self) -> None:
         """Write a heartbeat: the run's process is alive."""
         with _STATUS_LOCK:
-            status = self.status()
+            status = self.read_status()
             if status is not None and status.state == "running":
                 self.write_status(replace(status, heartbeat=time.time()))
 
@@ -173,11 +173,11 @@ class RunDirectory:
                 if not math.isfinite(value):
                     raise RunError(f"{self.path.name}: {metric} of {task} is {value}, which is not finite")
         _sync_tree(self.path)
-        write_atomic(self.result_path, json.dumps(seal(asdict(result), self.predictions_path), indent=1))
+        write_atomic(self.result_path, json.dumps(add_checksums(asdict(result), self.predictions_path), indent=1))
         _sync(self.path)
         self.remove_resume_files()
         with _STATUS_LOCK:
-            status = self.status()
+            status = self.read_status()
             if status is not None:
                 self.write_status(replace(status, state="done", heartbeat=time.time()))
 
@@ -186,14 +186,14 @@ class RunDirectory:
         for name in (contract.CHECKPOINT, contract.PARENT):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def result(self) -> RunResult:
+    def read_result(self) -> RunResult:
         """Read the result of a finished run.
 
         Raises:
             RunError: the result is missing, unreadable or changed, or a newer version of usaggr wrote it.
         """
-        content = unseal(self.result_path, read_json(self.result_path, REPEAT, DamagedError))
-        return typed(self.result_path, content, RunResult, REPEAT, DamagedError)
+        content = verify_checksums(self.result_path, read_json(self.result_path, REPEAT, DamagedError))
+        return parse_content(self.result_path, content, RunResult, REPEAT, DamagedError)
 
     def clear(self) -> None:
         """Remove the files of an earlier, unfinished attempt, except those that the next attempt uses or appends to."""
@@ -212,11 +212,11 @@ class RunDirectory:
             if not locked or self.result_path.exists():
                 yield False
                 return
-            status = self.status()
+            status = self.read_status()
             # Some file systems do not share locks between hosts, so another host's heartbeat counts too.
-            yield status is None or status.state != "running" or not self._beats_elsewhere(status, certain=True)
+            yield status is None or status.state != "running" or not self._has_remote_heartbeat(status, must_watch=True)
 
-    def _mark(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:
+    def _change_status(self, state: State, attempt: int, error: str | None, job: str | None = None) -> None:
         """Write a new status that keeps the start and the job of the previous one.
 
         Args:
@@ -226,7 +226,7 @@ class RunDirectory:
             job: job of a cluster. Default: the previous one.
         """
         with _STATUS_LOCK:
-            previous = self.status()
+            previous = self.read_status()
             started = None if previous is None else previous.started
             if job is None and previous is not None:
                 job = previous.job
@@ -235,16 +235,16 @@ class RunDirectory:
             status = Status(state, os.getpid(), socket.gethostname(), time.time(), attempt, error, started, job)
             self.write_status(status)
 
-    def _beats_elsewhere(self, status: Status, certain: bool = False) -> bool:
+    def _has_remote_heartbeat(self, status: Status, must_watch: bool = False) -> bool:
         """Return whether a process of another host has written a heartbeat recently.
 
-        `certain` watches the file before it returns False, because the file server's clock may have just been set.
+        `must_watch` watches the file before it returns False, because the file server's clock may have just been set.
         """
         if status.host == socket.gethostname():
             return False
         if is_recent(self._status_path, STALE_SECONDS):
             return True
-        return certain and not watch_for_silence(self._status_path, 2 * HEARTBEAT_SECONDS)
+        return must_watch and not watch_for_silence(self._status_path, 2 * HEARTBEAT_SECONDS)
 
     @property
     def _lock_path(self) -> Path:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from usaggr.results.input_scale import InputScale
 from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.pixel_normalization import PixelNormalization
 
 State = Literal["pending", "queued", "running", "stale", "failed", "done"]
 
@@ -61,7 +61,7 @@ class RunResult:
     """Notes for the tables by task, such as the classes over which an AUC is averaged."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds of each step of the run."""
-    input_scale: InputScale | None = None
+    input_scale: PixelNormalization | None = None
     """Normalization of images for pretrained weights; None without such weights, or in results of older versions."""
     schema_version: int = SCHEMA_VERSION
 

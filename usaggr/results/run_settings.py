@@ -16,7 +16,7 @@ from usaggr.io.atomic_files import write_atomic
 from usaggr.io.bounded_content import parse_yaml
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, format_limit, open_regular
 from usaggr.results import contract
-from usaggr.results.integrity import SCHEMA_VERSION, parse_stored_yaml, read_stored_text, typed
+from usaggr.results.integrity import SCHEMA_VERSION, parse_content, parse_stored_yaml, read_stored_text
 from usaggr.results.spec import RunSpec
 
 _HEAD = 1024
@@ -84,7 +84,7 @@ def write_run_settings(run: Path, spec: RunSpec, **provenance: Any) -> None:
     """
     # These keys come first, so that the fingerprint is within the first _HEAD bytes.
     head = {"schema_version": SCHEMA_VERSION, "run_id": spec.run_id, "fingerprint": spec.fingerprint}
-    content = {**head, **_plain(asdict(spec)), **provenance}
+    content = {**head, **_convert_to_lists(asdict(spec)), **provenance}
     write_atomic(run / contract.RUN_SETTINGS, yaml.dump(content, Dumper=_DUMPER, sort_keys=False, width=120))
 
 
@@ -100,11 +100,11 @@ def read_run_settings(run: Path, remedy: str) -> tuple[StoredSpec, float | int]:
     """
     path = run / contract.RUN_SETTINGS
     text = read_stored_text(path, remedy, max_bytes=_MAX_BYTES)
-    content = parse_stored_yaml(path, _without_samples(text), remedy)
-    return typed(path, content, StoredSpec, remedy), content["scale"]
+    content = parse_stored_yaml(path, _remove_samples(text), remedy)
+    return parse_content(path, content, StoredSpec, remedy), content["scale"]
 
 
-def stored_fingerprint(run: Path) -> str | None:
+def read_fingerprint(run: Path) -> str | None:
     """Return the full fingerprint in a run's folder; None if there is none that can be read."""
     try:
         # Plain system calls: a study of ten thousand runs reads this many files at each start.
@@ -179,7 +179,7 @@ def _read_before_samples(run: Path) -> str:
     return b"".join(lines).decode("utf-8")
 
 
-def _without_samples(text: str) -> str:
+def _remove_samples(text: str) -> str:
     """Return the text of a run.yaml without the list of training samples, which is most of it and has no reader."""
     head, separator, tail = text.partition("\ntrain_samples:")
     if not separator:
@@ -189,8 +189,8 @@ def _without_samples(text: str) -> str:
     return f"{head}{tail[end.start() :] if end is not None else ''}"
 
 
-def _plain(value: Any) -> Any:
+def _convert_to_lists(value: Any) -> Any:
     """Return a value with lists for tuples, so that YAML needs no tags."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {name: _convert_to_lists(item) for name, item in value.items()}
+    return [_convert_to_lists(item) for item in value] if isinstance(value, list | tuple) else value

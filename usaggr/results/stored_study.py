@@ -13,7 +13,7 @@ from usaggr.errors import RunError
 from usaggr.results import contract
 from usaggr.results.contract_sums import check_sum
 from usaggr.results.data_description import DataFacts, read_data
-from usaggr.results.integrity import check_names, read_yaml, typed
+from usaggr.results.integrity import check_names, parse_content, read_yaml
 from usaggr.results.plan import PlanRow, check_plan_version, read_plan
 from usaggr.results.versions import check_yaml
 
@@ -72,24 +72,24 @@ class StudyFacts:
     @property
     def margin(self) -> float:
         """Margin of non-inferiority for metrics whose best value is 1."""
-        return self._number("report.margin", 0.02)
+        return self._get_number("report.margin", 0.02)
 
     @property
     def relative_margin(self) -> float:
         """Margin of non-inferiority for metrics whose best value is 0, as a fraction of the reference's mean."""
-        return self._number("report.relative_margin", 0.10)
+        return self._get_number("report.relative_margin", 0.10)
 
     @property
     def convergence_margin(self) -> float:
         """Largest rise of skill in the last quarter of a validation curve that counts as converged."""
-        return self._number("report.convergence_margin", 0.02)
+        return self._get_number("report.convergence_margin", 0.02)
 
-    def _number(self, key: str, default: float) -> float:
+    def _get_number(self, key: str, default: float) -> float:
         """Return a number; `default` for studies of versions without this key."""
-        value = self.setting(key)
+        value = self.get_setting(key)
         return default if value is None else float(value)
 
-    def setting(self, key: str) -> Any:
+    def get_setting(self, key: str) -> Any:
         """Return the value of a dotted key; None if the study does not have it."""
         value: Any = self.settings
         for name in key.split("."):
@@ -136,7 +136,9 @@ def read_source(directory: Path) -> Source:
         study,
         groupings=tuple(name for name in study.groupings if name not in control_files),
         controls={name: grouping.like or "" for name, grouping in controls.items()},
-        staged={name: facts for name, grouping in groupings.items() if (facts := grouping.staged_facts()) is not None},
+        staged={
+            name: facts for name, grouping in groupings.items() if (facts := grouping.get_staged_facts()) is not None
+        },
     )
     return Source(directory, study, read_data(directory), tuple(read_plan(directory)))
 
@@ -200,13 +202,13 @@ class _StoredStudy:
 def _read_study(path: Path) -> StudyFacts:
     check_yaml(path)
     content = read_yaml(path, _REMEDY)
-    stored = typed(path, content, _StoredStudy, _REMEDY)
-    for what, names in (
+    stored = parse_content(path, content, _StoredStudy, _REMEDY)
+    for key, names in (
         ("groupings", stored.groupings),
         ("variants", stored.variants),
         ("formats", stored.report.formats),
     ):
-        check_names(path, what, names)
+        check_names(path, key, names)
     check_sum(path, _REMEDY)
     return StudyFacts(
         name=stored.name,
@@ -234,7 +236,7 @@ class _StoredGrouping:
     budget: str | None = None
     overrides: tuple[str, ...] = ()
 
-    def staged_facts(self) -> StagedFacts | None:
+    def get_staged_facts(self) -> StagedFacts | None:
         """Return the parent and stages of a staged grouping; None for a grouping of one stage."""
         if self.parent is None or self.share is None or self.budget is None:
             return None
@@ -250,7 +252,7 @@ def _read_groupings(path: Path) -> dict[str, _StoredGrouping]:
     """Return the entries of groupings.yaml by grouping; empty without the file, as in older versions."""
     if not path.is_file():
         return {}
-    stored = typed(path, {"groupings": read_yaml(path, _REMEDY)}, _StoredGroupings, _REMEDY).groupings
+    stored = parse_content(path, {"groupings": read_yaml(path, _REMEDY)}, _StoredGroupings, _REMEDY).groupings
     for name, grouping in stored.items():
         missing = [key for key in ("share", "budget") if getattr(grouping, key) is None]
         if grouping.parent is not None and missing:

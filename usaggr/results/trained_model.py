@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from usaggr.config.model import MhMtlConfig, ModelConfig
-from usaggr.config.section import neutral_values
+from usaggr.config.section import list_neutral_values
 from usaggr.errors import RunError
 from usaggr.io.checksums import SUFFIX, has_valid_checksum, hash_file
 from usaggr.io.home import expand_home
@@ -20,7 +20,7 @@ from usaggr.results.stored_study import Source, read_source
 from usaggr.tasks import Task
 
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(Annotated[ModelConfig, Field(discriminator="name")])
-_NEUTRAL = {"mh_mtl": neutral_values(MhMtlConfig, "")}
+_NEUTRAL = {"mh_mtl": list_neutral_values(MhMtlConfig, "")}
 """Values of keys that older runs do not have, by network."""
 _REMEDY = "restore the file, or remove the run and sweep again"
 
@@ -60,7 +60,7 @@ def has_weights(run: Path) -> bool:
     return (run / WEIGHTS).is_file()
 
 
-def no_weights(runs: list[Path]) -> RunError:
+def explain_missing_weights(runs: list[Path]) -> RunError:
     """Return the error about runs that were trained without keeping their weights."""
     names = ", ".join(run.name for run in runs[:3]) + (f" and {len(runs) - 3} more" if len(runs) > 3 else "")
     return RunError(
@@ -82,10 +82,10 @@ def read_stored_run(run: Path) -> StoredRun:
     # Resolved, because the folder of the study is two levels above the run's.
     path = path.resolve()
     directory = RunDirectory(path)
-    if directory.state() != "done":
-        raise RunError(f"{path}: the run is {directory.state()}, not done; `usaggr sweep` trains it to its end")
+    if directory.read_state() != "done":
+        raise RunError(f"{path}: the run is {directory.read_state()}, not done; `usaggr sweep` trains it to its end")
     if not has_weights(path):
-        raise no_weights([path])
+        raise explain_missing_weights([path])
     source = read_source(path.parents[1])
     stored, scale = read_run_settings(path, _REMEDY)
     data = stored.settings.data
@@ -100,10 +100,10 @@ def read_stored_run(run: Path) -> StoredRun:
         model=_parse_model(path, stored.settings.model),
         size=_parse_size(path, data.image_size),
         channels=data.channels,
-        max_pixels=_max_pixels(source),
+        max_pixels=_get_max_pixels(source),
         weights=path / WEIGHTS,
-        weights_hash=_checked_hash(path / WEIGHTS),
-        result=directory.result(),
+        weights_hash=_verify_hash(path / WEIGHTS),
+        result=directory.read_result(),
         source=source,
         packages=stored.packages or {},
     )
@@ -155,8 +155,8 @@ def _parse_size(run: Path, size: Any) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _max_pixels(source: Source) -> int:
-    max_pixels = source.study.setting("data.max_pixels")
+def _get_max_pixels(source: Source) -> int:
+    max_pixels = source.study.get_setting("data.max_pixels")
     if max_pixels is None:
         raise RunError(
             f"{source.directory / contract.STUDY}: no data.max_pixels; `usaggr sweep` of the same study writes it again"
@@ -164,7 +164,7 @@ def _max_pixels(source: Source) -> int:
     return int(max_pixels)
 
 
-def _checked_hash(weights: Path) -> str:
+def _verify_hash(weights: Path) -> str:
     """Return the SHA-256 of the weights, after comparing it with their checksum file, if there is one.
 
     Raises:

@@ -52,7 +52,7 @@ class Claim:
     """One claim with its estimate and verdict in a sweep."""
 
     letter: Letter
-    about: str
+    comparison: str
     """Grouping and estimation method."""
     statement: str
     """Statement of the paper, in one sentence."""
@@ -63,35 +63,35 @@ class Claim:
     high: float | None
     unit: str
     verdict: ClaimVerdict
-    why: str
+    reason: str
     """Rule applied to the numbers, or the reason why there is no answer."""
 
 
 def make_undecided(
-    letter: Letter, about: str, estimand: str, unit: str, why: str, estimate: Quantity | None = None
+    letter: Letter, comparison: str, estimand: str, unit: str, reason: str, estimate: Quantity | None = None
 ) -> Claim:
     """Return a claim that this sweep cannot decide, for a reason other than its numbers.
 
     Args:
         letter: which claim.
-        about: grouping and estimation method.
+        comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         unit: unit of the estimate.
-        why: the reason.
+        reason: the reason.
         estimate: the estimate, if there is one.
     """
-    return _make_claim(letter, about, estimand, estimate, unit, "undecided", why)
+    return _make_claim(letter, comparison, estimand, estimate, unit, "undecided", reason)
 
 
 def decide_scale_dependence(
-    about: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = ""
+    comparison: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = ""
 ) -> Claim:
     """Decide claim (a): supported if the slope's interval excludes 0, contradicted if it lies within +-bound.
 
     If the interval does both, the claim is undecided: there is a dependence, but it is too small to matter.
 
     Args:
-        about: grouping and estimation method.
+        comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         slope: slope of the difference in skill from the reference, per tenfold training samples.
         bound: largest slope that is as good as no dependence, in the same unit.
@@ -103,20 +103,20 @@ def decide_scale_dependence(
     is_small = slope.low > -bound and slope.high < bound
     within = f"within ±{bound:g}"
     if excludes_zero and is_small:
-        verdict, why = "undecided", f"the interval excludes 0 but lies {within}: a dependence too small to matter"
+        verdict, reason = "undecided", f"the interval excludes 0 but lies {within}: a dependence too small to matter"
     elif excludes_zero:
-        verdict, why = "supported", f"the interval excludes 0: more data {'help' if slope.low > 0 else 'hurt'} it"
+        verdict, reason = "supported", f"the interval excludes 0: more data {'help' if slope.low > 0 else 'hurt'} it"
     elif is_small:
-        verdict, why = "contradicted", f"the interval lies {within}: no dependence that matters"
+        verdict, reason = "contradicted", f"the interval lies {within}: no dependence that matters"
     else:
-        verdict, why = "undecided", f"the interval includes 0 and does not lie {within}"
+        verdict, reason = "undecided", f"the interval includes 0 and does not lie {within}"
     return _make_claim(
-        "a", about, estimand, slope, "skill per tenfold training samples", verdict, _with_remark(why, remark)
+        "a", comparison, estimand, slope, "skill per tenfold training samples", verdict, _with_remark(reason, remark)
     )
 
 
 def decide_rich_and_scarce(
-    about: str, estimand: str, rich: Quantity, scarce: Quantity, margin: float, remark: str = ""
+    comparison: str, estimand: str, rich: Quantity, scarce: Quantity, margin: float, remark: str = ""
 ) -> Claim:
     """Decide claim (b), which has two parts: supported if both are certain, contradicted if either is refuted.
 
@@ -125,7 +125,7 @@ def decide_rich_and_scarce(
     there). The claim's estimate is `scarce`.
 
     Args:
-        about: grouping and estimation method.
+        comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         rich: difference in skill from the reference for rich training data.
         scarce: difference in skill from the reference for scarce training data.
@@ -135,42 +135,50 @@ def decide_rich_and_scarce(
     verdict: ClaimVerdict
     numbers = f"rich {_format_quantity(rich)}, scarce {_format_quantity(scarce)}, margin {margin:g}"
     if rich.low > 0 and scarce.high < -margin:
-        verdict, why = "supported", "a certain gain where data are rich, a certain loss beyond the margin where scarce"
+        verdict, reason = (
+            "supported",
+            "a certain gain where data are rich, a certain loss beyond the margin where scarce",
+        )
     # Either refutation alone contradicts the claim; this branch names both.
     elif scarce.low > -margin and rich.high < 0:
-        verdict, why = "contradicted", "no loss beyond the margin where data are scarce, and a certain loss where rich"
+        verdict, reason = (
+            "contradicted",
+            "no loss beyond the margin where data are scarce, and a certain loss where rich",
+        )
     elif scarce.low > -margin:
-        verdict, why = "contradicted", "certainly no loss beyond the margin where data are scarce"
+        verdict, reason = "contradicted", "certainly no loss beyond the margin where data are scarce"
     elif rich.high < 0:
-        verdict, why = "contradicted", "a certain loss where data are rich"
+        verdict, reason = "contradicted", "a certain loss where data are rich"
     else:
         uncertain = [] if rich.low > 0 else ["a gain where data are rich"]
         uncertain += [] if scarce.high < -margin else ["a loss beyond the margin where they are scarce"]
-        verdict, why = "undecided", f"not certain: {' and '.join(uncertain)}"
-    return _make_claim("b", about, estimand, scarce, "skill", verdict, _with_remark(f"{why} ({numbers})", remark))
+        verdict, reason = "undecided", f"not certain: {' and '.join(uncertain)}"
+    return _make_claim(
+        "b", comparison, estimand, scarce, "skill", verdict, _with_remark(f"{reason} ({numbers})", remark)
+    )
 
 
-def decide_consistency(about: str, estimand: str, difference: Quantity, remark: str = "") -> Claim:
-    """Decide claim (c): supported if the clinical grouping's spread is certainly larger, contradicted if smaller.
+def decide_consistency(comparison: str, estimand: str, difference: Quantity, remark: str = "") -> Claim:
+    """Decide claim (c): supported if the SD between clinical groups is certainly larger under the clinical grouping.
 
     Args:
-        about: groupings and estimation method.
+        comparison: groupings and estimation method.
         estimand: estimated quantity, in one sentence.
-        difference: spread under clinical grouping minus spread under unified training, in skill.
+        difference: SD between clinical groups under clinical grouping minus that under unified training, in skill.
         remark: further information for the reader.
     """
     verdict: ClaimVerdict
     if difference.low > 0:
-        verdict, why = "supported", "the clinical grouping's spread is certainly the larger"
+        verdict, reason = "supported", "the clinical grouping's spread is certainly the larger"
     elif difference.high < 0:
-        verdict, why = "contradicted", "the clinical grouping's spread is certainly the smaller"
+        verdict, reason = "contradicted", "the clinical grouping's spread is certainly the smaller"
     else:
-        verdict, why = "undecided", "the interval of the difference includes 0"
-    return _make_claim("c", about, estimand, difference, "skill", verdict, _with_remark(why, remark))
+        verdict, reason = "undecided", "the interval of the difference includes 0"
+    return _make_claim("c", comparison, estimand, difference, "skill", verdict, _with_remark(reason, remark))
 
 
 def decide_type_sensitivity(
-    about: str, estimand: str, segmentation: Quantity, gaps: Mapping[str, Quantity], remark: str = ""
+    comparison: str, estimand: str, segmentation: Quantity, gaps: Mapping[str, Quantity], remark: str = ""
 ) -> Claim:
     """Decide claim (d): supported if segmentation drops, and certainly more than every other task type.
 
@@ -179,7 +187,7 @@ def decide_type_sensitivity(
     type that is nearest to segmentation or below it.
 
     Args:
-        about: grouping and estimation method.
+        comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         segmentation: mean difference in skill from the reference over segmentation tasks.
         gaps: difference of segmentation minus difference of each other type, by type; at least one.
@@ -193,45 +201,51 @@ def decide_type_sensitivity(
     higher = [name for name in names if adjusted[name] < ALPHA and gaps[name].value > 0]
     nearest = max(names, key=lambda name: gaps[name].value)
     if higher:
-        verdict, why = "contradicted", f"{_join_names(higher)} certainly lower than segmentation"
+        verdict, reason = "contradicted", f"{_join_names(higher)} certainly lower than segmentation"
     elif len(lower) == len(names) and segmentation.high < 0:
-        verdict, why = "supported", "segmentation drops, and is certainly lower than every other type"
+        verdict, reason = "supported", "segmentation drops, and is certainly lower than every other type"
     elif len(lower) == len(names):
-        verdict, why = "undecided", "segmentation is certainly lower than every other type, but not certain to drop"
+        verdict, reason = "undecided", "segmentation is certainly lower than every other type, but not certain to drop"
     else:
-        verdict, why = "undecided", f"not certainly apart from {_join_names([n for n in names if n not in lower])}"
+        verdict, reason = "undecided", f"not certainly apart from {_join_names([n for n in names if n not in lower])}"
     numbers = "; ".join(f"{name} {_format_quantity(gaps[name])}" for name in names)
-    why = f"{why} (segmentation {_format_quantity(segmentation)}; segmentation minus {numbers})"
-    return _make_claim("d", about, estimand, gaps[nearest], "skill", verdict, _with_remark(why, remark))
+    reason = f"{reason} (segmentation {_format_quantity(segmentation)}; segmentation minus {numbers})"
+    return _make_claim("d", comparison, estimand, gaps[nearest], "skill", verdict, _with_remark(reason, remark))
 
 
 def _make_claim(
-    letter: Letter, about: str, estimand: str, estimate: Quantity | None, unit: str, verdict: ClaimVerdict, why: str
+    letter: Letter,
+    comparison: str,
+    estimand: str,
+    estimate: Quantity | None,
+    unit: str,
+    verdict: ClaimVerdict,
+    reason: str,
 ) -> Claim:
     """Return a claim with the paper's statement.
 
     Args:
         letter: which claim.
-        about: grouping and estimation method.
+        comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         estimate: the estimate, if there is one.
         unit: unit of the estimate.
         verdict: whether the estimate supports the claim.
-        why: rule applied to the numbers.
+        reason: rule applied to the numbers.
     """
     if estimate is None:
         value, low, high = None, None, None
     else:
-        value, low, high = (_finite_or_none(number) for number in (estimate.value, estimate.low, estimate.high))
-    return Claim(letter, about, STATEMENTS[letter], estimand, value, low, high, unit, verdict, why)
+        value, low, high = (_convert_nan(number) for number in (estimate.value, estimate.low, estimate.high))
+    return Claim(letter, comparison, STATEMENTS[letter], estimand, value, low, high, unit, verdict, reason)
 
 
-def _finite_or_none(value: float) -> float | None:
+def _convert_nan(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _with_remark(why: str, remark: str) -> str:
-    return f"{why}; {remark}" if remark else why
+def _with_remark(reason: str, remark: str) -> str:
+    return f"{reason}; {remark}" if remark else reason
 
 
 def _format_quantity(quantity: Quantity) -> str:

@@ -7,7 +7,7 @@ returns None if the scores or the curve do not allow an answer.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usaggr.metrics.names import Metric, improvement
+from usaggr.metrics.names import Metric, compute_improvement
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def is_collapsed(
     Returns:
         False if either score is better than trivial; None if one is not defined and the other is not better.
     """
-    gains = [improvement(test_score, trivial_test, metric), improvement(val_score, trivial_val, metric)]
+    gains = [compute_improvement(test_score, trivial_test, metric), compute_improvement(val_score, trivial_val, metric)]
     # 1e-9 for rounding: a constant prediction has the trivial score.
     if any(gain > 1e-9 for gain in gains):
         return False
@@ -69,7 +69,7 @@ def is_unconverged(progress: ArrayLike, skill: ArrayLike, margin: float) -> bool
     times, values = np.append(start, x[late]), np.append(np.interp(start, x, y), y[late])
     centered = times - times.mean()
     rise = QUARTER * float(centered @ values / (centered @ centered))
-    gain = _mean(x, y, start, 1.0) - _mean(x, y, start - QUARTER, start)
+    gain = _average_curve(x, y, start, 1.0) - _average_curve(x, y, start - QUARTER, start)
     return bool(min(rise, gain) > margin)
 
 
@@ -97,7 +97,7 @@ def is_diverged(progress: ArrayLike, skill: ArrayLike, val_loss: ArrayLike, marg
     if x.size < 2:
         return None
     best = float(y.max())
-    end = max(float(y[-1]), _mean(x, y, 1 - QUARTER, 1.0))
+    end = max(float(y[-1]), _average_curve(x, y, 1 - QUARTER, 1.0))
     has_fallen = best - end > margin
     has_exploded = loss.size > 0 and loss[-1] > EXPLOSION_RATIO * np.nanmin(loss) > 0
     return bool(has_fallen and ((best > margin and end < best / 2) or has_exploded))
@@ -122,7 +122,7 @@ def _defined_points(progress: ArrayLike, skill: ArrayLike) -> tuple[Array, Array
     return x[is_finite][order], y[is_finite][order]
 
 
-def _mean(x: Array, y: Array, start: float, end: float) -> float:
+def _average_curve(x: Array, y: Array, start: float, end: float) -> float:
     """Return the mean of a curve between two points of progress; outside its points the curve is level.
 
     Args:

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.metrics.names import Metric, improvement
+from usaggr.metrics.names import Metric, compute_improvement
 
 Array = NDArray[np.float64]
 
 
-def relative_pseudovalues(values: Array, references: Array, metric: Metric) -> Array:
+def compute_relative_pseudovalues(values: Array, references: Array, metric: Metric) -> Array:
     """Return (K, C) pseudo-values of the relative change of a score, positive if better.
 
     The change is (mean - reference's mean) / |reference's mean|, with the sign of the metric. A ratio of means is
@@ -32,7 +32,7 @@ def relative_pseudovalues(values: Array, references: Array, metric: Metric) -> A
     return np.asarray(sign * (deviations + (mean - reference) / size))
 
 
-def skill_pseudovalues(values: Array, trivial: Array, metric: Metric) -> Array:
+def compute_skill_pseudovalues(values: Array, trivial: Array, metric: Metric) -> Array:
     """Return (K, C) pseudo-values of the skill of each seed: (score - trivial) / (best - trivial), clipped to [-1, 1].
 
     The trivial predictor's scores are taken as fixed. If a seed's skill is clipped, or the trivial predictor is
@@ -43,7 +43,7 @@ def skill_pseudovalues(values: Array, trivial: Array, metric: Metric) -> Array:
         trivial: (K,) score of the trivial predictor, which depends on the seed's training samples.
         metric: metric of the score.
     """
-    room = np.array([improvement(metric.best, float(score), metric) for score in trivial])[:, None]
+    room = np.array([compute_improvement(metric.best, float(score), metric) for score in trivial])[:, None]
     sign = 1.0 if metric.higher_is_better else -1.0
     gains = sign * (values - trivial[:, None])
     divisor = np.where(room > 0, room, 1.0)

@@ -25,7 +25,7 @@ class WeightedTable:
     weight: float
 
 
-def joint_table(tables: Sequence[WeightedTable]) -> Array:
+def make_joint_table(tables: Sequence[WeightedTable]) -> Array:
     """Return the (K, C) table over all components whose mean over components is the combination, for each seed.
 
     Each component starts at the weighted sum of the tables' means. Its deviations in the tables that contain it are

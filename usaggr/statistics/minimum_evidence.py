@@ -18,7 +18,7 @@ MOST_VARIANCE = 0.75
 """Share of the variance between subjects above which it depends on the failing ones."""
 
 
-def rarer_class(labels: NDArray[np.int64], subjects: NDArray[np.int64], classes: int) -> int:
+def count_rarer_class(labels: NDArray[np.int64], subjects: NDArray[np.int64], classes: int) -> int:
     """Return the smallest number of subjects with a sample of a class, or with a sample outside it, over all classes.
 
     Args:
@@ -39,7 +39,7 @@ def has_few_differing(table: ArrayLike) -> NDArray[np.bool_]:
 
     This happens if both groupings are correct on nearly all subjects, so that there is nothing to compare.
     """
-    distances, tolerance, _ = _distances(table)
+    distances, tolerance, _ = _compute_distances(table)
     return np.asarray((distances > tolerance).sum(axis=-1) < FEWEST_SUBJECTS)
 
 
@@ -50,7 +50,7 @@ def is_driven_by_few(table: ArrayLike) -> NDArray[np.bool_]:
     the median. The check is meant for scores that are means over samples. In scores of a complete test set (AUC, F1)
     the subjects of a rarer class always weigh more.
     """
-    distances, tolerance, squares = _distances(table)
+    distances, tolerance, squares = _compute_distances(table)
     # 1.4826 makes the median absolute deviation of normal values their standard deviation.
     robust_sd = 1.4826 * np.median(distances, axis=-1, keepdims=True)
     is_far = distances > np.maximum(OUTLIER_SDS * robust_sd, tolerance)
@@ -58,7 +58,7 @@ def is_driven_by_few(table: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray((number > 0) & (number < FEWEST_SUBJECTS) & (share > MOST_VARIANCE * squares.sum(axis=-1)))
 
 
-def _distances(table: ArrayLike) -> tuple[Array, Array, Array]:
+def _compute_distances(table: ArrayLike) -> tuple[Array, Array, Array]:
     """Return (..., C) distances from the median, the tolerance for rounding, and (..., C) squares about the mean."""
     values = np.asarray(table, dtype=float).mean(axis=-2)
     center = np.median(values, axis=-1, keepdims=True)

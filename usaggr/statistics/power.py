@@ -19,7 +19,7 @@ _SEED_POINTS, _OTHER_POINTS, _SUBJECT_POINTS = 48, 5, 6
 """Numbers of quadrature points over distributions of mean squares: a cell's seeds, seeds pooled with it, subjects."""
 
 
-def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
+def count_seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
     """Return the smallest number of seeds that would decide a difference, if it and its variance stay the same.
 
     A difference is decided if its interval excludes 0 (two-sided `level`), or lies above -margin (half of `level`).
@@ -36,20 +36,20 @@ def seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) ->
     """
     if seeds < 2:
         return None
-    more = np.arange(seeds + 1, MOST_SEEDS + 1)
-    later = Estimate(
-        np.full(more.shape, float(estimate.value)),
-        float(estimate.seed_variance) * seeds / more,
-        np.full(more.shape, float(estimate.subject_variance)),
-        float(estimate.seed_df) * (more - 1) / (seeds - 1),
-        np.full(more.shape, float(estimate.subject_df)),
+    more_seeds = np.arange(seeds + 1, MOST_SEEDS + 1)
+    extrapolated = Estimate(
+        np.full(more_seeds.shape, float(estimate.value)),
+        float(estimate.seed_variance) * seeds / more_seeds,
+        np.full(more_seeds.shape, float(estimate.subject_variance)),
+        float(estimate.seed_df) * (more_seeds - 1) / (seeds - 1),
+        np.full(more_seeds.shape, float(estimate.subject_df)),
     )
-    low, high = later.interval(1 - level)
+    low, high = extrapolated.compute_interval(1 - level)
     is_decided = (low > 0) | (high < 0) | (low > -margin)
-    return int(more[is_decided.argmax()]) if is_decided.any() else None
+    return int(more_seeds[is_decided.argmax()]) if is_decided.any() else None
 
 
-def power(
+def compute_power(
     difference: ArrayLike,
     seed_sd: ArrayLike,
     subject_sd: ArrayLike,
@@ -78,11 +78,11 @@ def power(
         level: level of the two-sided test; for a family of m cells, the family's level over m, as in Holm's first step.
         pooled: degrees of freedom of the seeds' variance, in multiples of one cell's (see variance_pooling.py).
     """
-    true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
-    return _probability_declared(np.asarray(difference, dtype=float), true, half)
+    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    return _compute_probability_declared(np.asarray(difference, dtype=float), true_se, half_widths)
 
 
-def smallest_difference(
+def find_smallest_difference(
     seed_sd: ArrayLike,
     subject_sd: ArrayLike,
     residual_sd: ArrayLike,
@@ -95,26 +95,26 @@ def smallest_difference(
     """Return the smallest true difference that is declared with the target power.
 
     Args:
-        seed_sd: as in `power`.
-        subject_sd: as in `power`.
-        residual_sd: as in `power`.
-        seeds: as in `power`.
-        subjects: as in `power`.
-        level: as in `power`.
+        seed_sd: as in `compute_power`.
+        subject_sd: as in `compute_power`.
+        residual_sd: as in `compute_power`.
+        seeds: as in `compute_power`.
+        subjects: as in `compute_power`.
+        level: as in `compute_power`.
         target_power: probability in (0, 1) with which the difference is declared.
-        pooled: as in `power`.
+        pooled: as in `compute_power`.
     """
-    true, half = _half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
     # Ten standard errors beyond the widest interval are declared with certainty.
-    low, high = np.zeros(true.shape), half.max(axis=-1) + 10 * true
+    low, high = np.zeros(true_se.shape), half_widths.max(axis=-1) + 10 * true_se
     for _ in range(40):  # bisection to 2^-40 of the range
         middle = (low + high) / 2
-        is_enough = _probability_declared(middle, true, half) >= target_power
+        is_enough = _compute_probability_declared(middle, true_se, half_widths) >= target_power
         low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
     return np.asarray(high)
 
 
-def seeds_to_decide(
+def count_seeds_to_decide(
     difference: ArrayLike,
     seed_sd: ArrayLike,
     subject_sd: ArrayLike,
@@ -127,14 +127,14 @@ def seeds_to_decide(
     """Return the smallest number of seeds, from 2, with which a true difference is declared with the target power.
 
     Args:
-        difference: as in `power`.
-        seed_sd: as in `power`.
-        subject_sd: as in `power`.
-        residual_sd: as in `power`.
-        subjects: as in `power`.
-        level: as in `power`.
+        difference: as in `compute_power`.
+        seed_sd: as in `compute_power`.
+        subject_sd: as in `compute_power`.
+        residual_sd: as in `compute_power`.
+        subjects: as in `compute_power`.
+        level: as in `compute_power`.
         target_power: probability in (0, 1) with which the difference is declared.
-        pooled: as in `power`.
+        pooled: as in `compute_power`.
 
     Returns:
         Number of seeds; NaN if not even MOST_SEEDS are enough, so that more subjects are needed.
@@ -144,15 +144,17 @@ def seeds_to_decide(
         *(np.asarray(argument, float) for argument in arguments)
     )
     low, high = np.full(size.shape, 1), np.full(size.shape, MOST_SEEDS)
-    is_possible = power(size, seed, subject, residual, high, columns, alpha, cells) >= target_power
+    is_possible = compute_power(size, seed, subject, residual, high, columns, alpha, cells) >= target_power
     while (high - low > 1).any():
         middle = (low + high + 1) // 2
-        is_enough = power(size, seed, subject, residual, np.maximum(middle, 2), columns, alpha, cells) >= target_power
+        is_enough = (
+            compute_power(size, seed, subject, residual, np.maximum(middle, 2), columns, alpha, cells) >= target_power
+        )
         low, high = np.where(is_enough, low, middle), np.where(is_enough, np.minimum(high, middle), high)
     return np.where(is_possible, high, np.nan)
 
 
-def auc_variance(area: float, positives: int, negatives: int) -> float:
+def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
     """Return the variance of an area under the ROC curve over subjects (Hanley and McNeil, Radiology 1982).
 
     Args:
@@ -161,26 +163,26 @@ def auc_variance(area: float, positives: int, negatives: int) -> float:
         negatives: number of other subjects, from 1.
     """
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
-    return spread / (positives * negatives)
+    numerator = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
+    return numerator / (positives * negatives)
 
 
-def _probability_declared(difference: Array, true: Array, half: Array) -> Array:
+def _compute_probability_declared(difference: Array, true_se: Array, half_widths: Array) -> Array:
     """Return the probability (...) that an estimated difference exceeds the half width of its interval.
 
     Args:
         difference: (...) true difference.
-        true: (...) true standard error.
-        half: (..., Q) equally likely half widths.
+        true_se: (...) true standard error.
+        half_widths: (..., Q) equally likely half widths.
     """
     from scipy import special
 
-    divisor = np.maximum(true, np.finfo(float).tiny)[..., None]
-    return np.asarray(special.ndtr((difference[..., None] - half) / divisor).mean(axis=-1))
+    divisor = np.maximum(true_se, np.finfo(float).tiny)[..., None]
+    return np.asarray(special.ndtr((difference[..., None] - half_widths) / divisor).mean(axis=-1))
 
 
-def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
-    """Return the true standard error (...) and equally likely half widths (..., Q), for the arguments of `power`."""
+def _compute_half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
+    """Return the true standard error (...) and equally likely half widths (..., Q); arguments as for the power."""
     from scipy import special
 
     seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled = np.broadcast_arrays(
@@ -191,19 +193,19 @@ def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
     subject_variance = subject_sd**2 / subjects
     subject_df = subjects - 1
 
-    def chi_square_ratios(df: Array, points: int) -> Array:
+    def compute_chi_square_ratios(df: Array, points: int) -> Array:
         """Return quantiles of a mean square over its expectation, in the middle of intervals of equal probability."""
         middles = (np.arange(points) + 0.5) / points
         positive_df = np.maximum(df, 0.5)[..., None]
         return np.asarray(2 * special.gammaincinv(positive_df / 2, middles) / positive_df)
 
     has_one_seed = (seeds == 1)[..., None]
-    cell_ratios = chi_square_ratios(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
-    other_ratios = chi_square_ratios(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
+    cell_ratios = compute_chi_square_ratios(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
+    other_ratios = compute_chi_square_ratios(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
     ratios, seed_df = _pool_ratios(cell_ratios, other_ratios, seeds - 1, pooled)
     by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * ratios)
     # With several seeds the residual is subtracted from the subjects' mean square; one seed has no residual.
-    mean_square = (subject_variance + residual)[..., None] * chi_square_ratios(subject_df, _SUBJECT_POINTS)
+    mean_square = (subject_variance + residual)[..., None] * compute_chi_square_ratios(subject_df, _SUBJECT_POINTS)
     by_subject = np.where(has_one_seed, mean_square, np.maximum(mean_square - residual[..., None], 0.0))
     shape = (*seeds.shape, ratios.shape[-1], _SUBJECT_POINTS)
     possible = Estimate(
@@ -213,8 +215,8 @@ def _half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
         np.broadcast_to(seed_df[..., :, None], shape),
         np.broadcast_to(subject_df[..., None, None], shape),
     )
-    half = possible.critical(1 - level[..., None, None]) * possible.se
-    return np.asarray(np.sqrt(seed_variance + subject_variance)), half.reshape(*seeds.shape, -1)
+    half_widths = possible.compute_critical_value(1 - level[..., None, None]) * possible.se
+    return np.asarray(np.sqrt(seed_variance + subject_variance)), half_widths.reshape(*seeds.shape, -1)
 
 
 def _pool_ratios(cell_ratios: Array, other_ratios: Array, df: Array, cells: Array) -> tuple[Array, Array]:

@@ -91,21 +91,21 @@ def friedman(scores: ArrayLike) -> FriedmanTest:
 
     values = np.round(np.asarray(scores, dtype=float), _DIGITS)
     tasks, groupings = values.shape
-    ranks = np.apply_along_axis(_ranks, 1, -values) if tasks else np.empty((0, groupings))
+    ranks = np.apply_along_axis(_rank_values, 1, -values) if tasks else np.empty((0, groupings))
     means = ranks.mean(axis=0) if tasks else np.full(groupings, np.nan)
     reason = ""
     if groupings < 3:
         reason = "fewer than three groupings"
     elif tasks < FEWEST_TASKS:
         reason = f"{tasks} tasks, at least {FEWEST_TASKS} are needed"
-    # With ties the spread of ranks is smaller; dividing by the observed spread is the correction.
+    # Ties make the sum of squares of the ranks smaller; dividing by the observed one is the correction.
     middle = (groupings + 1) / 2
-    spread = float(((ranks - middle) ** 2).sum())
-    if not reason and spread == 0:
+    sum_of_squares = float(((ranks - middle) ** 2).sum())
+    if not reason and sum_of_squares == 0:
         reason = "all groupings are equal on all tasks"
     if reason:
         return FriedmanTest(np.nan, np.nan, means, tasks, reason)
-    statistic = (groupings - 1) * tasks * float(((means - middle) ** 2).sum()) * tasks / spread
+    statistic = (groupings - 1) * tasks * float(((means - middle) ** 2).sum()) * tasks / sum_of_squares
     return FriedmanTest(statistic, float(special.chdtrc(groupings - 1, statistic)), means, tasks)
 
 
@@ -149,7 +149,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     values = np.asarray(differences, dtype=float)
     values = values[values != 0]
     # Mean ranks are multiples of 1/2. Doubled, they are integers, whose sums index an array.
-    doubled = np.rint(2 * _ranks(np.abs(values))).astype(int)
+    doubled = np.rint(2 * _rank_values(np.abs(values))).astype(int)
     total, observed = int(doubled.sum()), int(doubled[values > 0].sum())
     if _explain_too_few(values.size):
         return observed / 2, np.nan
@@ -163,7 +163,7 @@ def signed_rank(differences: ArrayLike) -> tuple[float, float]:
     return observed / 2, float(min(1.0, 2 * probability[: extreme + 1].sum()))
 
 
-def probability_of_improvement(scores: ArrayLike, references: ArrayLike, confidence: float) -> Improvement:
+def estimate_probability_of_improvement(scores: ArrayLike, references: ArrayLike, confidence: float) -> Improvement:
     """Return the mean over tasks of P(score of a random seed > score of a random seed of the reference).
 
     Ties count as a half (Agarwal et al., NeurIPS 2021, section 4.3). Their bootstrap over seeds has too low coverage
@@ -199,7 +199,7 @@ def probability_of_improvement(scores: ArrayLike, references: ArrayLike, confide
     return Improvement(value, float(low), float(high), tasks, seeds)
 
 
-def negative_transfer(verdicts: Sequence[str], confidence: float) -> Rate:
+def estimate_negative_transfer(verdicts: Sequence[str], confidence: float) -> Rate:
     """Return losses as a share of the cells with a verdict, with Wilson's interval (J Am Stat Assoc 1927).
 
     The interval assumes independent cells. Cells of one shared run are not independent, so it is descriptive.
@@ -238,7 +238,7 @@ def _explain_too_few(differences: int) -> str:
     return f"{differences} tasks differ, at least {FEWEST_TASKS} are needed"
 
 
-def _ranks(values: Array) -> Array:
+def _rank_values(values: Array) -> Array:
     """Return ranks from 1, with mean ranks for ties."""
     _, groups, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

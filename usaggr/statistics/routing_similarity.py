@@ -22,7 +22,7 @@ class TaskTree:
     """(T - 1, 4) scipy's linkage matrix: the two joined clusters, 1 - similarity, number of tasks in both."""
 
 
-def normalized_entropy(weights: ArrayLike) -> Array:
+def compute_normalized_entropy(weights: ArrayLike) -> Array:
     """Return the Shannon entropy over log E: 1 for equal weights, 0 if one expert has all weight.
 
     Args:
@@ -41,7 +41,7 @@ def normalized_entropy(weights: ArrayLike) -> Array:
     return np.asarray(np.clip(entropy, 0.0, 1.0))
 
 
-def routing_similarity(shares: ArrayLike) -> Array:
+def compute_routing_similarity(shares: ArrayLike) -> Array:
     """Return the similarity of the routing of tasks in one model.
 
     It is 1 minus the Jensen-Shannon distance (base 2), mean over transformer blocks. The distance is the square root of
@@ -70,7 +70,7 @@ def routing_similarity(shares: ArrayLike) -> Array:
     return similarity
 
 
-def task_tree(similarity: ArrayLike) -> TaskTree:
+def cluster_tasks(similarity: ArrayLike) -> TaskTree:
     """Cluster tasks by average linkage of 1 - similarity, with leaves in the order of least distance between neighbors.
 
     Args:
@@ -90,7 +90,7 @@ def task_tree(similarity: ArrayLike) -> TaskTree:
     return TaskTree(tuple(int(task) for task in leaves_list(merges)), np.asarray(merges, dtype=float))
 
 
-def nearest_tasks(similarity: ArrayLike) -> NDArray[np.intp]:
+def find_nearest_tasks(similarity: ArrayLike) -> NDArray[np.intp]:
     """Return (T,) the index of the most similar other task of each task; of equally similar ones, the first.
 
     Args:

@@ -34,7 +34,7 @@ class Crossing:
     """Lower bound of Fieller's interval, at least one sample; None without a crossing."""
     high: float | None = None
     """Upper bound; None without a crossing."""
-    why: str = ""
+    reason: str = ""
     """Reason why there is no crossing; empty otherwise."""
 
 
@@ -59,17 +59,17 @@ def has_enough_span(sizes: ArrayLike) -> bool:
     return bool(size.size > 1 and size.max() >= LEAST_SPAN * size.min())
 
 
-def slope_weights(sizes: ArrayLike) -> Array:
+def compute_slope_weights(sizes: ArrayLike) -> Array:
     """Return (n,) weights of the differences at these sizes; the weighted sum is the slope per tenfold size."""
     x = np.log10(np.asarray(sizes, dtype=float))
     deviations = x - x.mean()
     return np.asarray(deviations / (deviations**2).sum())
 
 
-def level_weights(sizes: ArrayLike, size: float) -> Array:
+def compute_level_weights(sizes: ArrayLike, size: float) -> Array:
     """Return (n,) weights of the differences at these sizes; the weighted sum is the line's height at `size`."""
     x = np.log10(np.asarray(sizes, dtype=float))
-    return np.asarray(1 / x.size + (np.log10(size) - x.mean()) * slope_weights(sizes))
+    return np.asarray(1 / x.size + (np.log10(size) - x.mean()) * compute_slope_weights(sizes))
 
 
 def fieller(
@@ -98,7 +98,7 @@ def fieller(
     return float(ends[0]), float(ends[1])
 
 
-def crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[float, float]],
+def estimate_crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[float, float]],
              confidence: float) -> Crossing:  # fmt: skip
     """Estimate where the line of a difference against log10 of the size is zero, if the data allow it.
 
@@ -114,27 +114,27 @@ def crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[
     """
     level, rise, total = estimate(height), estimate(slope), estimate(height + slope)
     a, b = float(level.value), float(rise.value)
-    low, high = (float(bound) for bound in rise.interval(confidence))
+    low, high = (float(bound) for bound in rise.compute_interval(confidence))
     if not float(rise.se) > ROUNDING * (1 + abs(b)):
-        return Crossing(None, why="seeds and test subjects do not differ, so that the slope has no interval")
+        return Crossing(None, reason="seeds and test subjects do not differ, so that the slope has no interval")
     if not (low > 0 or high < 0):
-        return Crossing(None, why="the slope is not certain: its interval includes 0")
-    size = _size_at(center, -a / b)
+        return Crossing(None, reason="the slope is not certain: its interval includes 0")
+    size = _compute_size(center, -a / b)
     near = sum(smallest / NEAR <= size <= largest * NEAR for smallest, largest in ranges)
     if 2 * near < len(ranges):
-        return Crossing(None, why=_explain_extrapolation(size, near, ranges))
+        return Crossing(None, reason=_explain_extrapolation(size, near, ranges))
     # var(height + slope) = var(height) + var(slope) + 2 cov(height, slope)
     variances = [float(term.se) ** 2 for term in (level, total, rise)]
     covariance = (variances[1] - variances[0] - variances[2]) / 2
-    critical = float(estimate(height - (a / b) * slope).critical(confidence))
+    critical = float(estimate(height - (a / b) * slope).compute_critical_value(confidence))
     ends = fieller(a, b, (variances[0], covariance, variances[2]), critical)
     if ends is None:
-        return Crossing(None, why="the slope is too uncertain: the interval of the crossing is unbounded")
-    low_end, high_end = (_size_at(center, end) for end in ends)
+        return Crossing(None, reason="the slope is too uncertain: the interval of the crossing is unbounded")
+    low_end, high_end = (_compute_size(center, end) for end in ends)
     return Crossing(size, max(low_end, 1.0), high_end)
 
 
-def _size_at(center: float, decades: float) -> float:
+def _compute_size(center: float, decades: float) -> float:
     """Return the size that lies this many powers of ten above `center`."""
     return float(center * 10.0 ** np.clip(decades, -_MOST_DECADES, _MOST_DECADES))
 
@@ -154,7 +154,7 @@ def _explain_extrapolation(size: float, near: int, ranges: Sequence[tuple[float,
     return f"the line crosses 0 near {size:,.0f} samples, where only {near} of {len(ranges)} tasks were trained"
 
 
-def association(x: ArrayLike, y: ArrayLike, confidence: float) -> Association:
+def estimate_association(x: ArrayLike, y: ArrayLike, confidence: float) -> Association:
     """Return the rank correlation and the least-squares slope of y on x; points are assumed independent.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.metrics.names import metric
+from usaggr.metrics.names import get_metric
 from usaggr.statistics.scale_trend import ROUNDING
 from usaggr.statistics.two_way_anova import estimate
 
@@ -25,8 +25,8 @@ def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float
     intervals = {}
     for name, pseudovalues in values.items():
         if pseudovalues.size > 1 and np.ptp(pseudovalues) > ROUNDING * (1 + np.abs(pseudovalues).max()):
-            smallest, largest = sorted((metric(name).worst, metric(name).best))
+            smallest, largest = sorted((get_metric(name).worst, get_metric(name).best))
             # One model is a table with one seed, whose interval includes the variance between subjects alone.
-            low, high = (float(bound) for bound in estimate(pseudovalues[None, :]).interval(confidence))
+            low, high = (float(bound) for bound in estimate(pseudovalues[None, :]).compute_interval(confidence))
             intervals[name] = (max(low, smallest), min(high, largest))
     return intervals

@@ -63,22 +63,22 @@ class Estimate:
         """Standard error; NaN if the variance is not estimated."""
         return np.asarray(np.sqrt(self.seed_variance + self.subject_variance))
 
-    def critical(self, confidence: float | Array) -> Array:
+    def compute_critical_value(self, confidence: float | Array) -> Array:
         """Return the half width of an interval in standard errors; `confidence` is in (0, 1)."""
-        return self._quantiles()(np.asarray((1 - confidence) / 2))
+        return self._make_quantile_function()(np.asarray((1 - confidence) / 2))
 
-    def interval(self, confidence: float) -> tuple[Array, Array]:
+    def compute_interval(self, confidence: float) -> tuple[Array, Array]:
         """Return the lower and upper bound; `confidence` is in (0, 1)."""
-        half_width = self.critical(confidence) * self.se
+        half_width = self.compute_critical_value(confidence) * self.se
         return np.asarray(self.value - half_width), np.asarray(self.value + half_width)
 
-    def df(self, confidence: float) -> Array:
+    def compute_df(self, confidence: float) -> Array:
         """Return the degrees of freedom of the Student's t that has this critical value."""
         from scipy import special
 
         low, high = np.minimum(self.seed_df, self.subject_df), np.maximum(self.seed_df, self.subject_df)
         # The weighted mean of two quantiles lies between them, and so do its degrees of freedom.
-        tail, target = (1 - confidence) / 2, self.critical(confidence)
+        tail, target = (1 - confidence) / 2, self.compute_critical_value(confidence)
         low, high = np.asarray(low, dtype=float), np.minimum(np.asarray(high, dtype=float), _MOST_DF)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
@@ -86,17 +86,17 @@ class Estimate:
             low, high = np.where(is_wider, middle, low), np.where(is_wider, high, middle)
         return np.asarray(np.where(np.isfinite(target), (low + high) / 2, np.nan))
 
-    def p_two_sided(self, null: ArrayLike = 0.0) -> Array:
+    def compute_two_sided_p(self, null: ArrayLike = 0.0) -> Array:
         """Return the p value of the hypothesis that the mean is `null`."""
         return np.asarray(np.minimum(1.0, 2 * self._tail(np.abs(self.value - np.asarray(null)))))
 
-    def p_greater(self, null: ArrayLike) -> Array:
+    def compute_one_sided_p(self, null: ArrayLike) -> Array:
         """Return the p value of the hypothesis that the mean is at most `null`."""
         distance = self.value - np.asarray(null)
         tail = self._tail(np.abs(distance))
         return np.asarray(np.where(distance >= 0, tail, 1 - tail))
 
-    def _quantiles(self) -> Callable[[Array], Array]:
+    def _make_quantile_function(self) -> Callable[[Array], Array]:
         """Return the function from a tail's probability to its quantile, in standard errors.
 
         A bisection needs many quantiles, so everything that does not depend on the tail is computed once.
@@ -125,7 +125,7 @@ class Estimate:
         shape = np.broadcast_shapes(np.shape(distance), np.shape(se))
         distance, se = np.broadcast_to(distance, shape), np.broadcast_to(se, shape)
         low, high = np.full(shape, _LEAST_LOG_TAIL), np.full(shape, np.log(0.5))
-        quantile = self._quantiles()
+        quantile = self._make_quantile_function()
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             is_beyond = quantile(np.exp(middle)) * se > distance
@@ -146,7 +146,7 @@ def stack_estimates(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(value, seed_variance, subject_variance, seed_df, subject_df)
 
 
-def mean_squares(table: ArrayLike) -> MeanSquares:
+def compute_mean_squares(table: ArrayLike) -> MeanSquares:
     """Return the mean squares of tables (..., K seeds, C subjects) of finite values.
 
     Raises:
@@ -186,7 +186,7 @@ def estimate(table: ArrayLike, seeds: tuple[ArrayLike, ArrayLike] | None = None)
         ValueError: there is no seed or no subject.
     """
     values = np.asarray(table, dtype=float)
-    squares = mean_squares(values)
+    squares = compute_mean_squares(values)
     mean, cells = values.mean(axis=(-2, -1)), squares.n_seeds * squares.n_subjects
     zeros = np.zeros_like(mean)
     seeds = seeds or (squares.seeds, np.full_like(mean, squares.n_seeds - 1))

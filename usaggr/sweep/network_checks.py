@@ -20,7 +20,7 @@ from usaggr.models.weight_sizes import WeightSizes
 from usaggr.models.weights import find_weights_file
 from usaggr.progress import Progress
 from usaggr.results import contract
-from usaggr.results.integrity import read_json, typed
+from usaggr.results.integrity import parse_content, read_json
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.tasks import Task
 from usaggr.tracking.record import list_modules_to_preload
@@ -175,7 +175,7 @@ def _record_download(plan: Plan, model: ModelConfig, content: str) -> None:
     recorded_content = recorded.get(model.encoder, content)
     runs = [run for run in plan.runs if _has_same_weights(run.study.model, model)]
     # Without finished runs, nothing depends on the earlier weights: the new ones replace their record.
-    if recorded_content != content and any(run.state() == "done" for run in runs):
+    if recorded_content != content and any(run.read_state() == "done" for run in runs):
         raise ConfigError(
             f"model.weights={model.weights}: the downloaded weights of {model.encoder} ({content}) differ from those "
             f"that runs of this study started with ({recorded_content}); start another study with name=..."
@@ -200,7 +200,7 @@ def _read_downloads(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     remedy = "restore the file, or remove it if no run of the study started with downloaded weights"
-    return typed(path, {"weights": read_json(path, remedy)}, _Downloads, remedy).weights
+    return parse_content(path, {"weights": read_json(path, remedy)}, _Downloads, remedy).weights
 
 
 def _has_same_weights(model: ModelConfig, other: ModelConfig) -> bool:

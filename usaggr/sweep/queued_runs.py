@@ -19,7 +19,7 @@ class RunSelection(NamedTuple):
     """Runs that a sweep trains or follows, and runs that it leaves to jobs of a cluster."""
 
     to_train: list[PlannedRun]
-    left_to_jobs: list[PlannedRun]
+    assigned_to_jobs: list[PlannedRun]
 
 
 def select_runs(
@@ -46,13 +46,13 @@ def select_runs(
     queued = [run for run in plan.runs if states[run.spec.run_id] == "queued"]
     if queued and has_slurm():
         # One request for all jobs: each call of squeue may take seconds on a busy cluster.
-        queue.refresh({job for run in queued if (job := find_slurm_id(RunDirectory(run.directory).status()))})
+        queue.refresh({job for run in queued if (job := find_slurm_id(RunDirectory(run.directory).read_status()))})
         queued = [run for run in queued if find_live_job(run.directory, queue) is not None]
     selected -= {run.spec.run_id for run in queued}
     return RunSelection([run for run in plan.runs if run.spec.run_id in selected], queued)
 
 
-def describe_left_to_jobs(runs: Sequence[PlannedRun]) -> str:
+def describe_assigned_to_jobs(runs: Sequence[PlannedRun]) -> str:
     """Return one line about the runs that a sweep leaves to their jobs."""
     unknown = "" if has_slurm() else "; this machine has no squeue, so these jobs may have ended"
     return f"{len(runs)} runs are left to jobs of Slurm ({describe_jobs([run.directory for run in runs])}){unknown}"
@@ -75,7 +75,7 @@ def describe_jobs(directories: Sequence[Path]) -> str:
     run_counts: Counter[str] = Counter()
     jobs: dict[str, set[str]] = {}
     for directory in directories:
-        job = find_slurm_id(RunDirectory(directory).status()) or "?"
+        job = find_slurm_id(RunDirectory(directory).read_status()) or "?"
         array = job.partition("_")[0]  # Slurm calls the jobs of array 12 by 12_0, 12_1, ...
         run_counts[array] += 1
         jobs.setdefault(array, set()).add(job)

@@ -30,7 +30,7 @@ from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.inspect.planned_networks import check_planned_networks
 from usaggr.sweep.kept_weights import KeptWeights, decide_kept_weights, list_lacking
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
-from usaggr.sweep.queued_runs import describe_left_to_jobs, select_runs
+from usaggr.sweep.queued_runs import describe_assigned_to_jobs, select_runs
 from usaggr.sweep.sweep import Check, Prepare, make_sweep_console, open_sweep_caches, print_line, train_runs
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ def retrain_for_weights(
     count = "1 finished run has" if len(lacking) == 1 else f"{len(lacking)} finished runs have"
     print_line(console, f"{count} no weights; trained again in {plan.directory / contract.RETRAINED}")
     retrained_plan = _make_plan(plan, lacking, decision)
-    states = {run.spec.run_id: run.state() for run in retrained_plan.runs}
+    states = {run.spec.run_id: run.read_state() for run in retrained_plan.runs}
     # A run that failed here may succeed now: its stored result shows that it can be trained.
     runs, left_to_jobs = select_runs(retrained_plan, states, retry_failed=True)
     if left_to_jobs:
-        print_line(console, describe_left_to_jobs(left_to_jobs))
+        print_line(console, describe_assigned_to_jobs(left_to_jobs))
     loop = Loop(retrained_plan.runs, runs, states, plan.study.executor.attempts)
     if runs:
         check = None if executor else _make_check(plan, lacking)
@@ -176,9 +176,9 @@ def _keep_equal(
     kept_runs, differing = [], []
     for run in lacking:
         again = retrained[run.spec.run_id]
-        if again.state() != "done":
+        if again.read_state() != "done":
             continue
-        stored, new = RunDirectory(run.directory).result(), RunDirectory(again.directory).result()
+        stored, new = RunDirectory(run.directory).read_result(), RunDirectory(again.directory).read_result()
         differences = list(_list_differences(stored, new))
         if differences:
             differing.append(run)

@@ -26,7 +26,7 @@ from usaggr.sweep.execution.status_line import SweepLine
 from usaggr.sweep.execution.timing import SweepClock
 from usaggr.sweep.executors.choose_executor import make_executor
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, write_plan, write_states
-from usaggr.sweep.queued_runs import describe_left_to_jobs, select_runs
+from usaggr.sweep.queued_runs import describe_assigned_to_jobs, select_runs
 from usaggr.sweep.sweep_summary import summarize
 from usaggr.sweep.sweep_tracking import GetStudy, track_sweep
 
@@ -128,9 +128,9 @@ def run_sweep(
     with clock.step("planning"):
         states = _prepare_directory(plan, console)
     skipped = sum(state == "done" for state in states.values())
-    runs_to_train, left_to_jobs = select_runs(plan, states, retry_failed)
-    if left_to_jobs:
-        print_line(console, describe_left_to_jobs(left_to_jobs))
+    runs_to_train, assigned_to_jobs = select_runs(plan, states, retry_failed)
+    if assigned_to_jobs:
+        print_line(console, describe_assigned_to_jobs(assigned_to_jobs))
 
     loop = Loop(plan.runs, runs_to_train, states, plan.study.executor.attempts, fail_fast, limit)
     if runs_to_train:
@@ -160,7 +160,7 @@ def _prepare_directory(plan: Plan, console: "Console") -> dict[str, State]:
     for message in set_weightless_aside(plan.runs):
         print_line(console, message)
     # Only now: runs whose results were set aside are no longer done.
-    states = {run.spec.run_id: run.state() for run in plan.runs}
+    states = {run.spec.run_id: run.read_state() for run in plan.runs}
     for run in plan.runs:
         if states[run.spec.run_id] == "done":
             RunDirectory(run.directory).remove_resume_files()
@@ -276,7 +276,7 @@ def _write_times(plan: Plan, loop: Loop, clock: SweepClock) -> None:
     run_seconds = 0.0
     for run in loop.trained:
         with suppress(RunError):  # the result may have been removed meanwhile
-            run_seconds += RunDirectory(run.directory).result().cost.seconds
+            run_seconds += RunDirectory(run.directory).read_result().cost.seconds
     clock.write(plan.directory, len(loop.trained), run_seconds, loop.slot_seconds)
 
 

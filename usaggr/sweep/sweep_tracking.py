@@ -171,7 +171,7 @@ def _add_tracker(run: PlannedRun, location: str | None, parent: str | None) -> S
         location: address of MLflow; None with other loggers.
         parent: id of the sweep's run in MLflow; None without one.
     """
-    return run.study.tracked_as(Tracked(location, parent, run.groupings))
+    return run.study.set_tracked(Tracked(location, parent, run.groupings))
 
 
 def _make_tags(study: StudyConfig) -> dict[str, str]:

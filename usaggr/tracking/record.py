@@ -23,7 +23,7 @@ from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.atomic_files import write_atomic
 from usaggr.results.contract import TRACKING
-from usaggr.results.integrity import read_json, typed
+from usaggr.results.integrity import parse_content, read_json
 from usaggr.tracking.mlflow_key import check_mlflow_key
 from usaggr.tracking.wandb_key import check_wandb_key
 
@@ -186,7 +186,7 @@ class Record:
 def read_record(directory: Path) -> Record | None:
     """Read `tracking.json`; return None if it is missing or damaged."""
     try:
-        return typed(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
+        return parse_content(directory / TRACKING, read_json(directory / TRACKING, ""), Record, "")
     except RunError:
         return None
 

@@ -45,7 +45,7 @@ class Uncertainty(nn.Module):
             terms.append(torch.exp(-s) * loss_sum + weight_sums[task_id] * s)
         return torch.stack(terms).sum()
 
-    def weights(self) -> dict[str, float]:
+    def compute_weights(self) -> dict[str, float]:
         """Return the factor on each task's loss, exp(-s), by task id."""
         return {task_id: float(torch.exp(-self.log_variances[name].detach())) for task_id, name in self._names.items()}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from usaggr.io.atomic_files import replacing
+from usaggr.io.atomic_files import replace_file
 from usaggr.io.bounded_content import parse_json
 from usaggr.io.bounded_files import open_regular
 from usaggr.results.contract import CHECKPOINT
@@ -37,7 +37,7 @@ class Position:
     step: int
     """Number of training steps done in total."""
 
-    def to_header(self) -> dict[str, int]:
+    def make_header(self) -> dict[str, int]:
         """Return the position as it is stored; its keys must stay, for checkpoints that exist already."""
         return {"part": self.interval, "batch": self.batch, "step": self.step}
 
@@ -77,9 +77,9 @@ class CheckpointFile:
         torch.save(state, buffer)
         content = buffer.getbuffer()
         digest = hashlib.sha256(content).hexdigest()
-        header = {**self._identity, "position": position.to_header(), "sha256": digest}
+        header = {**self._identity, "position": position.make_header(), "sha256": digest}
         self._folder.mkdir(exist_ok=True)
-        with replacing(self._folder / _FILE, single_writer=True) as temporary, temporary.open("wb") as file:
+        with replace_file(self._folder / _FILE, single_writer=True) as temporary, temporary.open("wb") as file:
             file.write(json.dumps(header).encode() + b"\n")
             file.write(content)
             file.flush()

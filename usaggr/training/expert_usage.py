@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from usaggr.metrics.dead_experts import dead_experts
+from usaggr.metrics.dead_experts import find_dead_experts
 from usaggr.models.experts import compute_shares
 from usaggr.models.per_task import BlockRouting
 from usaggr.results.routing import COLUMNS, write_routing
@@ -37,7 +37,7 @@ class ExpertUsage:
                     key = (task_id, block)
                     self._sums[key] = self._sums.get(key, np.zeros_like(sums)) + sums
 
-    def table(self) -> pd.DataFrame:
+    def make_table(self) -> pd.DataFrame:
         """Return one row per task, block and expert: means over the task's tokens; empty without experts."""
         table_rows = []
         for (task_id, block), (share, chosen, probability, entropy, number) in sorted(self._sums.items()):
@@ -46,24 +46,24 @@ class ExpertUsage:
                 table_rows.append((task_id, block + 1, expert + 1, *means, int(tokens)))  # numbered from 1 in files
         return pd.DataFrame(table_rows, columns=list(COLUMNS))
 
-    def summary(self) -> dict[str, float]:
+    def summarize(self) -> dict[str, float]:
         """Return the mean entropy over tasks and blocks, in [0, 1], and the number of dead experts.
 
         The dictionary is empty without experts.
         """
-        table = self.table()
+        table = self.make_table()
         if table.empty:
             return {}
         share_by_expert = table.pivot(index=["task", "block"], columns="expert", values="share").to_numpy()
         share_by_task = share_by_expert.reshape(table["task"].nunique(), -1, share_by_expert.shape[1])
         return {
             "expert_entropy": float(table["entropy"].mean()),
-            "dead_experts": int(dead_experts(share_by_task).sum()),
+            "dead_experts": int(find_dead_experts(share_by_task).sum()),
         }
 
     def write(self, path: Path) -> None:
         """Write routing.csv; nothing without experts."""
-        write_routing(path, self.table())
+        write_routing(path, self.make_table())
 
 
 def _measure_tokens(routing: BlockRouting) -> Tensor:

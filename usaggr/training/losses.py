@@ -29,13 +29,13 @@ def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: Traini
         task: Task of all samples.
         outputs: Outputs of the network: logits (n, K, H, W) or (n, K), boxes (n, 4) or points (n, P, 2) in [0, 1].
         targets: Masks (n, H, W) int64, classes (n,) int64, boxes (n, 4) or points (n, P, 2) in [0, 1].
-        training: Configuration; `segmentation_loss` selects the loss of masks.
+        training: Configuration; `compute_segmentation_loss` selects the loss of masks.
     """
     # Half precision has too few digits for sums over pixels.
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     match task.type:
         case "segmentation":
-            return segmentation_loss(outputs, targets, cross_entropy=training.segmentation_loss == "dice_ce")
+            return compute_segmentation_loss(outputs, targets, cross_entropy=training.segmentation_loss == "dice_ce")
         case "classification":
             return F.cross_entropy(outputs, targets, reduction="none") / math.log(task.num_classes)
         case "detection":
@@ -46,7 +46,7 @@ def sample_losses(task: Task, outputs: Tensor, targets: Tensor, training: Traini
             assert_never(task.type)
 
 
-def segmentation_loss(logits: Tensor, masks: Tensor, cross_entropy: bool) -> Tensor:
+def compute_segmentation_loss(logits: Tensor, masks: Tensor, cross_entropy: bool) -> Tensor:
     """Return the Dice loss (n,), or its mean with the cross-entropy.
 
     The cross-entropy is divided by log K, so that it is 1 for equal probabilities, as the Dice loss is about 1.
@@ -91,9 +91,9 @@ def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
 
     Rezatofighi et al., Generalized Intersection over Union, CVPR 2019.
     """
-    overlap = _area(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
-    union = _area(a[:, :2], a[:, 2:]) + _area(b[:, :2], b[:, 2:]) - overlap
-    hull = _area(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
+    overlap = _compute_areas(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
+    union = _compute_areas(a[:, :2], a[:, 2:]) + _compute_areas(b[:, :2], b[:, 2:]) - overlap
+    hull = _compute_areas(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
     tiny = torch.finfo(a.dtype).tiny  # smallest divisor; changes no box of positive area
     return overlap / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
 
@@ -105,6 +105,6 @@ def landmark_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     return LANDMARK_SCALE * (squares + 1e-12).sqrt().mean(dim=1)
 
 
-def _area(low: Tensor, high: Tensor) -> Tensor:
+def _compute_areas(low: Tensor, high: Tensor) -> Tensor:
     """Return the areas (n,) of boxes from their corners (n, 2); 0 if a corner `high` is below `low`."""
     return (high - low).clamp(min=0).prod(dim=1)

@@ -156,19 +156,19 @@ class MultiTaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect losses, predictions and expert usage of a batch."""
-        result = self.network.forward_with_routing(batch.images, batch.task_indices)
+        result = self.network.forward_with_routing(batch.images, batch.batch_indices)
         for task_id, outputs in result.outputs.items():
             task = self._tasks[task_id]
             losses = sample_losses(task, outputs.float(), batch.targets[task_id], self._training)
             self._val_losses.setdefault(task_id, []).append(losses.detach())
-            samples = [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
+            samples = [batch.samples[i] for i in batch.batch_indices[task_id].tolist()]
             self._scorer.add(decode_outputs(task, outputs, samples), samples)
-        self._usage.add(result.routing, batch.task_indices)
+        self._usage.add(result.routing, batch.batch_indices)
 
     def on_validation_epoch_end(self) -> None:
         """Add the interval to the curve: its training loss, and the loss and scores of each task."""
-        scores, _ = self._scorer.scores()
-        usage = self._usage.summary() | self._get_balancing_weights()
+        scores, _ = self._scorer.compute_scores()
+        usage = self._usage.summarize() | self._get_balancing_weights()
         val_losses = {task_id: float(torch.cat(losses).mean()) for task_id, losses in self._val_losses.items()}
         self._curve.add(
             step=self.step,
@@ -211,7 +211,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def _get_balancing_weights(self) -> dict[str, float]:
         """Return the learned task weights by column name of curve.csv; empty if they are not learned."""
-        weights = self.uncertainty.weights() if self.uncertainty is not None else {}
+        weights = self.uncertainty.compute_weights() if self.uncertainty is not None else {}
         return {f"{task_id}:balancing_weight": weight for task_id, weight in weights.items()}
 
     @staticmethod

@@ -69,7 +69,7 @@ class Objective:
         mean_sample_loss = total.detach() / len(batch.samples)
         if self._uncertainty is not None:
             weight_sums = {
-                task_id: self._task_weight(task_id) * len(batch.task_indices[task_id]) for task_id in loss_sums
+                task_id: self._get_task_weight(task_id) * len(batch.batch_indices[task_id]) for task_id in loss_sums
             }
             total = self._uncertainty(loss_sums, weight_sums)
         batch_size = self._training.batch_size
@@ -85,7 +85,7 @@ class Objective:
 
     def _forward(self, batch: Batch) -> NetworkOutput:
         """Return outputs and routing from one forward pass for all tasks."""
-        return self._network.forward_with_routing(batch.images, batch.task_indices)
+        return self._network.forward_with_routing(batch.images, batch.batch_indices)
 
     def _forward_by_task(self, batch: Batch) -> NetworkOutput:
         """Return outputs from one forward pass per task, with the routing of all passes concatenated.
@@ -95,9 +95,9 @@ class Objective:
         """
         outputs: dict[str, Tensor] = {}
         routings = []
-        for task_id, batch_indices in batch.task_indices.items():
-            indices = torch.arange(len(batch_indices), device=batch_indices.device)
-            result = self._network.forward_with_routing(batch.images[batch_indices], {task_id: indices})
+        for task_id, batch_indices in batch.batch_indices.items():
+            indices_in_task = torch.arange(len(batch_indices), device=batch_indices.device)
+            result = self._network.forward_with_routing(batch.images[batch_indices], {task_id: indices_in_task})
             outputs |= result.outputs
             routings.append(result.routing)
         return NetworkOutput(outputs, join_routing(routings))
@@ -107,9 +107,9 @@ class Objective:
         loss_sums: dict[str, Tensor] = {}
         for task_id, task_outputs in outputs.items():
             losses = sample_losses(self._tasks[task_id], task_outputs, batch.targets[task_id], self._training)
-            loss_sums[task_id] = self._task_weight(task_id) * losses.sum()
+            loss_sums[task_id] = self._get_task_weight(task_id) * losses.sum()
         return loss_sums
 
-    def _task_weight(self, task_id: str) -> float:
+    def _get_task_weight(self, task_id: str) -> float:
         """Return the configured weight of a task's losses; 1 by default."""
         return self._training.task_weights.get(task_id, 1.0)

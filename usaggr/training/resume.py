@@ -113,7 +113,7 @@ class CheckpointCallback(pl.Callback):
         self._file = file
         self._resume_point = resume_point
         self._position = resume_point.position
-        self._seconds_between = float("inf") if minutes is None else 60 * minutes
+        self._checkpoint_seconds = float("inf") if minutes is None else 60 * minutes
         self._curve = curve
         self._watch = watch
         self._clock = clock
@@ -216,7 +216,7 @@ class CheckpointCallback(pl.Callback):
             RunInterrupted: The run is asked to stop.
         """
         stop = stopping.is_stop_requested()
-        if not stop and time.monotonic() - self._last_written < self._seconds_between:
+        if not stop and time.monotonic() - self._last_written < self._checkpoint_seconds:
             return
         module.check_losses()
         self._write(self._position, self._make_state(trainer, module), stop=stop)
@@ -258,7 +258,7 @@ class CheckpointCallback(pl.Callback):
             "part_losses": module.interval_losses,
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state(module.device) if on_gpu else None,
-            "curve": self._curve.state(),
+            "curve": self._curve.make_state(),
             "timings": {**self._watch.timings, "fit": fit_seconds},
             "seconds": self._watch.seconds,
         }

@@ -23,7 +23,7 @@ from usaggr.data.samples import Sample
 from usaggr.data.seeds import derive_seed
 from usaggr.io.atomic_files import apply_umask
 from usaggr.io.checksums import write_checksum
-from usaggr.models.assumed_input import find_input_scale
+from usaggr.models.assumed_input import find_pixel_normalization
 from usaggr.models.build_network import build_network
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.models.parameters import count_parameters
@@ -64,34 +64,34 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
         ConfigError: The network cannot be built as configured.
         RunInterrupted: The run was asked to stop during training.
     """
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     _prepare_process(placement.threads, spec.seed)
-    with watch.measure("network"):
+    with stopwatch.measure("network"):
         network = _build_initial_network(spec, directory, study, data)
-        input_scale = find_input_scale(study.model)
-    with watch.measure("streams"):
+        input_scale = find_pixel_normalization(study.model)
+    with stopwatch.measure("streams"):
         intervals, examples = make_intervals(spec, study, data)
-    with watch.measure("trivial"):
+    with stopwatch.measure("trivial"):
         trivial, trivial_validation = score_trivial_predictors(study, data)
     curve = Curve(data.tasks, trivial_validation, sum(map(len, intervals)), study.training.score_weights == "best")
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
     resume_point = ResumePoint(file, intervals)
-    resume_point.restore(curve, watch, network)
+    resume_point.restore(curve, stopwatch, network)
     with track_run(spec, study, directory, resume_point.position.step) as tracker:
-        with watch.measure("fit"):
-            remaining, clock = resume_point.get_remaining_intervals(intervals), FitClock(watch)
-            checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, watch, clock)
+        with stopwatch.measure("fit"):
+            remaining, clock = resume_point.get_remaining_intervals(intervals), FitClock(stopwatch)
+            checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, stopwatch, clock)
             callbacks = [clock, checkpoints]  # the clock first: a checkpoint stores the times that it has counted
             trainer = make_trainer(study, placement, tracker, len(remaining), callbacks)
             if not resume_point.is_trained:
                 trainer.fit(make_module(network, study, data, remaining, curve, resume_point.position.step))
         # First load the weights to be scored, which may be those of an earlier validation.
         validation = curve.load_scored_weights(network)
-        with watch.measure("test"):
-            test_results = _test(network, study, data, trainer.strategy.root_device)
+        with stopwatch.measure("test"):
+            test_results = _test_network(network, study, data, trainer.strategy.root_device)
         if tracker is not None:
             tracker.log_scores(test_results.scores, resume_point.steps)
-        with watch.measure("write"):
+        with stopwatch.measure("write"):
             _write_files(directory, study, network, curve, test_results)
         n_train = {task_id: len(samples) for task_id, samples in data.train.items()}
         result = RunResult(
@@ -103,9 +103,9 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
             n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
             examples=examples,
-            cost=_measure_cost(watch, network, sum(examples.values())),
+            cost=_measure_cost(stopwatch, network, sum(examples.values())),
             notes=_add_notes(test_results.notes, spec, study, n_train),
-            timings=watch.timings,
+            timings=stopwatch.timings,
             input_scale=input_scale,
         )
         RunDirectory(directory).write_result(result)
@@ -212,7 +212,7 @@ def score_trivial_predictors(study: StudyConfig, data: RunData) -> tuple[Scores,
         scorer.add(
             [predictors[s.task_id].predict(s.sample_id, s.subject_id, s.height, s.width) for s in samples], samples
         )
-        return scorer.scores()[0]
+        return scorer.compute_scores()[0]
 
     return score(data.test, main_only=False), score(data.val, main_only=True)
 
@@ -243,7 +243,7 @@ class _TestResults:
     usage: ExpertUsage
 
 
-def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _TestResults:
+def _test_network(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: torch.device) -> _TestResults:
     """Predict and score the whole test set.
 
     Args:
@@ -258,12 +258,12 @@ def _test(network: MultiTaskNetwork, study: StudyConfig, data: RunData, device: 
         for batch in SubsetBatches(data.test, data.cache, EVALUATION_BATCH).with_pixels(
             CachedPixels(data.cache, device)
         ):
-            result = network.forward_with_routing(batch.images, batch.task_indices)
+            result = network.forward_with_routing(batch.images, batch.batch_indices)
             for task_id, outputs in result.outputs.items():
-                samples = [batch.samples[i] for i in batch.task_indices[task_id].tolist()]
+                samples = [batch.samples[i] for i in batch.batch_indices[task_id].tolist()]
                 scorer.add(decode_outputs(data.tasks[task_id], outputs, samples), samples)
-            usage.add(result.routing, batch.task_indices)
-    scores, notes = scorer.scores()
+            usage.add(result.routing, batch.batch_indices)
+    scores, notes = scorer.compute_scores()
     return _TestResults(scorer.rows, scores, notes, usage)
 
 
@@ -291,19 +291,19 @@ def _write_files(
         write_checksum(file)
 
 
-def _measure_cost(watch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
+def _measure_cost(stopwatch: Stopwatch, network: MultiTaskNetwork, examples: int) -> Cost:
     """Return time, memory and parameters of a run.
 
     Args:
-        watch: Stopwatch of the run.
+        stopwatch: Stopwatch of the run.
         network: Network of the run.
         examples: Number of training examples over all tasks.
     """
     counts = count_parameters(network)
     return Cost(
-        seconds=watch.seconds,
-        train_seconds=watch.timings["train"],
-        samples_per_second=examples / watch.timings["train"],
+        seconds=stopwatch.seconds,
+        train_seconds=stopwatch.timings["train"],
+        samples_per_second=examples / stopwatch.timings["train"],
         peak_mib=read_peak_mib(),
         parameters=counts.total,
         trained_parameters=counts.trained,

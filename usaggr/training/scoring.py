@@ -16,10 +16,10 @@ from usaggr.config.study import DataConfig
 from usaggr.data.batches.batches import normalize_box, normalize_points
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
-from usaggr.metrics.names import main_metric, metric, skill
+from usaggr.metrics.names import compute_skill, get_main_metric, get_metric
 from usaggr.metrics.scores import score_sample, score_tasks
 from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
-from usaggr.results.predictions import Prediction, prediction_row
+from usaggr.results.predictions import Prediction, make_prediction_row
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
 from usaggr.training.targets_cache import read_truth
@@ -59,9 +59,9 @@ class SubsetScorer:
             task = self._tasks[sample.task_id]
             scores = score_sample(task, prediction, truth, self._nsd_tolerance, main_only=self._main_only)
             stored = prediction if self._keep_masks else replace(prediction, mask=None)
-            self.rows.append(prediction_row(stored, truth, scores))
+            self.rows.append(make_prediction_row(stored, truth, scores))
 
-    def scores(self) -> tuple[Scores, dict[str, list[str]]]:
+    def compute_scores(self) -> tuple[Scores, dict[str, list[str]]]:
         """Return the scores of each task over the set, and notes on them by task."""
         return score_tasks(list(self._tasks.values()), self.rows)
 
@@ -105,7 +105,7 @@ def compute_mean_skill(scores: Scores, trivial: Scores, tasks: Iterable[Task]) -
     """
     values = []
     for task in tasks:
-        name = main_metric(task.type).name
+        name = get_main_metric(task.type).name
         if name in scores.get(task.id, {}) and name in trivial.get(task.id, {}):
-            values.append(skill(scores[task.id][name], trivial[task.id][name], metric(name)))
+            values.append(compute_skill(scores[task.id][name], trivial[task.id][name], get_metric(name)))
     return float(np.mean(values)) if values else 0.0

@@ -55,7 +55,7 @@ class TruthMasks:
         self.bytes = 0
         """Bytes of all cached masks."""
 
-    def mask(self, sample: Sample, data: DataConfig) -> NDArray[Any] | None:
+    def get_mask(self, sample: Sample, data: DataConfig) -> NDArray[Any] | None:
         """Return a sample's mask (H, W) with the values of its file (see `read_mask`), as a new array.
 
         It is None for a sample without a mask.
@@ -96,7 +96,7 @@ def read_truth(sample: Sample, data: DataConfig) -> Truth:
         label=sample.label,
         box=None if sample.box is None else np.asarray(sample.box, dtype=float),
         points=None if sample.points is None else np.asarray(sample.points, dtype=float),
-        mask=_MASKS.mask(sample, data),
+        mask=_MASKS.get_mask(sample, data),
     )
 
 

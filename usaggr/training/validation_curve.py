@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from usaggr.io.bounded_content import parse_json
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import get_main_metric
 from usaggr.results.curve import write_curve
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
@@ -73,7 +73,7 @@ class Curve:
             **usage,
         }
         for task in self._tasks.values():
-            name = main_metric(task.type).name
+            name = get_main_metric(task.type).name
             row[f"{task.id}:val_loss"] = val_losses[task.id]
             if name in scores[task.id]:
                 row[f"{task.id}:{name}"] = scores[task.id][name]
@@ -84,7 +84,7 @@ class Curve:
             # A copy: the tensors of a state_dict change as training continues.
             self._best = (len(self._rows) - 1, copy.deepcopy(network.state_dict()))
 
-    def state(self) -> dict[str, Any]:
+    def make_state(self) -> dict[str, Any]:
         """Return all that was added, for a checkpoint, as strings, numbers and tensors."""
         best = None if self._best is None else [self._best[0], dict(self._best[1])]
         # JSON keeps every digit of a float. numpy's types, which a checkpoint may not hold, become plain numbers.

@@ -37,11 +37,11 @@ def test_a_mixed_batch_holds_every_task_with_its_targets(data: tuple[Dataset, Im
     dataset, cache = data
     batch = make_batch(dataset.samples, CachedPixels(cache))
     assert batch.images.shape == (24, 3, 32, 32)
-    assert sorted(torch.cat(list(batch.task_indices.values())).tolist()) == list(range(24))
+    assert sorted(torch.cat(list(batch.batch_indices.values())).tolist()) == list(range(24))
     assert {t: tuple(v.shape) for t, v in batch.targets.items()} == {
         "seg": (6, 32, 32), "cls": (6,), "det": (6, 4), "reg": (6, 2, 2),
     }  # fmt: skip
-    for task_id, batch_indices in batch.task_indices.items():
+    for task_id, batch_indices in batch.batch_indices.items():
         assert all(batch.samples[i].task_id == task_id for i in batch_indices)
     box = dataset.by_task["det"][0].box
     assert box is not None
@@ -69,7 +69,7 @@ def test_the_augmentation_of_a_sample_does_not_depend_on_its_batch(data: tuple[D
     (together,) = TrainingBatches([draws], samples, cache, AUGMENT)
     for i, draw in enumerate(draws):
         (alone,) = TrainingBatches([[draw]], samples, cache, AUGMENT)
-        place = together.task_indices[draw.task_id].tolist().index(i)
+        place = together.batch_indices[draw.task_id].tolist().index(i)
         assert torch.allclose(together.images[i], alone.images[0], atol=1e-5)
         assert torch.allclose(together.targets[draw.task_id][place].float(), alone.targets[draw.task_id][0].float())
 

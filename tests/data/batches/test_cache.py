@@ -251,8 +251,8 @@ class Spoken(NoProgress):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def start(self, what: str, total: int) -> None:
-        self.messages.append(what)
+    def start(self, description: str, total: int) -> None:
+        self.messages.append(description)
 
 
 def test_a_second_process_waits_for_the_first_and_builds_nothing(config: DataConfig, builds: list[str]) -> None:

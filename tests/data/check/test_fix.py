@@ -87,7 +87,7 @@ def test_corrected_data_have_no_errors_and_the_original_does_not_change(root: Pa
     assert dataset is not None
     assert len(dataset.samples) == result.rows == 26 - 6
     assert (result.changed, result.left_out) == (3, 6)
-    assert len({(fault.csv_file, fault.row) for fault in result.unfixed}) == 6 - 1, (
+    assert len({(fault.csv_file, fault.row) for fault in result.unresolved}) == 6 - 1, (
         "all rows except the duplicate are described"
     )
 

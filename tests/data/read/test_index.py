@@ -25,16 +25,16 @@ def test_files_are_read_by_name_and_rows_by_line(tmp_path: Path) -> None:
         (f"{task}.csv", line) for task in ("cls", "det", "reg", "seg") for line in (2, 3)
     ]
     assert faults == []
-    assert index[0].text("mask") == "0"
-    assert index[0].text("mask_path") == ""  # a column of another file
-    assert index[4].text("point_1_xy") == "[0.5, 3]"
+    assert index[0].get_text("mask") == "0"
+    assert index[0].get_text("mask_path") == ""  # a column of another file
+    assert index[4].get_text("point_1_xy") == "[0.5, 3]"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_a_no_break_space_survives_every_encoding(tmp_path: Path, encoding: str) -> None:
     write_text(tmp_path, "a.csv", f"{HEADER}../uterine\u00a0fibroid/é.png,classification,t,2,1\n".encode(encoding))
     index, _ = read_index(tmp_path)
-    assert index[0].text("image_path") == "../uterine\u00a0fibroid/é.png"
+    assert index[0].get_text("image_path") == "../uterine\u00a0fibroid/é.png"
 
 
 def test_lines_are_numbered_as_in_an_editor(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_lines_are_numbered_as_in_an_editor(tmp_path: Path) -> None:
     text = f'{HEADER}\r\n"../a\n.png",classification,t,2,0\n../b\u2028.png,classification,t,2,0\n\n../c.png,x,t,2,0'
     write_text(tmp_path, "a.csv", text)
     index, _ = read_index(tmp_path)
-    assert [(row.line, row.text("image_path")) for row in index] == [
+    assert [(row.line, row.get_text("image_path")) for row in index] == [
         (3, "../a\n.png"),
         (5, "../b\u2028.png"),
         (7, "../c.png"),
@@ -51,7 +51,7 @@ def test_lines_are_numbered_as_in_an_editor(tmp_path: Path) -> None:
 
 def test_marks_of_empty_cells_are_read_as_empty(tmp_path: Path) -> None:
     write_rows(tmp_path, "a.csv", [{**ROW, "subject_id": text, "extra": "x"} for text in ("", "nan", "NaN", " ", "p1")])
-    assert [row.text("subject_id") for row in read_index(tmp_path)[0]] == ["", "", "", "", "p1"]
+    assert [row.get_text("subject_id") for row in read_index(tmp_path)[0]] == ["", "", "", "", "p1"]
 
 
 def test_a_row_that_is_longer_than_its_header_is_an_error(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.data.factories import data_config, disc, noise, write_image
 from usaggr.data.read.images import read_mask
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.sources.classes import read_classes
-from usaggr.data.sources.image_folder import list_images, subset_of
+from usaggr.data.sources.image_folder import list_images, parse_subset_folder
 from usaggr.data.sources.left_out import LeftOut, count_files, list_left_out
 from usaggr.data.sources.made_masks import MaskChanges, change_masks, fill_outlines
 from usaggr.data.sources.masks import read_masks
@@ -82,7 +82,7 @@ def test_a_linked_folder_is_named(tmp_path: Path) -> None:
     (folder / "b").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     listed = list_images(folder)
     assert len(listed.images) == 1
-    assert [entry.reason for entry in listed.left_out()] == [
+    assert [entry.reason for entry in listed.list_left_out()] == [
         "is a link to a folder, which is not searched; give that folder"
     ]
 
@@ -120,7 +120,7 @@ def test_files_of_one_reason_are_one_line() -> None:
      ("test", "test"), ("testing", "test"), ("testimony", None), ("patient", None), ("trainer", None)],
 )  # fmt: skip
 def test_names_of_subsets(name: str, subset: str | None) -> None:
-    assert subset_of(name) == subset
+    assert parse_subset_folder(name) == subset
 
 
 @pytest.mark.parametrize("layout", ["{subset}/{name}/{number}.png", "{name}/{subset}/{number}.png"])

@@ -18,7 +18,7 @@ from usaggr.data.split.make_split import Split, split_dataset
 from usaggr.data.split.manifest import Manifest, make_manifest
 from usaggr.errors import DataError
 from usaggr.results.split import SUBSETS
-from usaggr.tasks import Task, default_class_names
+from usaggr.tasks import Task, make_default_class_names
 
 CONFIG = SplitConfig(seed=0, fractions=[0.7, 0.1, 0.2], conflict="error")
 
@@ -51,7 +51,9 @@ def sample(
 
 def dataset(samples: list[Sample]) -> Dataset:
     names = sorted({s.task_id for s in samples})
-    tasks = {n: Task(n, "classification", 4, "organ", "group", default_class_names("classification", 4)) for n in names}
+    tasks = {
+        n: Task(n, "classification", 4, "organ", "group", make_default_class_names("classification", 4)) for n in names
+    }
     return Dataset(Path("/data"), tasks, tuple(sorted(samples, key=lambda s: (s.task_id, s.sample_id))), ())
 
 

@@ -50,7 +50,7 @@ def describe_pictures() -> dict[str, Any]:
     described: dict[str, Any] = {"plan": hashlib.sha256(plan.encode()).hexdigest()}
     pictures = {shot: take_picture(shot, SEED) for shot in _chosen_shots()}
     for shot, picture in pictures.items():
-        described[shot.name] = _numbers_of(picture, POOLS[shot.pool].look.suffix)
+        described[shot.name] = _numbers_of(picture, POOLS[shot.pool].appearance.suffix)
     for first, second in pairwise(pictures):
         if first.pool == second.pool and first.kind == second.kind:
             stretched = replace_labels(pictures[first], pictures[second])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from usaggr.data.synthetic.acoustics import Scanner, accumulate_attenuation, compress, simulate_envelope
+from usaggr.data.synthetic.acoustics import Scanner, accumulate_attenuation, compress_dynamic_range, simulate_envelope
 from usaggr.data.synthetic.geometry import Map
 
 SHAPE = (400, 160)
-CALM = Scanner(compensation=0.0, noise=-200.0, looks=1)
+CALM = Scanner(compensation=0.0, noise=-200.0, compounded_images=1)
 """One look, no time gain compensation, no noise."""
 
 
@@ -35,7 +35,7 @@ def test_speckle_of_even_tissue_is_rayleigh_distributed() -> None:
 
 
 def test_compounding_softens_speckle_as_independent_looks_do() -> None:
-    signal = seen(tissue(), replace(CALM, looks=4))[20:-20]
+    signal = seen(tissue(), replace(CALM, compounded_images=4))[20:-20]
     assert signal.mean() / signal.std() == pytest.approx(2 * 1.913, rel=0.06)
 
 
@@ -93,7 +93,7 @@ def test_loss_adds_up_along_the_beam_alone() -> None:
 def test_compression_maps_the_dynamic_range_to_black_and_white() -> None:
     scanner = Scanner(dynamic_range=60.0, level=0.5, gain=0.0)
     signal = np.array([[1e-9, 10 ** (-30 / 20), 1.0, 10 ** (15 / 20), 10 ** (30 / 20), 1e9]], np.float32)
-    assert compress(signal, scanner) == pytest.approx(np.array([[0, 0, 0.5, 0.75, 1, 1]]), abs=1e-5)
+    assert compress_dynamic_range(signal, scanner) == pytest.approx(np.array([[0, 0, 0.5, 0.75, 1, 1]]), abs=1e-5)
 
 
 def test_the_same_generator_state_gives_the_same_signal() -> None:

@@ -43,7 +43,7 @@ def test_every_task_of_the_catalogue_has_a_source() -> None:
 def test_tasks_of_a_clinical_group_are_scanned_alike() -> None:
     looks: dict[str, set[object]] = {}
     for task in CATALOGUE.values():
-        looks.setdefault(task.clinical_group, set()).add(POOLS[SOURCES[task.id].pool].look.probe)
+        looks.setdefault(task.clinical_group, set()).add(POOLS[SOURCES[task.id].pool].appearance.probe)
     assert all(len(probes) == 1 for group, probes in looks.items() if group != "cardiovascular")
 
 
@@ -83,7 +83,7 @@ def test_masks_hold_all_classes_of_the_task_and_no_others(task: Task) -> None:
 def test_nothing_is_labelled_where_the_probe_sees_nothing(task: Task) -> None:
     shot = shots_of(task.id, 1)[0]
     picture = take_picture(shot, 2)
-    visible = View(POOLS[shot.pool].look.probe, *picture.image.shape).visible
+    visible = View(POOLS[shot.pool].appearance.probe, *picture.image.shape).visible
     assert picture.mask is not None
     assert not picture.mask[~visible].any()
     assert not picture.image[~visible].any()
@@ -117,7 +117,7 @@ def test_landmarks_lie_in_sight_on_something_bright(task: Task) -> None:
     for shot in shots_of(task.id, 8):
         picture = take_picture(shot, 4)
         assert len(picture.points) == task.num_classes
-        visible = View(POOLS[shot.pool].look.probe, *picture.image.shape).visible
+        visible = View(POOLS[shot.pool].appearance.probe, *picture.image.shape).visible
         for x, y in picture.points:
             row, column = int(y), int(x)
             assert visible[row, column]

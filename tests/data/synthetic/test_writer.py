@@ -164,7 +164,7 @@ class Counting:
         self.total = self.completed = 0
         self.finished = False
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, description: str, total: int) -> None:
         self.total = total
 
     def advance(self, n: int = 1) -> None:
@@ -246,9 +246,9 @@ def _building(cache: Path) -> list[Path]:
     return list(cache.glob("synthetic/*.building/*/*/images/*"))
 
 
-def _wait_for(what: Any, seconds: float = 20) -> None:
+def _wait_for(description: Any, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
-    while not what():
+    while not description():
         assert time.monotonic() < end
         time.sleep(0.01)
 

@@ -10,7 +10,7 @@ from usaggr.analysis.collect import collect
 from usaggr.report.across_tasks.tables import AcrossTasks, ImprovementRow, make_across
 from usaggr.report.tables import make_tables
 from usaggr.results.spec import RunSpec
-from usaggr.statistics.rank_tests import probability_of_improvement
+from usaggr.statistics.rank_tests import estimate_probability_of_improvement
 from usaggr.tasks import CATALOGUE
 
 TASKS = (
@@ -92,7 +92,7 @@ def test_probability_of_improvement_compares_runs_with_the_same_seeds(swept: Acr
     row = improvement_of(swept, "unified")
     scores = [[skill_of(t, TASKS, s) for s in range(3)] for t in sorted(TASKS)]
     reference = [[skill_of(t, (t,), s) for s in range(3)] for t in sorted(TASKS)]
-    oracle = probability_of_improvement(scores, reference, 0.95)
+    oracle = estimate_probability_of_improvement(scores, reference, 0.95)
     assert (row.probability, row.low, row.high) == pytest.approx((oracle.value, oracle.low, oracle.high))
     assert (row.tasks, row.seeds) == (8, 3)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.report.sweeps import FakeSweep, level
 from usaggr.analysis.collect import collect
 from usaggr.report.build import build_report
-from usaggr.report.controls.tables import CONTROL_COLUMNS, Control, _average, make_controls
+from usaggr.report.controls.tables import CONTROL_COLUMNS, Control, _average_over_tasks, make_controls
 from usaggr.report.tables import Tables, make_tables
 from usaggr.results.spec import RunSpec
 from usaggr.sweep.planning.controls import draw_groupings
@@ -108,9 +108,9 @@ def test_an_interval_around_exactly_zero_is_scaled_to_all_tasks(tmp_path: Path) 
     controls = tables_of(sweep).comparison.controls
     assert controls is not None
     (line,) = (line for line in controls.summary if line.grouping == "random_1" and line.scale == 1.0)
-    cells = [cell for cell in controls.main_verdicts("base", 1.0) if cell.grouping == "random_1"]
+    cells = [cell for cell in controls.get_main_verdicts("base", 1.0) if cell.grouping == "random_1"]
     # Sums of floats rarely cancel exactly; where they do, the ratio of the two means is 0 / 0.
-    mean = _average(cells, controls.collection.tasks, replace(line, delta_skill=0.0))
+    mean = _average_over_tasks(cells, controls.collection.tasks, replace(line, delta_skill=0.0))
     assert mean.high == pytest.approx(line.skill_high * 2 / 7)
     assert mean.high > 1e-3
 

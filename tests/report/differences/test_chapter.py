@@ -112,5 +112,5 @@ def test_collapsed_runs_are_named_and_counts_are_given_with_and_without_them(tmp
     assert (complete["tasks"], complete["▼ loss"], complete["collapsed"]) == ("4", "1", "1")
     mean_of_valid = float(np.mean([row.relative for row in verdicts if row.main and not row.collapsed]))
     assert (valid["tasks"], valid["▼ loss"]) == ("3", "0")
-    assert valid["delta_m"].startswith(f"{numbers.percent(mean_of_valid)} [")
+    assert valid["delta_m"].startswith(f"{numbers.format_percent(mean_of_valid)} [")
     assert "1 collapsed, 0 not converged and 0 diverged" in texts(section)

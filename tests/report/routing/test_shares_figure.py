@@ -17,7 +17,7 @@ from usaggr.analysis.compare_study import compare_study
 from usaggr.report.figure_files import use_figure_style
 from usaggr.report.routing.shares_figure import describe_entropy, describe_shares, draw_entropy, draw_shares
 from usaggr.report.routing.similarity_figure import describe_similarity, draw_similarity
-from usaggr.report.routing.tables import RoutingTables, make_routing, mean_similarity
+from usaggr.report.routing.tables import RoutingTables, average_similarity, make_routing
 from usaggr.results.spec import RunSpec
 
 TASKS = ("fetal_femur", "breast_lesion", "breast_2cls", "fetal_head")
@@ -176,7 +176,7 @@ def test_the_leaves_of_the_dendrogram_are_the_rows_of_the_matrix(made: tuple[Col
     branches = figure.axes[0]
     assert len(branches.lines) == 3
     assert {0.0, 1.0, 2.0, 3.0} <= {float(y) for line in branches.lines for x, y in line.get_xydata() if x == 0}
-    largest_distance = 1 - mean_similarity(made[1].select_runs("base")).min()
+    largest_distance = 1 - average_similarity(made[1].select_runs("base")).min()
     assert max(float(x) for line in branches.lines for x in line.get_xdata()) == pytest.approx(
         largest_distance, abs=1e-6
     )

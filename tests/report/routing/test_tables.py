@@ -17,9 +17,9 @@ from usaggr.report.routing.tables import (
     SIMILARITY_COLUMNS,
     RoutingTables,
     make_routing,
+    make_routing_rows,
     make_routing_table,
     make_similarity_table,
-    routing_rows,
 )
 from usaggr.results.spec import RunSpec
 
@@ -141,7 +141,7 @@ def test_models_of_a_single_task_have_no_table_of_similarity(tmp_path: Path) -> 
 
 def test_variants_without_experts_have_no_routing_and_no_error(tmp_path: Path) -> None:
     made = routing(finished(tmp_path, variants={"plain": [], "base": []}, router=without_experts_in_plain))
-    assert made.variants() == ("base",)
+    assert made.list_variants() == ("base",)
     assert made.errors == ()
 
 
@@ -150,7 +150,7 @@ def test_a_missing_file_is_an_error_of_runs_with_experts(tmp_path: Path) -> None
     routing_file(sweep, seed=1).unlink()
     made = routing(sweep)
     assert [(run.row.seed, reason) for run, reason in made.errors] == [(1, "has no routing.csv")]
-    lines = [row for routed in made.runs for row in routing_rows(routed)]
+    lines = [row for routed in made.runs for row in make_routing_rows(routed)]
     assert {row.seed for row in lines if row.grouping == "unified"} == {0, 2}
 
 

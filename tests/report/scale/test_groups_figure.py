@@ -7,10 +7,10 @@ import pytest
 from matplotlib.axes import Axes
 
 from tests.report.figure_factories import inside, study
-from usaggr.report.scale.group_means import GroupMean, GroupSpread
+from usaggr.report.scale.group_means import GroupMean, GroupSdRow
 from usaggr.report.scale.groups_figure import draw_consistency, draw_sensitivity
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.group_spread import Spread
+from usaggr.statistics.group_sd import GroupSd
 
 GROUPS = ("breast", "lung", "obstetrics")
 
@@ -29,8 +29,8 @@ def make_group_means(names: tuple[str, ...], scales: tuple[float, ...] = (1.0,))
 
 CONSISTENCY = make_group_means(GROUPS)
 SPREAD = [
-    GroupSpread("base", 1.0, grouping, 3, 0, spread, spread, 3)
-    for grouping, spread in (("clinical", Spread(3, 0.02, 0.0, 0.03)), ("unified", Spread(3, 0.01, 0.005, 0.015)))
+    GroupSdRow("base", 1.0, grouping, 3, 0, spread, spread, 3)
+    for grouping, spread in (("clinical", GroupSd(3, 0.02, 0.0, 0.03)), ("unified", GroupSd(3, 0.01, 0.005, 0.015)))
 ]
 
 

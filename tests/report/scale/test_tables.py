@@ -70,7 +70,7 @@ def claims_of(analysis: EffectAnalysis) -> list[Claim]:
 
 
 def verdicts(analysis: EffectAnalysis) -> dict[tuple[str, str], str]:
-    return {(claim.letter, claim.about): claim.verdict for claim in claims_of(analysis)}
+    return {(claim.letter, claim.comparison): claim.verdict for claim in claims_of(analysis)}
 
 
 def test_the_slope_within_tasks_is_the_planted_one(complete: tuple[EffectAnalysis, Tables]) -> None:
@@ -111,7 +111,7 @@ def test_the_crossing_is_where_the_planted_line_is_zero(complete: tuple[EffectAn
     assert estimate.helps == "above"
     none = only(complete[0].crossings, grouping="unified", level="all", unit="skill")
     assert none.crossing.size is None
-    assert "not certain" in none.crossing.why
+    assert "not certain" in none.crossing.reason
 
 
 def test_type_and_group_means_are_those_of_the_comparison(complete: tuple[EffectAnalysis, Tables]) -> None:
@@ -126,7 +126,7 @@ def test_type_and_group_means_are_those_of_the_comparison(complete: tuple[Effect
 
 
 def test_the_spread_over_groups_is_the_planted_one(complete: tuple[EffectAnalysis, Tables]) -> None:
-    spread = only(complete[0].spreads, grouping="clinical", scale=1.0)
+    spread = only(complete[0].group_sds, grouping="clinical", scale=1.0)
     assert spread.skill.low < 0.15 < spread.skill.high
     assert (spread.groups, spread.left_out) == (3, 0)
 
@@ -146,7 +146,7 @@ def test_rows_over_valid_cells_are_those_over_all_cells_where_all_are_valid(
     comparison = complete[1].comparison
     assert all(cell.valid for cell in comparison.verdicts)
     analysis = analyze_effects(comparison, valid_only=True)
-    for name in ("slopes", "type_means", "group_means", "spreads", "claims"):
+    for name in ("slopes", "type_means", "group_means", "group_sds", "claims"):
         assert repr(getattr(analysis, name)) == repr(getattr(complete[0], name))  # NaN is not equal to itself
         assert getattr(analysis, name)
 
@@ -165,7 +165,7 @@ def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path:
     analysis, _ = sweep(tmp_path, scales=(1.0,), seeds=1)
     claims = claims_of(analysis)
     assert {claim.verdict for claim in claims} == {"undecided"}
-    why = {(c.letter, c.about): c.why for c in claims}
+    why = {(c.letter, c.comparison): c.reason for c in claims}
     assert why["a", "CG, within tasks"] == "not tested by this sweep: one scale"
     assert "one seed" in why["d", "AU"]
     assert analysis.slopes == ()
@@ -173,10 +173,10 @@ def test_one_scale_and_one_seed_leave_claims_undecided_with_the_reason(tmp_path:
 
 def test_one_type_in_one_group_tests_no_claim_on_types_or_groups(tmp_path: Path) -> None:
     analysis, _ = sweep(tmp_path, tasks=("fetal_head", "cervix"))
-    why = {(c.letter, c.about): c.why for c in claims_of(analysis)}
+    why = {(c.letter, c.comparison): c.reason for c in claims_of(analysis)}
     assert why["c", "CG against AU"] == "not tested by this sweep: one clinical group"
     assert why["d", "AU"] == "not tested by this sweep: one task type"
-    assert analysis.spreads == ()
+    assert analysis.group_sds == ()
 
 
 def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
@@ -186,14 +186,14 @@ def test_another_reference_is_not_the_papers(tmp_path: Path) -> None:
     analysis = analyze_effects(tables.comparison)
     claims = list(claims_of(analysis))
     assert claims
-    assert all(claim.why.startswith("not tested by this sweep: its reference is unified") for claim in claims)
+    assert all(claim.reason.startswith("not tested by this sweep: its reference is unified") for claim in claims)
 
 
 def test_runs_without_predictions_decide_no_claim(tmp_path: Path) -> None:
     analysis, _ = sweep(tmp_path, spread=None)
     claims = claims_of(analysis)
     assert {claim.verdict for claim in claims} == {"undecided"}
-    assert any("no predictions" in claim.why for claim in claims)
+    assert any("no predictions" in claim.reason for claim in claims)
 
 
 def test_a_sweep_without_results_has_empty_tables(tmp_path: Path) -> None:

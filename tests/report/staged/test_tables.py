@@ -41,7 +41,7 @@ def test_planted_differences_from_one_stage_are_estimated(swept: Material) -> No
         assert row.delta_skill == pytest.approx(PLANTED[grouping] - PLANTED[against], abs=0.005)
         assert row.low < row.delta_skill < row.high
         assert row.p_adjusted >= row.p
-    kinds = {pair: row.kin for pair, row in by_pair.items()}
+    kinds = {pair: row.relation for pair, row in by_pair.items()}
     assert kinds == {
         ("staged_task", "task_specific"): "same blocks",
         ("staged_task", "unified"): "parent",

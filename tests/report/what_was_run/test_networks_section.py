@@ -22,7 +22,7 @@ from usaggr.document.elements import Items, Section, TextTable
 from usaggr.report.contents import write_methods_and_limits
 from usaggr.report.material import Material
 from usaggr.report.what_was_run.chapter import write_run, write_settings
-from usaggr.results.input_scale import InputScale
+from usaggr.results.pixel_normalization import PixelNormalization
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur")
 M2DINO = {"name": "m2dino", "encoder": "vit_x", "norm": None, "conditioning": "experts", "conditioned_blocks": None,
@@ -58,7 +58,8 @@ def test_the_normalization_of_images_is_reported_as_the_runs_recorded_it(tmp_pat
     half = (0.5, 0.5, 0.5)
     settings = {"model": {"weights": "a.pth", "encoder": "vit_x"}}
     for folder, recorded, expected in (
-        ("new", InputScale("vit_x", "a.pth", half, half, "name"), "Normalization of images: vit_x with weights a.pth "
+        ("new", PixelNormalization("vit_x", "a.pth", half, half, "name"),
+         "Normalization of images: vit_x with weights a.pth "
          "gets images normalized with mean 0.5 and std 0.5: assumed from the encoder's name, for which timm lists "
          "them; the file states none, and weights that were trained with another normalization perform worse."),
         ("old", None, "Normalization of images: not recorded for these runs; `usaggr plan` prints it for the study."),

@@ -24,7 +24,7 @@ def run(tmp_path: Path) -> PlannedRun:
 
 def test_an_undamaged_result_is_kept(run: PlannedRun) -> None:
     assert list(set_damaged_aside([run])) == []
-    assert run.state() == "done"
+    assert run.read_state() == "done"
 
 
 def test_a_result_that_was_changed_is_set_aside(run: PlannedRun) -> None:
@@ -32,7 +32,7 @@ def test_a_result_that_was_changed_is_set_aside(run: PlannedRun) -> None:
     path.write_text(path.read_text().replace("0.9", "0.8"))
     (line,) = set_damaged_aside([run])
     assert f"its result was renamed to {ASIDE}" in line
-    assert run.state() != "done"
+    assert run.read_state() != "done"
     assert (run.directory / ASIDE).exists()
 
 
@@ -40,11 +40,11 @@ def test_a_result_whose_predictions_have_another_size_is_set_aside(run: PlannedR
     (run.directory / "predictions.parquet").write_bytes(b"prediction")
     (line,) = set_damaged_aside([run])
     assert "predictions.parquet" in line
-    assert run.state() != "done"
+    assert run.read_state() != "done"
 
 
 def test_a_result_of_a_newer_version_is_left_unchanged(run: PlannedRun) -> None:
     path = run.directory / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     assert list(set_damaged_aside([run])) == []
-    assert run.state() == "done"
+    assert run.read_state() == "done"

@@ -62,8 +62,8 @@ def test_a_run_that_is_done_is_not_trained_again(plan: Plan) -> None:
 def test_a_trained_run_is_done_as_one_of_a_sweep_is(plan: Plan) -> None:
     run = choose_run(plan, "unified", 1.0, 0, None)
     train_run(plan, run, NoProgress())
-    assert run.state() == "done"
-    assert set(RunDirectory(run.directory).result().scores) == {"cls", "det", "reg", "seg"}
+    assert run.read_state() == "done"
+    assert set(RunDirectory(run.directory).read_result().scores) == {"cls", "det", "reg", "seg"}
     assert (run.directory / "run.yaml").is_file()
     assert (run.directory / "predictions.parquet").is_file()
 
@@ -77,8 +77,8 @@ def test_an_error_is_recorded_and_raised(plan: Plan, monkeypatch: pytest.MonkeyP
     run = plan.runs[0]
     with pytest.raises(ZeroDivisionError, match="on purpose"):
         train_run(plan, run, NoProgress())
-    assert run.state() == "failed"
-    status = RunDirectory(run.directory).status()
+    assert run.read_state() == "failed"
+    status = RunDirectory(run.directory).read_status()
     assert status is not None
     assert str(status.error).startswith("ZeroDivisionError: on purpose\n")
     assert "Traceback" in str(status.error)

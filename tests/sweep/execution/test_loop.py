@@ -32,7 +32,7 @@ class Sweep:
         self._out = io.StringIO()
 
     def run(self, executor: ScriptedExecutor, retry_failed: bool = False) -> Loop:
-        states = {run.spec.run_id: run.state() for run in self.runs}
+        states = {run.spec.run_id: run.read_state() for run in self.runs}
         states_to_train = ("pending", "failed") if retry_failed else ("pending",)
         todo = [run for run in self.runs if states[run.spec.run_id] in states_to_train]
         loop = Loop(self.runs, todo, states, self.attempts, **self.options)
@@ -53,7 +53,7 @@ class Sweep:
     def states(self, loop: Loop) -> list[State]:
         """Return the state of each run in the loop, which equals the one on disk."""
         states = [loop.get_state(run_id) for run_id in self.ids]
-        assert states == [run.state() for run in self.runs]
+        assert states == [run.read_state() for run in self.runs]
         return states
 
 
@@ -106,7 +106,7 @@ def test_a_run_for_which_memory_may_have_been_short_is_tried_again_alone(
     sweep = Sweep(tmp_path, 2)
     executor = ScriptedExecutor({sweep.ids[0]: [outcome]}, crowded=crowded)
     assert sweep.states(sweep.run(executor)) == ["done", "done"]
-    assert [job.alone for job in executor.submitted] == [None, alone, None]
+    assert [job.exclusive_scope for job in executor.submitted] == [None, alone, None]
 
 
 def test_a_full_disk_ends_the_sweep_before_another_run_is_started(tmp_path: Path) -> None:

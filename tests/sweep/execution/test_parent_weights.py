@@ -69,13 +69,13 @@ def test_a_child_fails_with_the_reason_if_its_parents_weights_are_missing(tmp_pa
     finish(parent, None)
     with pytest.raises(RunError, match=r"its parent .* has no weights/scored\.safetensors, because"):
         provide_parent_weights(parent, child)
-    states = {parent.spec.run_id: parent.state(), child.spec.run_id: child.state()}
+    states = {parent.spec.run_id: parent.read_state(), child.spec.run_id: child.read_state()}
     loop = Loop([parent, child], [child], states, attempts=2)
     out = io.StringIO()
     assert loop._take_next(SweepLine(Console(file=out, width=500), 2)) is None
     assert "has no weights/scored.safetensors" in out.getvalue()
     assert "has no weights/scored.safetensors" in loop.failures[child.spec.run_id]
-    assert child.state() == "failed"
+    assert child.read_state() == "failed"
 
 
 def test_a_parent_without_weights_is_trained_again_only_if_a_child_needs_it(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_parent_without_weights_is_trained_again_only_if_a_child_needs_it(tmp_
     assert find_weightless([parent, child]) == [parent]
     (message,) = set_weightless_aside([parent, child])
     assert message.startswith(f"{parent.directory.name}: done, but without the weights")
-    assert parent.state() == "pending"
+    assert parent.read_state() == "pending"
     assert (parent.directory / ASIDE).is_file()
 
 
@@ -94,4 +94,4 @@ def test_a_parent_whose_children_are_done_is_left_as_it_is(tmp_path: Path) -> No
     finish(parent, None)
     finish(child, None)
     assert list(set_weightless_aside([parent, child])) == []
-    assert parent.state() == "done"
+    assert parent.read_state() == "done"

@@ -89,7 +89,7 @@ def test_children_wait_for_their_parent_and_fail_with_it(tmp_path: Path) -> None
     order = fakes.executions(study)
     assert order.index(parent.spec.run_id) < order.index(child.spec.run_id)
     assert orphan.spec.run_id not in order
-    status = RunDirectory(orphan.directory).status()
+    status = RunDirectory(orphan.directory).read_status()
     assert status is not None
     assert "parent" in str(status.error)
 
@@ -119,7 +119,7 @@ def test_clean_removes_unplanned_runs_and_weights_and_no_result(tmp_path: Path) 
     kinds_and_paths = sorted((item.kind, item.path) for item in items)
     assert kinds_and_paths == [("unplanned run", runs[1].directory), ("weights", weights)]
     assert remove(items) >= 1000
-    assert RunDirectory(runs[0].directory).state() == "done"
+    assert RunDirectory(runs[0].directory).read_state() == "done"
     assert not weights.exists()
     assert not runs[1].directory.exists()
 
@@ -130,7 +130,7 @@ def test_a_result_that_cannot_be_read_is_an_error_of_its_reader_not_of_the_sweep
     sweep(plan)
     runs[0].directory.joinpath("result.json").write_text(broken)
     with pytest.raises(Exception, match=r"result\.json"):
-        RunDirectory(runs[0].directory).result()
+        RunDirectory(runs[0].directory).read_result()
 
 
 def test_if_all_runs_are_done_a_message_says_so_and_no_worker_is_started(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_run_of_a_dead_process_is_taken_up_at_once(tmp_path: Path) -> None:
     with RunDirectory(runs[0].directory).claim(1):
         pass
     assert sweep(plan).done == 1
-    status = RunDirectory(runs[0].directory).status()
+    status = RunDirectory(runs[0].directory).read_status()
     assert status is not None
     assert status.attempt == 2
 
@@ -237,7 +237,7 @@ def test_a_dead_worker_s_run_is_tried_again_as_often_as_configured(tmp_path: Pat
     assert (outcome.done, outcome.failed, outcome.exit_status) == (1, 1, 1)
     assert sorted(fakes.executions(study)) == sorted(run.spec.run_id for run in runs for _ in range(3))
     assert "worker died (signal 9); out of memory? (tried 3 times)" in out.getvalue()
-    status = RunDirectory(runs[1].directory).status()
+    status = RunDirectory(runs[1].directory).read_status()
     assert status is not None
     assert status.error == "worker died (signal 9); out of memory? (tried 3 times)"
 
@@ -271,7 +271,7 @@ def test_a_run_that_runs_out_of_memory_alone_fails_and_the_others_finish(tmp_pat
     outcome = sweep(fakes.plan(study, large, other, later))
     assert (outcome.done, outcome.failed) == (2, 1)
     assert fakes.executions(study).count(large.spec.run_id) == 2
-    status = RunDirectory(large.directory).status()
+    status = RunDirectory(large.directory).read_status()
     assert status is not None
     assert (status.state, status.attempt) == ("failed", 2)
     assert "MemoryError: all is taken" in str(status.error)
@@ -324,7 +324,7 @@ def test_an_interruption_while_data_are_prepared_changes_no_run(tmp_path: Path) 
 
     outcome = sweep(plan, prepare=prepare)
     assert (outcome.interrupted, outcome.exit_status) == (True, 130)
-    assert RunDirectory(runs[0].directory).state() == "pending"
+    assert RunDirectory(runs[0].directory).read_state() == "pending"
 
 
 def interrupted_after(count: int, plan: Plan, out: io.StringIO) -> SweepOutcome:
@@ -351,7 +351,7 @@ def test_an_interrupted_sweep_releases_its_claims_and_says_how_to_continue(tmp_p
     out = io.StringIO()
     outcome = interrupted_after(2, plan, out)
     assert (outcome.interrupted, outcome.exit_status, outcome.remaining, outcome.report) == (True, 130, 3, None)
-    assert [RunDirectory(run.directory).state() for run in runs] == ["pending"] * 3
+    assert [RunDirectory(run.directory).read_state() for run in runs] == ["pending"] * 3
     assert out.getvalue().splitlines()[-1] == "0 of 3 runs are done; stopped; run the same command to continue"
     assert signal.getsignal(signal.SIGINT) is before
 

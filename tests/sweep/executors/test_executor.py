@@ -56,8 +56,8 @@ def test_a_run_is_executed_and_records_its_settings_and_machine(study: StudyConf
     run = fakes.planned(study, 1)
     assert finish(executor, [job(run)])[1].outcome == "done"
     directory = RunDirectory(run.directory)
-    assert directory.state() == "done"
-    assert directory.result() == fakes.RESULT
+    assert directory.read_state() == "done"
+    assert directory.read_result() == fakes.RESULT
     assert find_runs(study.directory)[run.spec.fingerprint] == run.directory
     text = (run.directory / "run.yaml").read_text()
     for expected in ("packages:", "host:", "device: cpu", "threads: 1"):
@@ -83,7 +83,7 @@ def test_a_run_that_raises_has_failed_and_stores_the_reason_before_the_traceback
     run = fakes.planned(study, 3, raises="no luck\nat all")
     ended = finish(executor, [job(run)])[3]
     assert (ended.outcome, ended.message) == ("failed", "ValueError: no luck")
-    status = RunDirectory(run.directory).status()
+    status = RunDirectory(run.directory).read_status()
     assert status is not None
     assert status.error is not None
     assert (status.state, status.error.splitlines()[0]) == ("failed", "ValueError: no luck")
@@ -94,7 +94,7 @@ def test_a_run_that_ends_without_a_result_has_failed(study: StudyConfig, executo
     run = fakes.planned(study, 4, writes=False)
     ended = finish(executor, [job(run)])[4]
     assert (ended.outcome, ended.message) == ("failed", "the run ended without a result")
-    assert RunDirectory(run.directory).state() == "failed"
+    assert RunDirectory(run.directory).read_state() == "failed"
 
 
 def test_a_killed_worker_affects_only_its_own_run(study: StudyConfig, executor: LocalExecutor) -> None:
@@ -102,7 +102,7 @@ def test_a_killed_worker_affects_only_its_own_run(study: StudyConfig, executor: 
     ended = finish(executor, [job(dying), job(other)])
     assert (ended[5].outcome, ended[5].message) == ("killed", "worker died (signal 9); out of memory?")
     assert ended[6].outcome == "done"
-    assert RunDirectory(dying.directory).state() == "stale"
+    assert RunDirectory(dying.directory).read_state() == "stale"
     assert finish(executor, [job(dying, attempt=2)])[5].outcome == "done"
 
 
@@ -212,7 +212,7 @@ def test_a_run_that_exhausts_memory_is_reported_as_such_and_ends_its_process(
         ended = finish(executor, [job(fakes.planned(study, 0, memory="python")), job(fakes.planned(study, 1))])
     assert (ended[0].outcome, ended[0].message, ended[0].crowded) == ("memory", "MemoryError: all is taken", False)
     assert ended[1].outcome == "done"
-    status = RunDirectory(ended[0].job.directory).status()
+    status = RunDirectory(ended[0].job.directory).read_status()
     assert status is not None
     assert status.state == "failed"
     assert len(pids_of(study)) == 2
@@ -223,7 +223,7 @@ def test_a_job_that_must_run_alone_waits_for_others_and_blocks_new_ones(tmp_path
     slow, lone, later = (fakes.planned(study, seed, sleeps=0.3, n=seed) for seed in range(3))
     with fakes.executor(study) as executor:
         executor.submit(job(slow))
-        executor.submit(replace(job(lone), alone="device"))
+        executor.submit(replace(job(lone), exclusive_scope="device"))
         assert not executor.has_free_slot
         with pytest.raises(RuntimeError, match="no slot"):
             executor.submit(job(later))
@@ -266,7 +266,7 @@ def test_stopping_ends_active_runs_and_leaves_no_process(tmp_path: Path) -> None
         started = time.monotonic()
         assert sorted(stopped.spec.seed for stopped in executor.stop()) == [0, 1]
         assert time.monotonic() - started < 3
-        assert [RunDirectory(run.directory).state() for run in runs] == ["stale", "stale"]
+        assert [RunDirectory(run.directory).read_state() for run in runs] == ["stale", "stale"]
     assert workers(os.getpid()) == before
 
 
@@ -285,7 +285,7 @@ def test_a_killed_server_costs_the_runs_no_attempt_and_is_replaced(tmp_path: Pat
         outcomes = sorted((job_end.job.spec.seed, job_end.outcome) for job_end in ended)
         assert outcomes == [(0, "interrupted"), (1, "interrupted")]
         # Their locks are free: a sweep would otherwise leave the runs to another process.
-        assert [RunDirectory(run.directory).state() for run in hanging] == ["stale", "stale"]
+        assert [RunDirectory(run.directory).read_state() for run in hanging] == ["stale", "stale"]
         # A spare worker of the killed server may be used once more before the slot notices.
         repeated = finish(executor, [job(run, attempt=2) for run in hanging])
         left = [run for run in hanging if repeated[run.spec.seed].outcome == "interrupted"]

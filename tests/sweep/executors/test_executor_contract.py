@@ -74,4 +74,4 @@ def test_scores_equal_those_of_one_machine_and_repeating_the_command_trains_noth
     assert repeated.returncode == 0, repeated.stderr
     assert "nothing to train: 4 of 4 runs are done" in repeated.stderr
     assert {path: path.stat().st_mtime_ns for path in results} == results
-    assert all(RunDirectory(path.parent).state() == "done" for path in results)
+    assert all(RunDirectory(path.parent).read_state() == "done" for path in results)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from tests.sweep import fakes
 from usaggr.results.spec import Placement
-from usaggr.sweep.execution.jobs import AloneScope, Job
+from usaggr.sweep.execution.jobs import ExclusiveScope, Job
 from usaggr.sweep.executors.local.shutdown import kill_if_overdue
 from usaggr.sweep.executors.local.slots import Future, Slot, can_start, find_free_slot, list_neighbors
 
 STUDY = fakes.study(Path("outputs"))
 
 
-def job(alone: AloneScope | None = None) -> Job:
+def job(alone: ExclusiveScope | None = None) -> Job:
     run = fakes.planned(STUDY, 0)
     return Job(run.spec, run.directory, run.study, None, 1, {}, alone)
 
@@ -26,7 +26,7 @@ def slots_on(*devices: int | None) -> list[Slot]:
     return [Slot(Placement(1, device), cast(Any, None)) for device in devices]
 
 
-def give(slot: Slot, alone: AloneScope | None = None, has_started: bool = True) -> Slot:
+def give(slot: Slot, alone: ExclusiveScope | None = None, has_started: bool = True) -> Slot:
     slot.take(job(alone))
     if has_started:
         slot.record_start(cast(Future, object()))
@@ -92,8 +92,10 @@ def test_a_job_alone_never_has_neighbors_and_every_job_is_run(data: st.DataObjec
         assert running, "all jobs wait for each other"
         for slot in running:
             assert slot.job is not None
-            if slot.job.alone is not None:
-                assert not [other for other in list_neighbors(slot, slots, slot.job.alone) if other.future is not None]
+            if slot.job.exclusive_scope is not None:
+                assert not [
+                    other for other in list_neighbors(slot, slots, slot.job.exclusive_scope) if other.future is not None
+                ]
         data.draw(st.sampled_from(running)).clear()
 
 

@@ -11,7 +11,7 @@ from usaggr.config.compose import compose_study
 from usaggr.metrics.names import METRICS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
-from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
+from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
 from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, DetectableDifference, compute_detectable_differences
 from usaggr.sweep.inspect.plan_console import print_detectable_differences
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
@@ -59,13 +59,13 @@ def test_before_any_run_the_assumptions_of_the_study_are_used(root: Path, tmp_pa
     assert (seg.is_measured, seg.margin, seg.reason) == (False, 0.02, "")
     # seg and cls are judged together under two groupings, all four under one.
     assert {task.family for task in by_name.values()} == {4}
-    oracle = smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
+    oracle = find_smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
     assert (seg.corrected, seg.uncorrected) == pytest.approx(tuple(oracle))
 
 
 def test_a_task_in_fewer_groupings_has_fewer_cells_to_pool(root: Path, tmp_path: Path) -> None:
     det = by_task(plan_of(root, tmp_path))["det"]
-    assert det.corrected == pytest.approx(float(smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
+    assert det.corrected == pytest.approx(float(find_smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
 
 
 def test_a_distance_is_judged_as_a_fraction_of_the_references_mean(root: Path, tmp_path: Path) -> None:
@@ -75,13 +75,13 @@ def test_a_distance_is_judged_as_a_fraction_of_the_references_mean(root: Path, t
 def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
     labels = [s.label for s in plan.manifest.by_subset["cls", "test"]]
-    variances = [auc_variance(ASSUMED_AUC, labels.count(c), len(labels) - labels.count(c)) for c in range(3)]
+    variances = [estimate_auc_variance(ASSUMED_AUC, labels.count(c), len(labels) - labels.count(c)) for c in range(3)]
     # The mean of three AUCs; any two have correlation 1/2, as have the AUCs of two models.
     sd = np.sqrt(np.mean(variances) * (3 + 6 * 0.5) / 9 * len(labels))
     task = by_task(plan)["cls"]
     assert task.subjects == len(labels)
     assert task.corrected == pytest.approx(
-        float(smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
+        float(find_smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
     )
 
 
@@ -91,7 +91,7 @@ def test_the_variance_of_an_auc_equals_that_in_simulation() -> None:
     # Exponential scores are the model under which Hanley and McNeil's formula is exact.
     areas = (3.0 * rng.exponential(size=shape[0]) > rng.exponential(size=shape[1])).mean(axis=(1, 2))
     assert areas.mean() == pytest.approx(0.75, abs=0.005)
-    assert areas.var() == pytest.approx(auc_variance(0.75, 40, 60), rel=0.07)
+    assert areas.var() == pytest.approx(estimate_auc_variance(0.75, 40, 60), rel=0.07)
 
 
 def test_finished_runs_determine_the_spread_over_seeds(root: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_finished_runs_determine_the_spread_over_seeds(root: Path, tmp_path: Pat
     # The difference of a distance is divided by the reference's mean, 10.
     for task_id, pooled in (("seg", POOLED), ("reg", 1.0)):
         task = by_name[task_id]
-        oracle = smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
+        oracle = find_smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
         assert task.corrected == pytest.approx(float(oracle))
 
 
@@ -113,7 +113,7 @@ def test_cells_of_different_variance_are_not_pooled(root: Path, tmp_path: Path) 
         finish(run, plan, scores_of(run, 0.001 if run.spec.block == "one" else 0.1))
     seg = by_task(plan)["seg"]
     sd = np.sqrt((0.001**2 + 0.1**2) / 2)
-    oracle = smallest_difference(sd, 0.1, 0.0, 3, seg.subjects, 0.05 / 4)
+    oracle = find_smallest_difference(sd, 0.1, 0.0, 3, seg.subjects, 0.05 / 4)
     assert seg.corrected == pytest.approx(float(oracle))
 
 
@@ -138,7 +138,7 @@ def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: 
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     seg = by_task(plan)["seg"]
     assert seg.corrected > seg.margin
-    assert seg.seeds == seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, pooled=POOLED)
+    assert seg.seeds == count_seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, pooled=POOLED)
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.01", f"seeds={list(range(seg.seeds))}"))[
         "seg"
     ].corrected <= 0.02  # fmt: skip

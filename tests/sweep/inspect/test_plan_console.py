@@ -70,7 +70,7 @@ def test_notes_are_shown_unchanged_and_a_split_that_is_not_disjoint_is_a_warning
 
 def test_many_runs_are_summed_by_groupings_variant_and_scale(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_console, "MAX_LISTED_RUNS", 4)
-    RunDirectory(plan.runs[0].directory).fail("no", 1)
+    RunDirectory(plan.runs[0].directory).mark_failed("no", 1)
     lines = shown(plan)
     assert not any(run.directory.name in line for run in plan.runs for line in lines)
     table = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]

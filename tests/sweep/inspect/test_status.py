@@ -162,4 +162,4 @@ def test_ten_thousand_runs_are_counted(tmp_path: Path) -> None:
     study(tmp_path, *((f"r{i}", states[i % 5], "x") for i in range(10_000)))
     status = read_sweep_status(tmp_path)
     assert [status.count(state) for state in ("done", "failed", "stale")] == [6000, 2000, 2000]
-    assert RunDirectory(tmp_path / "runs" / "r0").state() == "done"
+    assert RunDirectory(tmp_path / "runs" / "r0").read_state() == "done"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from usaggr.config.compose import compose_study
-from usaggr.config.section import FINGERPRINTED, result_settings
+from usaggr.config.section import FINGERPRINTED, get_result_settings
 from usaggr.results.spec import compute_fingerprint, compute_fingerprint_of_json
 
 STORED_FINGERPRINTS = {
@@ -23,7 +23,7 @@ They change only on purpose: with a key that changes results, its default in `co
 @pytest.mark.parametrize("words", STORED_FINGERPRINTS, ids=" ".join)
 def test_a_recorded_fingerprint_does_not_change(tmp_path: Path, words: tuple[str, ...]) -> None:
     study = compose_study(words[0], [*words[1:], f"data.root={tmp_path}", f"outputs={tmp_path}"])
-    settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
+    settings = {section: get_result_settings(getattr(study, section)) for section in FINGERPRINTED}
     samples = {"lung_2cls": ("b.png", "a.png"), "ovary_tumor": ("c.png",)}
     content_seed_window_parent = ("0" * 64, 3, None, None)
     fingerprint = compute_fingerprint(settings, tuple(samples), samples, *content_seed_window_parent)

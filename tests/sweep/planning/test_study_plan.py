@@ -135,7 +135,7 @@ def test_scales_take_nested_training_samples(root: Path) -> None:
 def test_the_plan_on_disk_has_the_contracts_columns_and_the_runs_states(root: Path) -> None:
     plan = plan_of(root)
     write_plan(plan)
-    RunDirectory(plan.runs[0].directory).fail("no", 1)
+    RunDirectory(plan.runs[0].directory).mark_failed("no", 1)
     write_plan(plan)
     with (plan.directory / "plan.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

@@ -43,7 +43,7 @@ class Batch:
     """(N, 3, H, W) float32, normalized."""
     samples: tuple[Sample, ...]
     """N samples, in the images' order."""
-    task_indices: dict[str, Tensor]
+    batch_indices: dict[str, Tensor]
     """Indices (n,) int64 of each task's samples in the batch, by task id."""
     targets: dict[str, Tensor]
     """Targets by task id: classes (n,), masks (n, H, W) int64; boxes (n, 4), points (n, P, 2) float32 in [0, 1]."""
@@ -53,7 +53,7 @@ class Batch:
         return Batch(
             self.images.to(device, non_blocking=True),
             self.samples,
-            {task_id: indices.to(device) for task_id, indices in self.task_indices.items()},
+            {task_id: indices.to(device) for task_id, indices in self.batch_indices.items()},
             {task_id: targets.to(device, non_blocking=True) for task_id, targets in self.targets.items()},
         )
 
@@ -122,16 +122,16 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
         fitted = [soften_until_inside(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
         grid = make_sampling_grid(fitted, pixels.size, pixels.device)
         images = augment_images(images, fitted, grid)
-    task_indices: dict[str, Tensor] = {}
+    batch_indices: dict[str, Tensor] = {}
     targets: dict[str, Tensor] = {}
     for task_id, indices in _group_by_task(samples).items():
-        task_indices[task_id] = copy_to_device(torch.tensor(indices), pixels.device)
+        batch_indices[task_id] = copy_to_device(torch.tensor(indices), pixels.device)
         kind = samples[indices[0]].label_kind  # all samples of a task have the same kind of label
         match kind:
             case "mask":
                 masks = pixels.load_masks([samples[i] for i in indices])
                 if grid is not None:
-                    masks = augment_masks(masks, grid[task_indices[task_id]])
+                    masks = augment_masks(masks, grid[batch_indices[task_id]])
                 target = masks.long()
             case "class":
                 target = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
@@ -144,7 +144,7 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
             case _:
                 assert_never(kind)
         targets[task_id] = copy_to_device(target, pixels.device)
-    return Batch(normalize_images(images), tuple(samples), task_indices, targets)
+    return Batch(normalize_images(images), tuple(samples), batch_indices, targets)
 
 
 def _group_by_task(samples: Sequence[Sample]) -> dict[str, list[int]]:

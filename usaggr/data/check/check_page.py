@@ -25,7 +25,17 @@ from usaggr.data.read.images import read_image
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.show.sample_sheet import draw_sheet
-from usaggr.document.elements import Block, Document, Gallery, Items, Paragraph, Picture, Section, TextTable, literal
+from usaggr.document.elements import (
+    Block,
+    Document,
+    Gallery,
+    Items,
+    Paragraph,
+    Picture,
+    Section,
+    TextTable,
+    escape_markdown,
+)
 from usaggr.document.html import render_page
 from usaggr.io.atomic_files import write_atomic
 from usaggr.progress import Progress
@@ -42,12 +52,14 @@ MAX_FAULTS = 200
 """Largest number of errors in the table."""
 _PICTURE_SIDE = 240
 """Largest height and width of a small picture, in pixels."""
+_LABEL_MAP_SIDE = 160
+"""Height and width of the picture of a label map, in pixels."""
 
 
 def write_page(
     dataset: Dataset, faults: Sequence[Fault], findings: Findings, data: DataConfig, path: Path, progress: Progress
 ) -> None:
-    """Write the page.
+    """Write the page; pictures are drawn in a temporary folder and then embedded in it.
 
     Args:
         dataset: The valid samples.
@@ -55,15 +67,15 @@ def write_page(
         findings: Findings in the valid samples.
         data: Configuration that the data set was read with.
         path: The HTML file.
-        progress: Advances by one for each pair, task with outliers, and task of the sheet.
+        progress: Advances by one for each pair, each task with outliers, and each task of the sample sheet.
 
     Raises:
         DataError: An image that was read before cannot be read now.
         WriteError: The page cannot be written.
     """
     pairs = min(len(findings.near_pairs), MAX_PAIRS)
-    with_outliers = sum(bool(entry.outliers) for entry in findings.statistics)
-    progress.start("drawing the page", pairs + with_outliers + len(dataset.tasks))
+    tasks_with_outliers = sum(bool(entry.outliers) for entry in findings.statistics)
+    progress.start("drawing the page", pairs + tasks_with_outliers + len(dataset.tasks))
     try:
         with tempfile.TemporaryDirectory() as folder:
             pictures = _Pictures(Path(folder), data.max_pixels)
@@ -110,14 +122,14 @@ class _Pictures:
         from PIL import Image
 
         colormap: Callable[..., Any] = colormaps["viridis"]
-        scaled = entry.shares / max(entry.shares.max(), 1e-9)  # a map may be 0 everywhere
+        scaled = entry.shares / max(entry.shares.max(), 1e-9)  # no division by zero for a map that is 0 everywhere
         image = Image.fromarray((255 * colormap(scaled)[:, :, :3]).astype("uint8"))
-        image = image.resize((160, 160), Image.Resampling.NEAREST)
+        image = image.resize((_LABEL_MAP_SIDE, _LABEL_MAP_SIDE), Image.Resampling.NEAREST)
         description = f"{entry.name}: up to {100 * entry.shares.max():.0f} % of samples"
         return Picture(self._save(image, "png"), entry.task, description)
 
     def draw_sheet(self, dataset: Dataset) -> Picture:
-        """Return the sheet of samples with their labels."""
+        """Draw the sample sheet, which shows samples of each task with their labels."""
         draw_sheet(dataset, self._folder / "sheet.png", self._max_pixels)
         return Picture("sheet.png", "Sample sheet", "Samples of each task with their labels drawn in.")
 
@@ -131,14 +143,14 @@ class _Pictures:
 def _summarize(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
     errors = f"**{len(faults)} errors**" if faults else "no errors"
     if findings.split_error:
-        near = "**no valid split**"
+        pairs_text = "**no valid split**"
     elif findings.near_pairs:
-        near = f"**{count_pairs(findings.near_pairs)}**"
+        pairs_text = f"**{count_pairs(findings.near_pairs)}**"
     else:
-        near = "no near-identical images in different subsets"
+        pairs_text = "no near-identical images in different subsets"
     return (
         f"{len(dataset.samples)} valid samples of {len(dataset.tasks)} tasks; "
-        f"{errors}; {near}. Images in {literal(dataset.root)}."
+        f"{errors}; {pairs_text}. Images in {escape_markdown(dataset.root)}."
     )
 
 
@@ -146,8 +158,8 @@ def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
     if faults:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(fault.kind for fault in faults).most_common())
         yield Paragraph(
-            f"{literal(kinds)}. The rows below are left out until they are fixed. `--fix DIR` fixes errors that need "
-            "no guess."
+            f"{escape_markdown(kinds)}. The rows below are left out until they are fixed. `--fix DIR` fixes errors "
+            "that need no guess."
         )
         table_rows = tuple(
             (fault.csv_file, str(fault.row), fault.column, fault.file, describe_with_remedy(fault))
@@ -162,12 +174,12 @@ def _list_errors(dataset: Dataset, faults: Sequence[Fault]) -> Iterator[Block]:
     else:
         yield Paragraph("All rows and files are valid.")
     for warning in dataset.warnings:
-        yield Paragraph(f"Note: {literal(warning)}")
+        yield Paragraph(f"Note: {escape_markdown(warning)}")
 
 
 def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> Iterator[Block]:
     if findings.split_error:
-        yield Paragraph(f"There are no subsets to compare: {literal(findings.split_error)}")
+        yield Paragraph(f"There are no subsets to compare: {escape_markdown(findings.split_error)}")
         return
     if not findings.near_pairs:
         yield Paragraph("No two images in different subsets look the same.")
@@ -179,8 +191,8 @@ def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> 
     )
     for pair in findings.near_pairs[:MAX_PAIRS]:
         images = (pair.first, pair.second)
-        drawn = tuple(pictures.draw_sample(image.sample, _describe_image(image)) for image in images)
-        yield Gallery(drawn, f"**{pair.distance} of {BITS} bits differ**")
+        shown = tuple(pictures.draw_sample(image.sample, _describe_image(image)) for image in images)
+        yield Gallery(shown, f"**{pair.distance} of {BITS} bits differ**")
         progress.advance()
     if (more := len(findings.near_pairs) - MAX_PAIRS) > 0:
         yield Paragraph(f"There are {more} more pairs; `--pairs FILE` lists all.")
@@ -194,7 +206,7 @@ def _describe_image(image: DistinctImage) -> str:
 
 def _show_balance(findings: Findings) -> Iterator[Block]:
     if findings.proof is not None:
-        sentence = literal(findings.proof.describe())
+        sentence = escape_markdown(findings.proof.describe())
         sentence = f"{sentence[:1].upper()}{sentence[1:]}."
         yield Paragraph(sentence if findings.proof.is_disjoint else f"**{sentence}**")
     if not findings.balance:
@@ -253,7 +265,9 @@ def _show_labels(findings: Findings, pictures: _Pictures) -> Iterator[Block]:
         yield Paragraph("Share of pixels of each class, over all masks of a task:")
         yield Items(
             tuple(
-                literal(f"{entry.task}: " + ", ".join(f"{name} {100 * s:.2g} %" for name, s in entry.shares.items()))
+                escape_markdown(
+                    f"{entry.task}: " + ", ".join(f"{name} {100 * s:.2g} %" for name, s in entry.shares.items())
+                )
                 for entry in findings.shares
             )
         )

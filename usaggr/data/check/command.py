@@ -87,7 +87,7 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         fixed = fix_data(data, outputs.fixed, outputs.copy, progress)
         for line in fixed.describe(outputs.recheck):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        has_error = bool(fixed.plan_error) or (bool(fixed.unfixed) and data.on_bad_sample == "error")
+        has_error = bool(fixed.plan_error) or (bool(fixed.unresolved) and data.on_bad_sample == "error")
     else:
         has_error = dataset is None or bool(plan_error) or (bool(faults) and data.on_bad_sample == "error")
     return 2 if has_error else 0

@@ -39,7 +39,7 @@ class FixResult:
     """Number of rows that were fixed."""
     left_out: int
     """Number of rows that were left out of the corrected index."""
-    unfixed: tuple[Fault, ...]
+    unresolved: tuple[Fault, ...]
     """Errors of the rows that could not be fixed, at their lines in the original index; without dropped duplicates."""
     lost_tasks: tuple[str, ...]
     """Tasks of which no row is left."""
@@ -48,10 +48,10 @@ class FixResult:
 
     def describe(self, command: str) -> list[str]:
         """Return the lines that are printed; `command` checks the corrected data."""
-        lines = [f"left out: {line}" for line in list_fault_groups(self.unfixed, with_repair=False)]
+        lines = [f"left out: {line}" for line in list_fault_groups(self.unresolved, with_repair=False)]
         if self.lost_tasks:
             lines.append(f"left out: all rows of {', '.join(self.lost_tasks)}")
-        if self.unfixed:
+        if self.unresolved:
             lines.append("The rows that are left out need a decision. data.on_bad_sample=skip does without them.")
         lines.append(
             f"corrected data: {self.folder}: {self.rows} rows, {self.changed} fixed, {self.left_out} left out "
@@ -122,7 +122,7 @@ class _Correction:
         self._folder = folder
         self._writer = writer
         self._progress = progress
-        self._unfixed: list[Fault] = []
+        self._unresolved: list[Fault] = []
         self.log: list[Change] = []
         """All changes of rows."""
 
@@ -134,7 +134,7 @@ class _Correction:
         """
         index_rows, _ = read_index(Path(self._writer.finder.root), follow_links=self._data.follow_links)
         corrected_rows = [CorrectedRow(row, dict(row.cells)) for row in index_rows]
-        task_ids = {row.text("task_id") for row in index_rows} - {""}
+        task_ids = {row.get_text("task_id") for row in index_rows} - {""}
         row_faults = self._assign(faults, {(row.origin.csv_file, row.origin.line): row for row in corrected_rows})
         corrected = self._data.model_copy(update={"root": str(self._writer.target), "on_bad_sample": "skip"})
         while True:
@@ -155,7 +155,7 @@ class _Correction:
             rows=len(corrected_rows),
             changed=sum(bool(row.changes) for row in corrected_rows),
             left_out=len({(change.file, change.row) for change in self.log if not change.after}),
-            unfixed=tuple(sorted(self._unfixed, key=lambda fault: (fault.csv_file, fault.row))),
+            unresolved=tuple(sorted(self._unresolved, key=lambda fault: (fault.csv_file, fault.row))),
             lost_tasks=tuple(sorted(task_ids - {row.cells["task_id"] for row in corrected_rows})),
             plan_error=describe_plan_error(dataset, corrected) if dataset is not None else "",
         )
@@ -212,7 +212,7 @@ class _Correction:
             before = f"{fault.file} {fault.message}".strip()
             self.log.append(Change(fault.csv_file, line, fault.column, repair, before, ""))
             if fault.kind != "duplicate":
-                self._unfixed.append(replace(fault, row=line))
+                self._unresolved.append(replace(fault, row=line))
 
 
 def _merge_changes(changes: Sequence[Change]) -> list[Change]:

@@ -129,7 +129,7 @@ class FileWriter:
         path = f"{CONVERTED}/{relative_path}{suffix}"
         digest = hashlib.sha256(converted[0].tobytes()).hexdigest()
         if self._digests.setdefault(path, digest) != digest:  # two tasks convert the same file in different ways
-            path = f"{CONVERTED}/{row.origin.text('task_id')}/{relative_path}{suffix}"
+            path = f"{CONVERTED}/{row.origin.get_text('task_id')}/{relative_path}{suffix}"
         if not (self.target / path).exists():
             (self.target / path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(converted[0]).save(self.target / path)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.read.deep_pixels import decode_deep, read_content
 from usaggr.data.read.file_kinds import ALPHA_MODES, find_orientation, has_alpha, is_deep
+from usaggr.data.read.high_bit_depth import decode_high_bit_depth, get_file_content
 from usaggr.data.read.image_reading import Orientation
 from usaggr.data.read.images import load_image, open_image, read_bytes, turn_pixels
 from usaggr.data.read.mask_values import MAX_COLORS, extract_values, merge_equal_channels
@@ -89,10 +89,10 @@ def _decode(image: "Image", name: str, context: MaskContext) -> _Repair | None:
     Raises:
         DataError: It cannot be decoded.
     """
-    deep, content = is_deep(image), read_content(image)
+    deep, content = is_deep(image), get_file_content(image)
     load_image(image, name)
     if deep:
-        stored = decode_deep(image, content, name)
+        stored = decode_high_bit_depth(image, content, name)
         mode = "L" if stored.ndim == 2 else ("RGB", "RGBA")[stored.shape[2] - 3]
         if mode == "RGBA" and (stored[:, :, 3] != stored[0, 0, 3]).any():
             return None

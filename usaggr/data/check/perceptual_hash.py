@@ -28,7 +28,7 @@ _MAX_LIT_SHARE = 0.05
 
 def compute_hashes(gray: NDArray[np.uint8]) -> bytes:
     """Return both hashes of a grayscale image (H, W), HASH_BYTES bytes in total."""
-    return b"".join(np.packbits(_low_frequency_signs(frame)).tobytes() for frame in (gray, remove_border(gray)))
+    return b"".join(np.packbits(_compare_low_frequencies(frame)).tobytes() for frame in (gray, remove_border(gray)))
 
 
 def unpack_signs(hashes: list[bytes]) -> NDArray[np.float32]:
@@ -49,7 +49,7 @@ def remove_border(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return gray[lit_rows[0] : lit_rows[-1] + 1, lit_columns[0] : lit_columns[-1] + 1]
 
 
-def _low_frequency_signs(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _compare_low_frequencies(gray: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return whether the coefficient of each low frequency exceeds the median coefficient, (BITS,)."""
     import cv2
 

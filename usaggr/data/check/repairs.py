@@ -63,7 +63,7 @@ class RepairContext:
 
     def find_image(self, row: IndexRow) -> FileFacts | None:
         """Return the facts about a row's image; None if it cannot be used."""
-        file = self.finder.find(row.text("image_path"))
+        file = self.finder.find(row.get_text("image_path"))
         facts = self.images.get(file) if isinstance(file, ListedFile) else None
         return None if facts is None or facts.error else facts
 
@@ -93,16 +93,16 @@ def make_context(
         progress: Shows the progress of reading files that are not in the cache.
     """
     folder = find_cache_folder(data)
-    files = (finder.find(row.text("image_path")) for row, _ in faulty)
+    files = (finder.find(row.get_text("image_path")) for row, _ in faulty)
     keys = [ProbeKey(file, False) for file in files if isinstance(file, ListedFile)]
     facts = probe_files(keys, folder, data.max_pixels, data.workers, progress)
     declared: dict[str, Declaration] = {}
     for row in (*valid, *(row for row, _ in faulty)):
-        if row.text("task_id") not in declared and (declaration := parse_declaration(row)[0]) is not None:
-            declared[row.text("task_id")] = declaration
-    conflicts = Counter(row.text("task_id") for row, faults in faulty if _has_kind(faults, "palette"))
-    tasks = {row.text("task_id") for row, faults in faulty if _has_kind(faults, "palette", "unreadable_file")}
-    masks = [(row, finder.find(row.text("mask_path"))) for row in valid if row.text("task_id") in tasks]
+        if row.get_text("task_id") not in declared and (declaration := parse_declaration(row)[0]) is not None:
+            declared[row.get_text("task_id")] = declaration
+    conflicts = Counter(row.get_text("task_id") for row, faults in faulty if _has_kind(faults, "palette"))
+    tasks = {row.get_text("task_id") for row, faults in faulty if _has_kind(faults, "palette", "unreadable_file")}
+    masks = [(row, finder.find(row.get_text("mask_path"))) for row in valid if row.get_text("task_id") in tasks]
     mask_keys = [(row, ProbeKey(file, True)) for row, file in masks if isinstance(file, ListedFile)]
     mask_facts = probe_files((key for _, key in mask_keys), folder, data.max_pixels, data.workers, progress)
     colored = [(row, mask_facts[key].kind.colors) for row, key in mask_keys if mask_facts[key].kind.colors]
@@ -133,8 +133,8 @@ def _collect_colors(
     classes: dict[str, dict[str, int]] = defaultdict(dict)
     counts: Counter[str] = Counter()
     for row, colors in colored:
-        counts[row.text("task_id")] += 1
-        classes[row.text("task_id")] |= {color: index for index, color in colors}
+        counts[row.get_text("task_id")] += 1
+        classes[row.get_text("task_id")] |= {color: index for index, color in colors}
     return {task_id: classes[task_id] for task_id in classes if counts[task_id] > conflicts.get(task_id, 0)}
 
 
@@ -146,7 +146,7 @@ def _find_orders(faulty: Sequence[FaultyRow], context: RepairContext) -> dict[Gr
             values, size = _read_coordinates(row, context), context.find_size(row)
             scaled = scale_fractions(values, size) if kind == "fractions" and size is not None else values
             if size is not None and scaled is not None and len(scaled) == 4:
-                groups[row.csv_file, row.text("task_id"), kind].append((scaled, size))
+                groups[row.csv_file, row.get_text("task_id"), kind].append((scaled, size))
     orders: dict[Group, Order | None] = {}
     for group, boxes in groups.items():
         allowed = ORDERS if group[2] == "fractions" else ORDERS[1:]
@@ -177,7 +177,7 @@ def repair_row(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -
 
 
 def _repair_mask(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -> RepairedRow | None:
-    file, task = context.finder.find(row.text("mask_path")), context.declared.get(row.text("task_id"))
+    file, task = context.finder.find(row.get_text("mask_path")), context.declared.get(row.get_text("task_id"))
     if not isinstance(file, ListedFile) or task is None or any(fault.column != "mask_path" for fault in faults):
         return None
     image = context.find_image(row)
@@ -187,13 +187,13 @@ def _repair_mask(row: IndexRow, faults: Sequence[Fault], context: RepairContext)
         size=context.find_size(row),
         image_orientation=image.kind.orientation if image is not None else 1,
         exif_orientation=context.data.exif_orientation,
-        colors=context.colors.get(row.text("task_id"), {}),
+        colors=context.colors.get(row.get_text("task_id"), {}),
         recolor=_has_kind(faults, "palette"),
     )
     converted = convert_mask(Path(file.path), mask)
     if converted is None:
         return None
-    path = row.text("mask_path")
+    path = row.get_text("mask_path")
     return RepairedRow(row.cells, (("mask_path", converted[1], path, path),), mask)
 
 
@@ -210,17 +210,17 @@ def _swap_sides(row: IndexRow, faults: Sequence[Fault], context: RepairContext) 
 
 
 def _convert_fractions(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -> RepairedRow | None:
-    size, task = context.find_size(row), context.declared.get(row.text("task_id"))
+    size, task = context.find_size(row), context.declared.get(row.get_text("task_id"))
     values = _read_coordinates(row, context)
     pixels = scale_fractions(values, size) if size is not None and values else None
     if pixels is None or size is None or task is None:
         return None
     if has_box_label(task.type):
-        return _reorder_box(row, pixels, size, context.orders.get((row.csv_file, row.text("task_id"), "fractions")))
+        return _reorder_box(row, pixels, size, context.orders.get((row.csv_file, row.get_text("task_id"), "fractions")))
     cells, steps = dict(row.cells), list[Step]()
     for i, column in enumerate(list_label_columns(task.type, task.num_classes)):
         cells[column] = f"[{_format(pixels[2 * i])}, {_format(pixels[2 * i + 1])}]"
-        steps.append((column, "fractions", row.text(column), cells[column]))
+        steps.append((column, "fractions", row.get_text(column), cells[column]))
     return RepairedRow(cells, tuple(steps))
 
 
@@ -228,7 +228,7 @@ def _convert_order(row: IndexRow, faults: Sequence[Fault], context: RepairContex
     size, values = context.find_size(row), _read_coordinates(row, context)
     if size is None or not values:
         return None
-    return _reorder_box(row, values, size, context.orders.get((row.csv_file, row.text("task_id"), "box_order")))
+    return _reorder_box(row, values, size, context.orders.get((row.csv_file, row.get_text("task_id"), "box_order")))
 
 
 def _reorder_box(row: IndexRow, values: Sequence[float], size: Size, order: Order | None) -> RepairedRow | None:
@@ -250,7 +250,7 @@ def _correct_path(row: IndexRow, faults: Sequence[Fault], context: RepairContext
     """Correct separators, letter case, and absolute paths into the root."""
     cells, steps = dict(row.cells), list[Step]()
     for column in (fault.column for fault in faults):
-        text = row.text(column)
+        text = row.get_text(column)
         corrected = context.finder.find_corrected(text)
         if corrected is None:
             return None
@@ -261,24 +261,26 @@ def _correct_path(row: IndexRow, faults: Sequence[Fault], context: RepairContext
 
 def _complete_task(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -> RepairedRow | None:
     """Give a row the type and the number of classes of its task's other rows, which all have the same."""
-    task = context.declared.get(row.text("task_id"))
+    task = context.declared.get(row.get_text("task_id"))
     if task is None:
         return None
     values = {"task_name": format_task_type(task.type), "num_classes": str(task.num_classes)}
     columns = [fault.column for fault in faults]
-    steps = tuple((column, "task", row.text(column), values[column]) for column in columns)
+    steps = tuple((column, "task", row.get_text(column), values[column]) for column in columns)
     return RepairedRow({**row.cells, **{column: values[column] for column in columns}}, steps)
 
 
 def _read_coordinates(row: IndexRow, context: RepairContext) -> list[float]:
     """Return x, y, x, y, ... of the box or the landmarks of a row; an empty list if one is not a number."""
-    task = context.declared.get(row.text("task_id"))
+    task = context.declared.get(row.get_text("task_id"))
     values: list[float] = []
     if task is None:
         return values
     for column in list_label_columns(task.type, task.num_classes):
         try:
-            values += [float(row.text(column))] if has_box_label(task.type) else parse_point(row.text(column)) or ()
+            values += (
+                [float(row.get_text(column))] if has_box_label(task.type) else parse_point(row.get_text(column)) or ()
+            )
         except ValueError:
             return []
     return values if len(values) == (4 if has_box_label(task.type) else 2 * task.num_classes) else []
@@ -288,9 +290,9 @@ def _replace_sides(row: IndexRow, sides: Sequence[float], repair: str) -> Repair
     """Return a row with other sides of its box; `repair` is the name of the repair."""
     cells, steps = dict(row.cells), list[Step]()
     for side, value in zip(BOX_COLUMNS, sides, strict=True):
-        if float(row.text(side)) != value:
+        if float(row.get_text(side)) != value:
             cells[side] = _format(value)
-            steps.append((side, repair, row.text(side), cells[side]))
+            steps.append((side, repair, row.get_text(side), cells[side]))
     return RepairedRow(cells, tuple(steps))
 
 

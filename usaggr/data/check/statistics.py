@@ -73,7 +73,7 @@ def _compute_task_statistics(task_id: str, samples: Sequence[Sample], scan: Imag
     blacks = np.array([summary.black for summary in summaries])
     areas, ratios = heights * widths, widths / heights
     # Areas and ratios are compared as logarithms, in tenths of a doubling: half and twice the usual value are equally
-    # far from it. The number before each message is the smallest spread.
+    # far from it. The number before each message is the smallest SD.
     candidates = [
         *_find_far(distinct, means, means, 4.0, "mean gray value {:.0f}, usually {:.0f}"),
         *_find_far(distinct, sds, sds, 4.0, "contrast (SD) {:.0f}, usually {:.0f}"),
@@ -104,7 +104,7 @@ def _find_far(
     samples: Sequence[Sample],
     values: NDArray[np.float64],
     reported: NDArray[np.float64],
-    smallest_spread: float,
+    smallest_sd: float,
     message: str,
 ) -> list[Outlier]:
     """Return the images whose value is more than MAX_DISTANCE robust standard deviations from the median.
@@ -113,15 +113,15 @@ def _find_far(
         samples: Distinct images of a task.
         values: (N,) value of each image that is compared.
         reported: (N,) value of each image in messages; differs from `values` if those are logarithms.
-        smallest_spread: Lower limit of the robust standard deviation, in the unit of `values`. Without it, tiny
+        smallest_sd: Lower limit of the robust standard deviation, in the unit of `values`. Without it, tiny
             differences would make outliers if almost all images have the same value.
         message: Format of the reason, with fields for the image's value and the usual one.
     """
     if len(samples) < MIN_IMAGES:
         return []
     median = np.median(values)
-    spread = max(MAD_TO_SD * float(np.median(np.abs(values - median))), smallest_spread)
-    distances = np.abs(values - median) / spread
+    sd = max(MAD_TO_SD * float(np.median(np.abs(values - median))), smallest_sd)
+    distances = np.abs(values - median) / sd
     usual = float(np.median(reported))
     far = np.flatnonzero(distances > MAX_DISTANCE).tolist()
     if len(far) > max(1.0, MAX_OUTLIER_SHARE * len(samples)):

@@ -88,7 +88,9 @@ class CoordinateChecks:
             size: Height and width of the image; without a size, nothing is added.
         """
         if values and size is not None:
-            self._groups[row.text("task_id"), row.csv_file, task_type].append(_Coordinates(row, tuple(values), size))
+            self._groups[row.get_text("task_id"), row.csv_file, task_type].append(
+                _Coordinates(row, tuple(values), size)
+            )
 
     def find_faults(self) -> list[Fault]:
         """Return a fault for each row whose coordinates look like another unit or order."""
@@ -146,9 +148,9 @@ def _find_box_order(group: Sequence[_Coordinates]) -> str:
     invalid = _count_invalid_corners(group)
     if len(group) < LEAST_ROWS or invalid < 2 or invalid < 0.1 * len(group):
         return ""
-    if _share(group, _fits_as_x_y_width_height) >= FITTING:
+    if _compute_share(group, _fits_as_x_y_width_height) >= FITTING:
         return "x, y, width, height"
-    return "x and y of the center, width, height" if _share(group, _fits_as_center_and_size) >= FITTING else ""
+    return "x and y of the center, width, height" if _compute_share(group, _fits_as_center_and_size) >= FITTING else ""
 
 
 def _describe_doubt(group: Sequence[_Coordinates], is_box: bool) -> str:
@@ -166,7 +168,7 @@ def _describe_doubt(group: Sequence[_Coordinates], is_box: bool) -> str:
     for side in USUAL_SIDES:
         if 0.9 * side <= largest <= side and smallest_side > 1.5 * side:
             return f"are at most {side} in larger images, as those of images resized to {side} pixels would be"
-    if is_box and _share(group, _fits_as_x_y_width_height) == 1:
+    if is_box and _compute_share(group, _fits_as_x_y_width_height) == 1:
         return "are in the upper left of their images, as boxes of x, y, width, height would be"
     return ""
 
@@ -201,12 +203,16 @@ def _fits_as_center_and_size(item: _Coordinates) -> bool:
 
 
 def _are_turned(group: Sequence[_Coordinates]) -> bool:
-    outside = 1 - _share(group, lambda item: item.are_inside)
-    return len(group) >= LEAST_ROWS and outside >= TURNED and _share(group, lambda item: item.are_inside_turned) == 1
+    outside = 1 - _compute_share(group, lambda item: item.are_inside)
+    return (
+        len(group) >= LEAST_ROWS
+        and outside >= TURNED
+        and _compute_share(group, lambda item: item.are_inside_turned) == 1
+    )
 
 
-def _share(group: Sequence[_Coordinates], holds: Callable[[_Coordinates], bool]) -> float:
-    return sum(map(holds, group)) / len(group)
+def _compute_share(group: Sequence[_Coordinates], predicate: Callable[[_Coordinates], bool]) -> float:
+    return sum(map(predicate, group)) / len(group)
 
 
 def are_inside(values: Sequence[float], size: tuple[int, int]) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.study import DataConfig
-from usaggr.data.read.file_kinds import UNKNOWN_KIND, FileKind, find_kind, restore_kind, share_kind, store_kind
+from usaggr.data.read.file_kinds import UNKNOWN_KIND, FileKind, deduplicate_kind, find_kind, restore_kind, store_kind
 from usaggr.data.read.paths import ListedFile, find_cache_folder, make_folder
 from usaggr.data.read.readers_version import add_readers_version, describe_readers
 from usaggr.data.read.thread_pool import count_readers, map_in_threads, split_into_pieces
@@ -88,16 +88,16 @@ def probe_files(
     store = FactStore((make_folder(folder) if keep else folder) / _make_store_name(), read_only=not keep)
     facts = store.read(distinct)
     for key, stored in list(facts.items()):
-        # `max_pixels` may have changed since the file was probed.
+        # `max_pixels` may have changed since the file was probed, so the stored answer may be wrong.
         if stored.too_large != (stored.height * stored.width > max_pixels):
             del facts[key]
     facts = _add_kinds(facts, store, workers)
-    new = [key for key in distinct if key not in facts]
-    if not new:
+    keys_to_probe = [key for key in distinct if key not in facts]
+    if not keys_to_probe:
         return facts
-    progress.start("reading images", len(new))
+    progress.start("reading images", len(keys_to_probe))
     try:
-        for piece in _probe_all(new, max_pixels, workers):
+        for piece in _probe_all(keys_to_probe, max_pixels, workers):
             if keep:
                 store.write((probed.key, probed.facts) for probed in piece if probed.can_store)
             facts.update((probed.key, probed.facts) for probed in piece)
@@ -174,17 +174,17 @@ def _find_kinds(keys: Sequence[ProbeKey]) -> list[tuple[ProbeKey, FileKind | Non
     for key in keys:
         kind = None
         with suppress(OSError, DataError), Path(key.file.path).open("rb") as file:
-            kind = share_kind(find_kind(open_image(file, key.file.path, None)))
+            kind = deduplicate_kind(find_kind(open_image(file, key.file.path, None)))
         kinds.append((key, kind if kind is not None and kind.is_plain(key.is_mask) else None))
     return kinds
 
 
 def _probe_piece(piece: tuple[list[ProbeKey], int]) -> list[ProbedFile]:
     keys, max_pixels = piece
-    return [_probe(key, max_pixels) for key in keys]
+    return [_probe_file(key, max_pixels) for key in keys]
 
 
-def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
+def _probe_file(key: ProbeKey, max_pixels: int) -> ProbedFile:
     """Read and decode a file, and return its facts; an error of the file is one of the facts."""
     import numpy as np
 
@@ -218,7 +218,7 @@ def _probe(key: ProbeKey, max_pixels: int) -> ProbedFile:
         error_text = _remove_path(error, name)
     if len(values) > MAX_VALUES:
         values = (*values[: MAX_VALUES - 1], values[-1])
-    facts = FileFacts(digest, height, width, error_text, False, values, share_kind(kind))
+    facts = FileFacts(digest, height, width, error_text, False, values, deduplicate_kind(kind))
     return ProbedFile(key, facts, can_store=True)
 
 
@@ -265,12 +265,12 @@ class FactStore:
             refused.clear()
             kinds.clear()
             query = "SELECT * FROM facts WHERE path BETWEEN ? AND ?"
-            for path, mask, size, mtime_ns, sha256, height, width, error, large, values in connection.execute(
+            for path, mask, size, mtime_ns, sha256, height, width, error, is_too_large, values in connection.execute(
                 query, bounds
             ):
                 distinct_values = tuple(parse_json(values)) if values else ()
                 stored[os.fsdecode(path), mask, size, mtime_ns] = FileFacts(
-                    sha256, height, width, error, bool(large), distinct_values
+                    sha256, height, width, error, bool(is_too_large), distinct_values
                 )
             query = "SELECT path, is_mask, size, mtime_ns FROM refusals WHERE readers = ? AND path BETWEEN ? AND ?"
             for path, mask, size, mtime_ns in connection.execute(query, (readers, *bounds)):

@@ -102,7 +102,7 @@ UNKNOWN_KIND = FileKind()
 
 
 @lru_cache(maxsize=4096)
-def share_kind(kind: FileKind) -> FileKind:
+def deduplicate_kind(kind: FileKind) -> FileKind:
     """Return an equal kind that all files of the kind share, to save memory."""
     return kind
 
@@ -180,7 +180,7 @@ def restore_kind(text: str) -> FileKind | None:
             return None
         colors: Sequence[tuple[int, str]] = stored.pop("colors", ())
         kind = FileKind(**stored)
-        return share_kind(replace(kind, colors=tuple((int(index), str(color)) for index, color in colors)))
+        return deduplicate_kind(replace(kind, colors=tuple((int(index), str(color)) for index, color in colors)))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.read import readers_version
-from usaggr.data.read.deep_pixels import decode_deep, find_maximum, read_content, scale_to_8_bits
 from usaggr.data.read.file_kinds import FileKind, count_frames, find_kind, find_orientation, has_alpha, is_deep
+from usaggr.data.read.high_bit_depth import decode_high_bit_depth, find_maximum, get_file_content, scale_to_8_bits
 from usaggr.data.read.image_reading import FILE_READING, ImageReading
 from usaggr.data.read.mask_values import MaskValues, extract_values, merge_equal_channels
 from usaggr.data.read.pixel_sizes import format_pixels
@@ -167,7 +167,7 @@ def decode_mask(image: "Image", name: str) -> MaskValues:
         image: A mask of `open_image`.
         name: Name of the file in messages.
     """
-    deep, content = is_deep(image), read_content(image)
+    deep, content = is_deep(image), get_file_content(image)
     load_image(image, name)
     orientation = 1 if image.format == "TIFF" else find_orientation(image)
     if orientation != 1:
@@ -177,7 +177,7 @@ def decode_mask(image: "Image", name: str) -> MaskValues:
         )
     if not deep:
         return extract_values(image, name)
-    stored = decode_deep(image, content, name)
+    stored = decode_high_bit_depth(image, content, name)
     return MaskValues(
         stored if stored.ndim == 2 else merge_equal_channels(stored, ("RGB", "RGBA")[stored.shape[2] - 3], name)
     )
@@ -193,46 +193,46 @@ def examine_image(image: "Image", name: str) -> FileKind:
     Raises:
         DataError: As for `decode_pixels`.
     """
-    kind, content = find_kind(image), read_content(image)
+    kind, content = find_kind(image), get_file_content(image)
     if kind.bits > 8 and kind.mode != "F":
         load_image(image, name)
-        stored = decode_deep(image, content, name)
-        hidden = stored.ndim == 3 and stored.shape[2] == 4 and _hides(stored, 2**16 - 1)
-        return replace(kind, maximum=find_maximum(stored), hidden=hidden, orientation=_orientation_of(image, kind))
+        stored = decode_high_bit_depth(image, content, name)
+        hidden = stored.ndim == 3 and stored.shape[2] == 4 and _has_hidden_pixels(stored, 2**16 - 1)
+        return replace(kind, maximum=find_maximum(stored), hidden=hidden, orientation=_get_orientation(image, kind))
     decode_pixels(image, name, 1)
-    hidden = has_alpha(image) and _hides(np.asarray(image.convert("RGBA")), 255)
-    return replace(kind, hidden=hidden, orientation=_orientation_of(image, kind))
+    hidden = has_alpha(image) and _has_hidden_pixels(np.asarray(image.convert("RGBA")), 255)
+    return replace(kind, hidden=hidden, orientation=_get_orientation(image, kind))
 
 
-def _orientation_of(image: "Image", kind: FileKind) -> int:
+def _get_orientation(image: "Image", kind: FileKind) -> int:
     """Return the orientation of a loaded image; that of a TIFF file was read before, because Pillow has applied it."""
     return kind.orientation if image.format == "TIFF" else find_orientation(image)
 
 
-def _hides(pixels: NDArray[Any], opaque: int) -> bool:
+def _has_hidden_pixels(pixels: NDArray[Any], opaque_value: int) -> bool:
     """Return whether transparent pixels (H, W, RGBA) have other values than black.
 
     Args:
         pixels: Colors and alpha channel. An alpha channel that is the same everywhere hides nothing.
-        opaque: Largest value of the alpha channel.
+        opaque_value: Largest value of the alpha channel.
     """
     alpha = pixels[:, :, 3]
     if (alpha == alpha.flat[0]).all():
         return False
-    return bool((pixels[:, :, :3].max(axis=2)[alpha < opaque] > 0).any())
+    return bool((pixels[:, :, :3].max(axis=2)[alpha < opaque_value] > 0).any())
 
 
 def _decode_distinct(image: "Image", name: str, channels: int, reading: ImageReading) -> NDArray[np.uint8]:
     """Decode an opened image like `decode_pixels`, but with a single channel for grayscale files."""
     from PIL import Image as Pillow
 
-    deep, content = is_deep(image), read_content(image)
+    deep, content = is_deep(image), get_file_content(image)
     load_image(image, name)
     # Pillow has turned a TIFF file when it was loaded.
     is_turned = reading.orientation == "apply" and image.format != "TIFF"
     orientation = find_orientation(image) if is_turned else 1
     if deep:
-        stored = decode_deep(image, content, name)
+        stored = decode_high_bit_depth(image, content, name)
         depth = reading.choose_depth(find_maximum(stored))
         if stored.ndim == 2:
             return turn_pixels(scale_to_8_bits(stored, depth)[:, :, None], orientation)
@@ -256,7 +256,7 @@ def _convert(image: "Image", channels: int, reading: ImageReading) -> NDArray[np
     if image.mode == "LAB":
         image = image.convert("RGB")  # Pillow converts LAB to this mode only
     drawn = np.asarray(image.convert("RGBA")) if reading.transparency == "black" and has_alpha(image) else None
-    if drawn is not None and _hides(drawn, 255):
+    if drawn is not None and _has_hidden_pixels(drawn, 255):
         drawn = drawn.astype(np.uint16)
         image = Pillow.fromarray(((drawn[:, :, :3] * drawn[:, :, 3:] + 127) // 255).astype(np.uint8))
     # Pillow warns if a palette with transparency is converted to RGB or L directly.

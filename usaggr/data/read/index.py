@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
-from usaggr.data.read.subject_names import clean_text, is_mark, is_missing
+from usaggr.data.read.subject_names import clean_text, is_missing, is_missing_mark
 from usaggr.data.samples import Fault
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_csv
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
-from usaggr.tasks import TASK_TYPES, TaskType, least_classes
+from usaggr.tasks import TASK_TYPES, TaskType, get_least_classes
 
 REQUIRED = ("image_path", "task_name", "task_id", "num_classes")
 """Columns that every index file must have."""
@@ -48,7 +48,7 @@ def format_task_type(task_type: TaskType) -> str:
 
 
 COLUMNS_BY_TYPE: dict[str, tuple[str, ...]] = {
-    task_type: list_label_columns(task_type, least_classes(task_type)) for task_type in TASK_TYPES
+    task_type: list_label_columns(task_type, get_least_classes(task_type)) for task_type in TASK_TYPES
 }
 """Further columns that a file must have if it has rows of a type, by type."""
 
@@ -77,7 +77,7 @@ class IndexRow:
     cells: dict[str, str]
     """Text without surrounding white space by column, without empty cells."""
 
-    def text(self, column: str) -> str:
+    def get_text(self, column: str) -> str:
         """Return the text of a column; empty if the cell is empty or the column does not exist."""
         return self.cells.get(column, "")
 
@@ -90,7 +90,7 @@ class IndexRow:
             message: Description of the error.
             file: Path of the image or mask as written in the index; empty if the error is not in a file.
         """
-        return Fault(self.csv_file, self.line, column, file, kind, message, self.text("task_id"))
+        return Fault(self.csv_file, self.line, column, file, kind, message, self.get_text("task_id"))
 
 
 def read_index(root: Path, labels: bool = True, follow_links: bool = False) -> tuple[list[IndexRow], list[Fault]]:
@@ -153,10 +153,10 @@ def quote_cell(text: str, mark: str = "'") -> str:
 
 
 def _check_inside(root: Path, path: Path) -> None:
-    real = path.resolve()
-    if not real.is_relative_to(root.resolve()):
+    resolved = path.resolve()
+    if not resolved.is_relative_to(root.resolve()):
         raise DataError(
-            f"{path}: is a link to {real}, outside the root {root}; if it is your own, add data.follow_links=true "
+            f"{path}: is a link to {resolved}, outside the root {root}; if it is your own, add data.follow_links=true "
             "(usaggr predict: --follow-links); otherwise replace the link with the file"
         )
 
@@ -233,21 +233,21 @@ def _choose_cleaner(column: str) -> Callable[[str], str]:
     """
     if _LABEL_COLUMN.fullmatch(column):
         return _clean_label
-    return _clean_path if column in ("image_path", "mask_path") else _strip
+    return _clean_path if column in ("image_path", "mask_path") else _strip_cell
 
 
-def _strip(cell: str) -> str:
+def _strip_cell(cell: str) -> str:
     text = cell.strip(" \t\r\n")
     return "" if text.lower() in _MISSING else text
 
 
 def _clean_path(cell: str) -> str:
-    text = _strip(cell)
-    return "" if len(text) <= _LONGEST_MARK and is_mark(text) else text
+    text = _strip_cell(cell)
+    return "" if len(text) <= _LONGEST_MARK and is_missing_mark(text) else text
 
 
 def _clean_label(cell: str) -> str:
-    text = _strip(cell)
+    text = _strip_cell(cell)
     if text[:1] in _NUMBER_STARTS and text.isascii() and "#" not in text:  # faster, for nearly all cells
         return text
     text = clean_text(text)

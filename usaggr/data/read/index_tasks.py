@@ -21,10 +21,10 @@ from usaggr.tasks import (
     TASK_TYPES,
     Task,
     TaskType,
-    default_class_names,
+    get_least_classes,
+    get_most_classes,
     has_mask_label,
-    least_classes,
-    most_classes,
+    make_default_class_names,
 )
 
 MAX_CLASSES = 255
@@ -46,15 +46,15 @@ class Declaration:
 def parse_declaration(row: IndexRow) -> tuple[Declaration | None, list[Fault]]:
     """Return the declaration of a row and its errors; None if one of the values is not valid."""
     faults: list[Fault] = []
-    task_id = row.text("task_id")
+    task_id = row.get_text("task_id")
     if problem := describe_id_problem(task_id):
         faults.append(row.make_fault("task_id", "task_id", problem))
-    name = row.text("task_name")
+    name = row.get_text("task_name")
     task_type = next((t for t in TASK_TYPES if t == name.lower()), None)
     if task_type is None:
         message = f"unknown {quote_cell(name)}; allowed: {', '.join(TASK_TYPES)}"
         faults.append(row.make_fault("task_name", "task_name", message))
-    text = row.text("num_classes")
+    text = row.get_text("num_classes")
     num_classes = parse_integer(text)
     if problem := _describe_count_problem(task_type, num_classes):
         faults.append(row.make_fault("num_classes", "num_classes", f"{quote_cell(text)} {problem}"))
@@ -69,7 +69,7 @@ def _describe_count_problem(task_type: TaskType | None, num_classes: int | None)
         return "is not a whole number"
     if task_type is None:
         return "" if num_classes >= 1 else "is less than 1"
-    minimum, maximum = least_classes(task_type), most_classes(task_type)
+    minimum, maximum = get_least_classes(task_type), get_most_classes(task_type)
     if num_classes < minimum:
         return f"is too few: a {task_type} task has at least {minimum}"
     if maximum is not None and num_classes > maximum:
@@ -122,11 +122,11 @@ def collect_tasks(
         first_row, expected = first.setdefault(task_id, (row, declared))
         conflicts.compare(task_id, "task_name", (first_row, expected.type), (row, declared.type))
         conflicts.compare(task_id, "num_classes", (first_row, expected.num_classes), (row, declared.num_classes))
-        if group := spellings["clinical_group"].add(row.text("clinical_group"), row.csv_file):
+        if group := spellings["clinical_group"].add(row.get_text("clinical_group"), row.csv_file):
             conflicts.compare(task_id, "clinical_group", groups.setdefault(task_id, (row, group)), (row, group))
-        if organ := spellings["organ"].add(row.text("organ"), row.csv_file):
+        if organ := spellings["organ"].add(row.get_text("organ"), row.csv_file):
             organs[task_id].add(organ)
-        if text := row.text(class_names.COLUMN):
+        if text := row.get_text(class_names.COLUMN):
             conflicts.compare(task_id, class_names.COLUMN, names.setdefault(task_id, (row, text)), (row, text))
     conflicts.check()
     check_distinct_ids(first)
@@ -233,7 +233,7 @@ def _choose_class_names(
     fits_catalog = in_catalog and (in_catalog.type, in_catalog.num_classes) == (task.type, task.num_classes)
     if data.catalogue_names and in_catalog and fits_catalog:
         return in_catalog.class_names
-    return default_class_names(task.type, task.num_classes)
+    return make_default_class_names(task.type, task.num_classes)
 
 
 def _warn_without_value(without_value: Mapping[str, list[str]]) -> list[str]:

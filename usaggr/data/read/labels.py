@@ -47,7 +47,7 @@ class LabelResult:
 
 def read_class(row: IndexRow, task: Declaration) -> LabelResult:
     """Read the class of a row."""
-    text = row.text("mask")
+    text = row.get_text("mask")
     index = parse_integer(text)
     if index is None:
         return LabelResult(
@@ -63,9 +63,11 @@ def read_class(row: IndexRow, task: Declaration) -> LabelResult:
 
 def read_box(row: IndexRow, size: tuple[int, int] | None) -> LabelResult:
     """Read the box of a row; `size` is the image's height and width, or None if it could not be read."""
-    sides = [_parse_number(row.text(side)) for side in BOX_COLUMNS]
+    sides = [_parse_number(row.get_text(side)) for side in BOX_COLUMNS]
     faults = [
-        row.make_fault(side, "box", f"{quote_cell(row.text(side))} is not a number" if row.text(side) else "is empty")
+        row.make_fault(
+            side, "box", f"{quote_cell(row.get_text(side))} is not a number" if row.get_text(side) else "is empty"
+        )
         for side, value in zip(BOX_COLUMNS, sides, strict=True)
         if value is None
     ]
@@ -99,7 +101,7 @@ def read_points(row: IndexRow, task: Declaration, size: tuple[int, int] | None) 
     points: list[tuple[float, float]] = []
     for number in range(1, task.num_classes + 1):
         column = f"point_{number}_xy"
-        text = row.text(column)
+        text = row.get_text(column)
         point = parse_point(text)
         if not text:
             faults.append(row.make_fault(column, "points", f"is empty; the task has {task.num_classes} points"))
@@ -135,7 +137,7 @@ def check_mask(
         size: Height and width of the image; None if it could not be read.
         data: Configuration with the options for masks of 0 and 255 and for empty masks.
     """
-    file = row.text("mask_path")
+    file = row.get_text("mask_path")
     faults: list[Fault] = []
     if size is not None and size != (mask.height, mask.width):
         message = f"mask has {format_pixels(mask.height, mask.width)}, but its image has {size[0]} x {size[1]}"

@@ -93,7 +93,7 @@ def _read_dataset(
     faults.sort(key=lambda fault: (fault.csv_file, fault.row))
     samples.sort(key=lambda sample: (sample.task_id, sample.sample_id))
     # From the rows, not from `tasks`: a task without any valid declaration is not in `tasks`.
-    named = {row.text("task_id") for row in index_rows} - {""}
+    named = {row.get_text("task_id") for row in index_rows} - {""}
     empty_tasks = sorted(named - {sample.task_id for sample in samples})
     usable = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
     samples, rules, depth_notes = assign_readings(samples, data)

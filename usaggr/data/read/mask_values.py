@@ -91,7 +91,7 @@ def _extract_from_palette(image: "Image", name: str) -> MaskValues:
     values = indices
     if (colors == colors[:, :1]).all():
         grays = colors[:, 0].tolist()
-        drawn = not _agrees(used, grays)
+        drawn = not _is_gray_order(used, grays)
         values = palette[:, 0][indices] if drawn else indices
     else:
         black = [index for index, color in zip(used, colors, strict=True) if not color.any()]
@@ -107,7 +107,7 @@ def _extract_from_palette(image: "Image", name: str) -> MaskValues:
     return MaskValues(values, drawn, named)
 
 
-def _agrees(used: Sequence[int], grays: Sequence[int]) -> bool:
+def _is_gray_order(used: Sequence[int], grays: Sequence[int]) -> bool:
     """Return whether the indices of a gray palette can be classes: brighter colors have larger indices, 0 is dark.
 
     Args:

@@ -13,7 +13,7 @@ _MISSING = frozenset({"nan", "-nan", "none", "null", "(null)", "<null>", "n/a", 
 """Marks of missing values in any letter case: pandas, NumPy, SQL, JSON."""
 _MISSING_EXACT = frozenset({"NA", "NaT"})
 """Marks of R and pandas that are missing values only in this letter case: `na` may be a patient's initials."""
-_SHEET_ERROR = re.compile(r"#(N/A N/A|N/A|NA|NV|NULL!|REF!|VALUE!|NAME\?|DIV/0!|NUM!)|-?1\.#(IND|QNAN)", re.IGNORECASE)
+_CELL_ERROR = re.compile(r"#(N/A N/A|N/A|NA|NV|NULL!|REF!|VALUE!|NAME\?|DIV/0!|NUM!)|-?1\.#(IND|QNAN)", re.IGNORECASE)
 """Errors of spreadsheets (#NV is the German #N/A), and NaN as older C libraries print it."""
 
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0*")
@@ -68,9 +68,9 @@ def clean_text(text: str) -> str:
 
 def is_missing(name: str) -> bool:
     """Return whether a cleaned text is a mark of a missing value, or has no letter or digit."""
-    return is_mark(name) or not any(map(str.isalnum, name))
+    return is_missing_mark(name) or not any(map(str.isalnum, name))
 
 
-def is_mark(name: str) -> bool:
+def is_missing_mark(name: str) -> bool:
     """Return whether a text is a mark that programs write for a missing value, such as NA, NaN or #N/A."""
-    return name in _MISSING_EXACT or name.lower() in _MISSING or _SHEET_ERROR.fullmatch(name) is not None
+    return name in _MISSING_EXACT or name.lower() in _MISSING or _CELL_ERROR.fullmatch(name) is not None

@@ -41,18 +41,18 @@ class SubjectFinder:
 
     def find(self, row: IndexRow, image_hash: str) -> Subject:
         """Return the subject of a row; an unknown subject has the image's hash as its name."""
-        written = row.text("subject_id")
+        written = row.get_text("subject_id")
         name = normalize_subject(written)
         if name:
             return Subject(name, written)
         if written:
             self.missing[written, row.csv_file] += 1
-        task_id = row.text("task_id")
+        task_id = row.get_text("task_id")
         pattern = find_setting(self.patterns, task_id)
         if pattern is None:
             return Subject(image_hash, "")
         self.searched[task_id] += 1
-        path = row.text("image_path").removeprefix("../")
+        path = row.get_text("image_path").removeprefix("../")
         # With a folder for each patient, only the path names the patient. Other patterns could match any folder.
         name_or_path = path if "/" in pattern else path.rsplit("/", 1)[-1]
         # A pattern with an accent may be written in another Unicode form than the name.

@@ -41,7 +41,7 @@ def unify_task_ids(index_rows: Sequence[IndexRow]) -> tuple[list[IndexRow], list
     An id with a single spelling stays as it is written, because the ids of finished runs must not change.
     """
     counts: dict[str, dict[Spelling, int]] = defaultdict(dict)
-    for spelling, count in Counter((row.text("task_id"), row.csv_file) for row in index_rows).items():
+    for spelling, count in Counter((row.get_text("task_id"), row.csv_file) for row in index_rows).items():
         counts[normalize_subject(spelling[0])][spelling] = count
     counts.pop("", None)
     changed: dict[str, str] = {}
@@ -54,7 +54,7 @@ def unify_task_ids(index_rows: Sequence[IndexRow]) -> tuple[list[IndexRow], list
         return list(index_rows), []
     unified = [
         replace(row, cells={**row.cells, "task_id": changed[written]})
-        if (written := row.text("task_id")) in changed
+        if (written := row.get_text("task_id")) in changed
         else row
         for row in index_rows
     ]

@@ -63,18 +63,18 @@ def validate_rows(
     facts = probe(key for candidate in candidates for key in _list_probe_keys(candidate))
     validator = _RowValidator(data, facts, SubjectFinder(data.subject_patterns), faults)
     samples = [sample for candidate in candidates if (sample := validator.make_sample(candidate)) is not None]
-    suspect = validator.coordinates.find_faults()
-    suspect_rows = {(fault.csv_file, fault.row) for fault in suspect}
-    faults = [f for f in faults if f.kind not in REPLACED or (f.csv_file, f.row) not in suspect_rows] + suspect
+    suspect_faults = validator.coordinates.find_faults()
+    suspect_rows = {(fault.csv_file, fault.row) for fault in suspect_faults}
+    faults = [f for f in faults if f.kind not in REPLACED or (f.csv_file, f.row) not in suspect_rows] + suspect_faults
     plausible = [sample for sample in samples if (sample.csv_file, sample.row) not in suspect_rows]
     conflicts = find_palette_conflicts(plausible)
-    masks = {(row.csv_file, row.line): row.text("mask_path") for row, _ in declared} if conflicts else {}
+    masks = {(row.csv_file, row.line): row.get_text("mask_path") for row, _ in declared} if conflicts else {}
     conflicts = [replace(fault, file=masks[fault.csv_file, fault.row]) for fault in conflicts]
-    repeated = [*_find_repeated(plausible), *conflicts]
-    invalid = suspect_rows | {(fault.csv_file, fault.row) for fault in repeated}
+    repetition_faults = [*_find_repeated(plausible), *conflicts]
+    invalid = suspect_rows | {(fault.csv_file, fault.row) for fault in repetition_faults}
     valid = keep_single_spellings([sample for sample in samples if (sample.csv_file, sample.row) not in invalid])
     warnings = [*validator.coordinates.warnings, *validator.subjects.list_warnings(valid)]
-    return valid, [*faults, *repeated], warnings
+    return valid, [*faults, *repetition_faults], warnings
 
 
 def count_kinds(faults: Iterable[Fault]) -> str:
@@ -107,11 +107,11 @@ def _number_rows(
 
     Invalid rows are counted, too, so that fixing one row does not change the sample ids of others.
     """
-    seen: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for row, task in declared:
-        key = (row.text("task_id"), row.text("image_path"))
-        seen[key] += 1
-        yield row, task, seen[key]
+        key = (row.get_text("task_id"), row.get_text("image_path"))
+        counts[key] += 1
+        yield row, task, counts[key]
 
 
 def _make_candidate(
@@ -127,7 +127,7 @@ def _make_candidate(
         faults: List that errors are added to.
     """
     faults_before = len(faults)
-    text = row.text("image_path")
+    text = row.get_text("image_path")
     image = _find_file(row, "image_path", finder, faults)
     needs_mask = task is not None and has_mask_label(task.type)
     mask = _find_file(row, "mask_path", finder, faults) if needs_mask else None
@@ -137,7 +137,7 @@ def _make_candidate(
 
 def _find_file(row: IndexRow, column: str, finder: FileFinder, faults: list[Fault]) -> ListedFile | None:
     """Find the file in a column of a row; if it cannot be used, add the error to `faults` and return None."""
-    text = row.text(column)
+    text = row.get_text(column)
     if not text:
         faults.append(row.make_fault(column, "no_mask" if column == "mask_path" else "no_image", "is empty"))
         return None
@@ -175,7 +175,7 @@ class _RowValidator:
         mask = self._check_file(row, "mask_path", candidate.mask, is_mask=True)
         result = self._read_label(row, task, image, mask) if task is not None else LabelResult()
         self.faults += result.faults
-        split = row.text("split").lower()
+        split = row.get_text("split").lower()
         if split and split not in _SUBSETS:
             self.faults.append(
                 row.make_fault("split", "split", f"unknown {quote_cell(split)}; allowed: train, val, test")
@@ -216,12 +216,12 @@ class _RowValidator:
             message = (
                 f"has {format_pixels(facts.height, facts.width)}, more than data.max_pixels={self.data.max_pixels}"
             )
-            self.faults.append(row.make_fault(column, "too_large", message, row.text(column)))
+            self.faults.append(row.make_fault(column, "too_large", message, row.get_text(column)))
         elif facts.error:
-            self.faults.append(row.make_fault(column, "unreadable_file", facts.error, row.text(column)))
+            self.faults.append(row.make_fault(column, "unreadable_file", facts.error, row.get_text(column)))
         elif not is_mask and (ambiguity := self.rules.find_ambiguity(facts.kind)):
             message = f"{ambiguity.reason}; {ambiguity.remedy}"
-            self.faults.append(row.make_fault(column, ambiguity.kind, message, row.text(column)))
+            self.faults.append(row.make_fault(column, ambiguity.kind, message, row.get_text(column)))
         elif not is_mask and self.rules.exif_orientation == "apply" and facts.kind.is_transposed:
             return replace(facts, height=facts.width, width=facts.height)
         else:
@@ -268,14 +268,14 @@ def _find_repeated(samples: Sequence[Sample]) -> list[Fault]:
     """
     faults: list[Fault] = []
     first: dict[Hashable, Sample] = {}
-    same_image: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    by_image: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
         original = first.setdefault((sample.task_id, sample.image_path, sample.label_hash), sample)
         if original is not sample:
             faults.append(_make_sample_fault(sample, "image_path", "duplicate", f"repeats {_describe_row(original)}"))
         elif sample.label is not None:
-            same_image[sample.task_id, sample.image_hash].append(sample)
-    for group in same_image.values():
+            by_image[sample.task_id, sample.image_hash].append(sample)
+    for group in by_image.values():
         for sample in group:
             other = next((s for s in group if s.label != sample.label), None)
             if other is not None:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from usaggr.data.read.similar_names import fold_name
 from usaggr.data.read.subject_names import quote_name
-from usaggr.data.sources.image_folder import ImageFolder, list_images, may_be_picture, subset_of, suffix_of
+from usaggr.data.sources.image_folder import (
+    ImageFolder,
+    get_suffix,
+    is_possible_image,
+    list_images,
+    parse_subset_folder,
+)
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.mask_names import find_usual_masks
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
@@ -32,7 +38,7 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
     masks = find_usual_masks(files.images)
     labeled = [path for path in files.images if path not in masks]
     _refuse_mixed_subsets(images, labeled, names)
-    classes = {path: _class_of(path.relative_to(images), names) for path in labeled}
+    classes = {path: _find_class_folder(path.relative_to(images), names) for path in labeled}
     folders = sorted({name for name in classes.values() if name is not None})
     unlabeled = [path for path, name in classes.items() if name is None]
     if unlabeled:
@@ -51,13 +57,13 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
     numbers = {name: number for number, name in enumerate(names)}
     source_rows = tuple(SourceRow(path, label=numbers[name]) for path, name in classes.items() if name is not None)
     left_out = [LeftOut(str(mask), "is a mask, by its name beside an image") for mask in masks]
-    return SourceTable(task, "classification", len(names), source_rows, names, (*left_out, *files.left_out()))
+    return SourceTable(task, "classification", len(names), source_rows, names, (*left_out, *files.list_left_out()))
 
 
-def _class_of(path: Path, names: Sequence[str]) -> str | None:
+def _find_class_folder(path: Path, names: Sequence[str]) -> str | None:
     """Return the first folder of a path that is not the folder of a subset; None if there is none."""
     for folder in path.parts[:-1]:
-        if folder in names or subset_of(folder) is None:
+        if folder in names or parse_subset_folder(folder) is None:
             return folder
     return None
 
@@ -65,7 +71,7 @@ def _class_of(path: Path, names: Sequence[str]) -> str | None:
 def _refuse_mixed_subsets(images: Path, labeled: Sequence[Path], names: Sequence[str]) -> None:
     """Refuse folders of subsets beside folders of classes: an image of `test/` could have the class test, or none."""
     tops = sorted({path.relative_to(images).parts[0] for path in labeled if path.parent != images})
-    subsets = [name for name in tops if subset_of(name) is not None and name not in names]
+    subsets = [name for name in tops if parse_subset_folder(name) is not None and name not in names]
     classes = [name for name in tops if name not in subsets]
     if subsets and classes:
         raise ConfigError(
@@ -90,11 +96,11 @@ def _refuse_unread_classes(files: ImageFolder, classes: Sequence[str], names: Se
     """Refuse a folder with only images that cannot be read: without it, the numbers of the classes would change."""
     unread: dict[str, list[Path]] = {}
     for path in files.unread:
-        name = _class_of(path.relative_to(files.folder), names)
-        if name is not None and name not in classes and (name in names or not names) and may_be_picture(path):
+        name = _find_class_folder(path.relative_to(files.folder), names)
+        if name is not None and name not in classes and (name in names or not names) and is_possible_image(path):
             unread.setdefault(name, []).append(path)
     for name, paths in unread.items():
-        suffixes = ", ".join(sorted({suffix_of(path) or "no suffix" for path in paths}))
+        suffixes = ", ".join(sorted({get_suffix(path) or "no suffix" for path in paths}))
         raise ConfigError(
             f"{files.folder}: the class {name} has {len(paths)} files that are not read ({suffixes}) and no image; "
             "save them as PNG, add --convert DIR if they are DICOM or NIfTI, or list the other classes as --names"

@@ -13,7 +13,7 @@ from usaggr.data.sources.image_folder import list_images
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.masks import Several
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.tasks import TaskType
 
 Kind = Literal["boxes", "keypoints", "masks"]
@@ -107,13 +107,13 @@ def read_objects(
     left_out = _list_unused_objects(coco, objects, files)
     source_rows: list[SourceRow] = []
     for key, image in files.items():
-        row = reader.read(image, objects.get(key, []), scales.get(key))
+        row = reader.read_row(image, objects.get(key, []), scales.get(key))
         if isinstance(row, str):
             left_out.append(LeftOut(str(image), row))
         else:
             source_rows.append(row)
-    listed = set(files.values())
-    left_out += [LeftOut(str(path), f"is not in {coco.path}") for path in folder.images if path not in listed]
+    listed_images = set(files.values())
+    left_out += [LeftOut(str(path), f"is not in {coco.path}") for path in folder.images if path not in listed_images]
     task_type, names = _describe_task(kind, tuple(classes), keypoints)
     return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out), notes)
 
@@ -159,7 +159,7 @@ def _parse(option: str, text: str, allowed: tuple[_Name, ...]) -> _Name:
     for name in allowed:
         if name == text:
             return name
-    raise ConfigError(one_of(option, text, allowed))
+    raise ConfigError(explain_unknown_name(option, text, allowed))
 
 
 def _list_unused_objects(
@@ -191,12 +191,14 @@ def _describe_task(
 
 def _find_keypoints(coco: CocoFile, classes: dict[str, list[Entry]]) -> tuple[str, ...]:
     """Return the names of the keypoints of a category."""
-    lists = {tuple(str(name) for name in entry.get("keypoints", ())) for (name, es) in classes.items() for entry in es}
-    lists.discard(())
-    if len(lists) != 1:
-        problem = "has no list of keypoints" if not lists else "has several lists of keypoints"
+    keypoint_lists = {
+        tuple(str(name) for name in entry.get("keypoints", ())) for (name, es) in classes.items() for entry in es
+    }
+    keypoint_lists.discard(())
+    if len(keypoint_lists) != 1:
+        problem = "has no list of keypoints" if not keypoint_lists else "has several lists of keypoints"
         raise DataError(f"{coco.path}: the category {', '.join(classes)} {problem}")
-    return lists.pop()
+    return keypoint_lists.pop()
 
 
 def _area_of(box: tuple[float, float, float, float]) -> float:
@@ -210,19 +212,19 @@ class _RowReader:
     Attributes:
         coco: The file, for messages.
         options: What to read.
-        numbers: Class index of each category id, from 1, for masks.
-        points: Number of keypoints of an object.
+        class_indices: Class index of each category id, from 1, for masks.
+        n_keypoints: Number of keypoints of an object.
         images: Entry of each image by its id.
     """
 
-    def __init__(self, coco: CocoFile, options: CocoOptions, classes: dict[str, list[Entry]], points: int) -> None:
-        self.coco, self.options, self.points = coco, options, points
+    def __init__(self, coco: CocoFile, options: CocoOptions, classes: dict[str, list[Entry]], n_keypoints: int) -> None:
+        self.coco, self.options, self.n_keypoints = coco, options, n_keypoints
         self.images = {entry["id"]: entry for entry in coco.images}
-        self.numbers = {
+        self.class_indices = {
             entry["id"]: number for number, entries in enumerate(classes.values(), start=1) for entry in entries
         }
 
-    def read(self, image: Path, objects: Sequence[Entry], scale: ImageSize | None) -> SourceRow | str:
+    def read_row(self, image: Path, objects: Sequence[Entry], scale: ImageSize | None) -> SourceRow | str:
         """Return the row of an image, or the reason why it is left out.
 
         Args:
@@ -252,26 +254,28 @@ class _RowReader:
             )
         factors = scale or ImageSize(1, 1)
         if self.options.kind == "keypoints":
-            return self._read_keypoints(image, max(objects, key=self._area), factors)
+            return self._read_keypoints(image, max(objects, key=self._compute_area), factors)
         return self._read_box(image, objects, factors)
 
     def _is_union_of_points(self) -> bool:
         return self.options.several == "union" and self.options.kind == "keypoints"
 
     def _read_mask(self, image: Path, objects: Sequence[Entry]) -> SourceRow | str:
-        shapes = [(self.numbers[entry["category_id"]], entry.get("segmentation")) for entry in objects]
+        shapes = [(self.class_indices[entry["category_id"]], entry.get("segmentation")) for entry in objects]
         if any(not shape for _, shape in shapes):
             return "an object has no segmentation"
-        drawing = partial(draw_objects, image, shapes, self._size_in_json(objects[0]["image_id"]), str(self.coco.path))
+        drawing = partial(
+            draw_objects, image, shapes, self._get_stated_size(objects[0]["image_id"]), str(self.coco.path)
+        )
         return SourceRow(image, drawing=drawing)
 
-    def _size_in_json(self, key: int | str) -> tuple[int, int] | None:
+    def _get_stated_size(self, key: int | str) -> tuple[int, int] | None:
         entry = self.images[key]
         width, height = entry.get("width"), entry.get("height")
         return (width, height) if isinstance(width, int) and isinstance(height, int) and width and height else None
 
     def _read_box(self, image: Path, objects: Sequence[Entry], factors: ImageSize) -> SourceRow | str:
-        corners = [box for entry in objects if (box := self._corners(entry)) is not None]
+        corners = [box for entry in objects if (box := self._get_corners(entry)) is not None]
         if not corners or (len(corners) < len(objects) and self.options.several == "union"):
             return "bbox is not four numbers"
         x_min, y_min, x_max, y_max = (
@@ -284,22 +288,22 @@ class _RowReader:
         width, height = factors
         return SourceRow(image, box=(x_min * width, y_min * height, x_max * width, y_max * height))
 
-    def _corners(self, annotation: Entry) -> tuple[float, float, float, float] | None:
+    def _get_corners(self, annotation: Entry) -> tuple[float, float, float, float] | None:
         box = parse_numbers(annotation.get("bbox"), 4)
         if box is None:
             return None
         x, y, third, fourth = box
         return (x, y, third, fourth) if self.options.box_format == "xyxy" else (x, y, x + third, y + fourth)
 
-    def _area(self, annotation: Entry) -> float:
+    def _compute_area(self, annotation: Entry) -> float:
         """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
-        box = self._corners(annotation)
+        box = self._get_corners(annotation)
         return _area_of(box) if box else -1.0
 
     def _read_keypoints(self, image: Path, annotation: Entry, factors: ImageSize) -> SourceRow | str:
-        values = parse_numbers(annotation.get("keypoints"), 3 * self.points)
+        values = parse_numbers(annotation.get("keypoints"), 3 * self.n_keypoints)
         if values is None:
-            return f"keypoints are not {self.points} times x, y, v"
+            return f"keypoints are not {self.n_keypoints} times x, y, v"
         triples = [values[i : i + 3] for i in range(0, len(values), 3)]
         # v is 0 (not labeled; x and y are 0, too), 1 (labeled but not visible) or 2 (labeled and visible).
         if any(visibility == 0 for _, _, visibility in triples):

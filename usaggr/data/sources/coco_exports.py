@@ -7,7 +7,7 @@ from pathlib import Path
 
 from usaggr.data.sources.coco import CocoOptions, read_coco, read_objects
 from usaggr.data.sources.coco_file import read_coco_file, select_categories
-from usaggr.data.sources.image_folder import list_files, subset_of, suffix_of
+from usaggr.data.sources.image_folder import get_suffix, list_files, parse_subset_folder
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.table import SourceTable
 from usaggr.errors import ConfigError, DataError
@@ -32,7 +32,7 @@ def read_coco_exports(annotations: Path, images: Path, task: str, options: CocoO
     """
     if not annotations.is_dir():
         return read_coco(annotations, images, task, **asdict(options))
-    paths = [path for path in list_files(annotations).unread if suffix_of(path) == ".json"]
+    paths = [path for path in list_files(annotations).unread if get_suffix(path) == ".json"]
     if not paths:
         raise ConfigError(f"--annotations: {annotations} has no .json file; give COCO's JSON file, or their folder")
     files = [read_coco_file(path) for path in paths]
@@ -98,5 +98,5 @@ def _join(
 def _find_subset(stem: str, folders: Sequence[str]) -> Subset | None:
     """Return the subset that the name of a file or one of its folders gives, as in `instances_train2017`."""
     words = re.split(r"[^a-z]+", stem.lower())
-    named = {subset for word in (*words, *folders) if (subset := subset_of(word)) is not None}
+    named = {subset for word in (*words, *folders) if (subset := parse_subset_folder(word)) is not None}
     return named.pop() if len(named) == 1 else None

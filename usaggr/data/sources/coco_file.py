@@ -10,7 +10,7 @@ from typing import Any
 from usaggr.data.read.similar_names import fold_name
 from usaggr.data.read.subject_names import quote_name
 from usaggr.data.sources.image_folder import ImageFolder
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.io.bounded_content import parse_json
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
 
@@ -42,7 +42,7 @@ class CocoFile:
         named: dict[str, list[Entry]] = {}
         for category in self.categories:
             if counts[category["id"]]:
-                named.setdefault(_name_of(category), []).append(category)
+                named.setdefault(_get_category_name(category), []).append(category)
         return named
 
     def count_unknown_objects(self) -> int:
@@ -52,12 +52,12 @@ class CocoFile:
 
     def list_entries(self, name: str) -> list[Entry]:
         """Return the categories of a name: those with objects if there are any."""
-        entries = [category for category in self.categories if _name_of(category) == name]
+        entries = [category for category in self.categories if _get_category_name(category) == name]
         return self.name_categories().get(name, entries)
 
     def list_names(self) -> list[str]:
         """Return the names of all categories, also of those without objects."""
-        return [_name_of(category) for category in self.categories]
+        return [_get_category_name(category) for category in self.categories]
 
     def group_objects(self, categories: Sequence[Entry]) -> dict[int | str, list[Entry]]:
         """Return the objects of categories by the id of their image."""
@@ -114,7 +114,7 @@ def select_categories(files: Sequence[CocoFile], place: Path, name: str | None, 
                 f"--category: {place} has no object of {name}; categories with objects: {', '.join(sorted(named))}"
             )
         if name not in named:
-            raise ConfigError(one_of("--category", name, named))
+            raise ConfigError(explain_unknown_name("--category", name, named))
         return (name,)
     if len(named) > 1 and not has_all:
         raise ConfigError(f"--category: {place} has {len(named)} categories; choose one of {', '.join(sorted(named))}")
@@ -155,7 +155,7 @@ def parse_numbers(value: object, count: int | None = None) -> list[float] | None
     return numbers if len(numbers) == len(value) else None
 
 
-def _name_of(category: Entry) -> str:
+def _get_category_name(category: Entry) -> str:
     return str(category.get("name", category["id"]))
 
 

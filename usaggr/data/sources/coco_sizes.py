@@ -46,7 +46,7 @@ def compare_sizes(
     turned = 0
     for entry in coco.images:
         path = files[entry["id"]]
-        stated = _stated_size(entry)
+        stated = _get_stated_size(entry)
         size = read_size(path) if stated else None
         if stated is None or size is None or stated == size:
             continue
@@ -112,7 +112,7 @@ def check_boxes(coco: CocoFile, objects: Mapping[int | str, Sequence[Entry]]) ->
     Raises:
         DataError: The boxes are corners.
     """
-    stated = {entry["id"]: _stated_size(entry) for entry in coco.images}
+    stated = {entry["id"]: _get_stated_size(entry) for entry in coco.images}
     outside = fitting = 0
     example = ""
     for key, entries in objects.items():
@@ -142,7 +142,7 @@ def check_boxes(coco: CocoFile, objects: Mapping[int | str, Sequence[Entry]]) ->
         )
 
 
-def _stated_size(entry: Entry) -> ImageSize | None:
+def _get_stated_size(entry: Entry) -> ImageSize | None:
     width, height = (entry.get(name) for name in ("width", "height"))
     if not isinstance(width, int | float) or not isinstance(height, int | float) or width <= 0 or height <= 0:
         return None

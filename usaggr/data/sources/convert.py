@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from usaggr.data.sources.dicom import read_dicom
-from usaggr.data.sources.image_folder import is_dicom, list_files, suffix_of
+from usaggr.data.sources.image_folder import get_suffix, is_dicom, list_files
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.made_masks import encode_png
-from usaggr.data.sources.medical_file import MedicalFile, UnreadableFileError, to_stored_values
-from usaggr.data.sources.nifti import read_meta_image, read_nifti
+from usaggr.data.sources.medical_file import MedicalFile, UnreadableFileError, convert_to_stored_values
+from usaggr.data.sources.meta_image import read_meta_image
+from usaggr.data.sources.nifti import read_nifti
 from usaggr.data.sources.table import SourceTable
 from usaggr.errors import ConfigError, DataError
-from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.atomic_files import make_write_error, replace_file
 
 _SUFFIXES = {".nii": read_nifti, ".nii.gz": read_nifti, ".mhd": read_meta_image, ".mha": read_meta_image}
 
@@ -149,7 +150,7 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
     files = list_files(folder)
     medical = [path for path in files.unread if _is_medical(path)]
     left_out = [
-        *replace(files, unread=tuple(p for p in files.unread if not _is_medical(p) and not _is_data(p))).left_out()
+        *replace(files, unread=tuple(p for p in files.unread if not _is_medical(p) and not _is_data(p))).list_left_out()
     ]
     columns: dict[Path, dict[str, str]] = {}
     axes: dict[Path, str] = {}
@@ -200,20 +201,20 @@ class _Written:
 
 
 def _open(path: Path) -> MedicalFile:
-    reader = _SUFFIXES.get(suffix_of(path))
+    reader = _SUFFIXES.get(get_suffix(path))
     return reader(path) if reader is not None else read_dicom(path)
 
 
 def _write_frames(source: MedicalFile, path: Path, folder: Path, frames: FrameChoice) -> _Written:
     """Write the chosen frames of a file."""
     stem = path.name
-    suffix = suffix_of(path)
+    suffix = get_suffix(path)
     if suffix and not suffix[1:].isdigit():
         stem = stem[: -len(suffix)]
     paths: list[Path] = []
     is_scaled = False
     for index in frames.choose(source.frames):
-        pixels, scaled = to_stored_values(source.read(index), source.limits)
+        pixels, scaled = convert_to_stored_values(source.read(index), source.limits)
         is_scaled |= scaled
         number = f"_f{index + 1:04}" if frames.has_several and source.frames > 1 else ""
         name = folder / f"{stem}{number}.png"
@@ -223,12 +224,12 @@ def _write_frames(source: MedicalFile, path: Path, folder: Path, frames: FrameCh
 
 
 def _is_medical(path: Path) -> bool:
-    return suffix_of(path) in _SUFFIXES or is_dicom(path)
+    return get_suffix(path) in _SUFFIXES or is_dicom(path)
 
 
 def _is_data(path: Path) -> bool:
     """Return whether a file holds the pixels of a MetaImage file."""
-    return suffix_of(path) in (".raw", ".zraw")
+    return get_suffix(path) in (".raw", ".zraw")
 
 
 def _write_unless_other(path: Path, content: bytes) -> None:
@@ -244,7 +245,7 @@ def _write_unless_other(path: Path, content: bytes) -> None:
                 raise DataError(f"--convert: {path} exists with other pixels; give a folder of its own")
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        with replace_file(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise make_write_error(path, error) from error

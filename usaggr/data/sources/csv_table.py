@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from usaggr.data.read.subject_names import clean_text
-from usaggr.data.sources.image_folder import ImageFolder, list_images, subset_of
+from usaggr.data.sources.image_folder import ImageFolder, list_images, parse_subset_folder
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.masks import Several
 from usaggr.data.sources.point_columns import PointColumns, parse_point_columns
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
 from usaggr.data.sources.table_file import Record, TableFile, read_table_file
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 
 TableBoxes = Literal["xyxy", "xywh", "center"]
 """The four numbers of a box, in pixels.
@@ -112,7 +112,7 @@ def read_table(
         source.num_classes,
         source.rows,
         source.class_names,
-        (*left_out, *source.left_out, *without_row, *folder.left_out()),
+        (*left_out, *source.left_out, *without_row, *folder.list_left_out()),
         source.notes,
     )
 
@@ -126,7 +126,7 @@ def parse_table_boxes(text: str) -> TableBoxes:
     for name in get_args(TableBoxes):
         if name == text:
             return name  # type: ignore[no-any-return]
-    raise ConfigError(one_of("--box-format", text, get_args(TableBoxes)))
+    raise ConfigError(explain_unknown_name("--box-format", text, get_args(TableBoxes)))
 
 
 def _group_by_image(
@@ -136,7 +136,7 @@ def _group_by_image(
     records: dict[Path, list[Record]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for record in table.records:
-        text = record.text(column)
+        text = record.get_text(column)
         image = folder.find(text) if text else None
         if image is not None:
             records[image].append(record)
@@ -160,7 +160,7 @@ class _RowReader:
 
     def read_name(self, record: Record, column: str) -> str:
         """Return the name in a cell; 1 for 1.0 (or 1,0), which spreadsheet programs write for a whole number."""
-        text = clean_text(record.text(column))
+        text = clean_text(record.get_text(column))
         return re.sub(rf"^(-?\d+){re.escape(self.table.decimal)}0+$", r"\1", text)
 
     def read_subject_and_split(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
@@ -179,7 +179,7 @@ class _RowReader:
             if texts:
                 cells[index_column] = texts.pop()
         if "split" in cells:
-            subset = subset_of(cells["split"])
+            subset = parse_subset_folder(cells["split"])
             if subset is None:
                 raise DataError(
                     f"{self.table.path}, line {records[0].line}: {self.columns.split} is '{cells['split']}'; allowed: "
@@ -204,11 +204,11 @@ def _read_boxes(
         raise ConfigError(f"--names: has {len(names)} names, but a box has one")
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
-    n_boxes = reversed_boxes = 0
+    n_boxes = n_reversed = 0
     for image, image_records in records.items():
         boxes = [box for record in image_records if (box := _read_box(reader, record, columns)) is not None]
         n_boxes += len(boxes)
-        reversed_boxes += sum(box[2] <= box[0] or box[3] <= box[1] for box in boxes)
+        n_reversed += sum(box[2] <= box[0] or box[3] <= box[1] for box in boxes)
         if not boxes:
             left_out.append(LeftOut(str(image), "has no box"))
             continue
@@ -223,9 +223,9 @@ def _read_boxes(
             x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
             box = (min(x_min), min(y_min), max(x_max), max(y_max))
         source_rows.append(SourceRow(image, box=box, columns=reader.read_subject_and_split(image, image_records)))
-    if reader.box_format == "xyxy" and reversed_boxes > _MAX_REVERSED_SHARE * n_boxes:
+    if reader.box_format == "xyxy" and n_reversed > _MAX_REVERSED_SHARE * n_boxes:
         raise DataError(
-            f"{reader.table.path}: {reversed_boxes} of {n_boxes} boxes end before they begin, so they are not "
+            f"{reader.table.path}: {n_reversed} of {n_boxes} boxes end before they begin, so they are not "
             "x_min, y_min, x_max, y_max; add --box-format xywh or center"
         )
     return SourceTable(task, "detection", 1, tuple(source_rows), tuple(names), tuple(left_out))
@@ -233,7 +233,7 @@ def _read_boxes(
 
 def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tuple[float, float, float, float] | None:
     """Return (x_min, y_min, x_max, y_max) of a row; None if one of its four cells is empty."""
-    numbers = [reader.table.number(record, column) for column in columns]
+    numbers = [reader.table.get_number(record, column) for column in columns]
     values = [number for number in numbers if number is not None]
     if len(values) < 4:
         return None
@@ -259,7 +259,7 @@ def _read_points(
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
-        values = {points.read(reader.table, record) for record in image_records}
+        values = {points.read_points(reader.table, record) for record in image_records}
         if len(values) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has {len(image_records)} rows (lines "
@@ -293,19 +293,20 @@ def _read_long_points(
         raise ConfigError(
             f"--points: '{reader.columns.points}' must be one pair of columns with --landmark, such as x,y"
         )
-    seen = {clean_text(record.text(column)) for image_records in records.values() for record in image_records} - {""}
-    order = tuple(names) or tuple(sorted(seen, key=_natural_key))
-    if set(order) != seen:
+    all_records = (record for image_records in records.values() for record in image_records)
+    landmarks = {clean_text(record.get_text(column)) for record in all_records} - {""}
+    order = tuple(names) or tuple(sorted(landmarks, key=_make_natural_key))
+    if set(order) != landmarks:
         raise ConfigError(
-            f"--names: {', '.join(order)} must be the landmarks in {column}, each once: {', '.join(sorted(seen))}"
+            f"--names: {', '.join(order)} must be the landmarks in {column}, each once: {', '.join(sorted(landmarks))}"
         )
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
         by_name: dict[str, tuple[float, float]] = {}
         for record in image_records:
-            value = points.read(reader.table, record)
-            name = clean_text(record.text(column))
+            value = points.read_points(reader.table, record)
+            name = clean_text(record.get_text(column))
             if value is None or not name:
                 continue
             (point,) = value  # `points` has one pair of columns
@@ -341,20 +342,21 @@ def _read_labels(
         else:
             hint = f" ('{min(marks)}' is read as a missing value unless --names has it)" if marks else ""
             left_out.append(LeftOut(str(image), f"has no {column}{hint}"))
-    seen = sorted(set(labels.values()), key=_natural_key)
-    folded = {text.casefold() for text in seen}
-    if len(folded) < len(seen):
+    classes = sorted(set(labels.values()), key=_make_natural_key)
+    folded = {text.casefold() for text in classes}
+    if len(folded) < len(classes):
         raise DataError(
-            f"{reader.table.path}: labels in {column} differ only in letter case: {', '.join(seen)}; write them alike"
+            f"{reader.table.path}: labels in {column} differ only in letter case: {', '.join(classes)}; write them "
+            "alike"
         )
-    order = tuple(names) or tuple(seen)
-    if set(seen) - set(order) or len(set(order)) != len(order):
+    order = tuple(names) or tuple(classes)
+    if set(classes) - set(order) or len(set(order)) != len(order):
         raise ConfigError(
-            f"--names: {', '.join(order)} must contain all labels in {column}, each once: {', '.join(seen)}"
+            f"--names: {', '.join(order)} must contain all labels in {column}, each once: {', '.join(classes)}"
         )
     if len(order) < 2:
         raise ConfigError(
-            f"{reader.table.path}: {column} has one label ({', '.join(seen)}); a classification needs at least 2"
+            f"{reader.table.path}: {column} has one label ({', '.join(classes)}); a classification needs at least 2"
         )
     source_rows = tuple(
         SourceRow(image, label=order.index(text), columns=reader.read_subject_and_split(image, records[image]))
@@ -364,7 +366,7 @@ def _read_labels(
     return SourceTable(task, "classification", len(order), source_rows, order, tuple(left_out), (note,))
 
 
-def _natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
+def _make_natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key that compares numbers within texts by value: p2 comes before p10."""
     # Python converts at most 4300 digits to a number; 18 at a time are always accepted.
     return tuple((0, int(run)) if run.isdecimal() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))

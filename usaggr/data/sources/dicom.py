@@ -75,7 +75,7 @@ def _describe(data: Any) -> MedicalFile:
         )
     if "WindowCenter" in data or "VOILUTSequence" in data:
         remarks.append("have a window for display, which is not applied")
-    return MedicalFile(frames, partial(_read_frame, data), _value_limits(data), columns, tuple(remarks))
+    return MedicalFile(frames, partial(_read_frame, data), _get_value_limits(data), columns, tuple(remarks))
 
 
 def _read_frame(data: Any, index: int) -> NDArray[Any]:
@@ -106,9 +106,9 @@ def _read_frame(data: Any, index: int) -> NDArray[Any]:
         return np.asarray(pixels)
     values = np.asarray(apply_modality_lut(pixels, data))
     if kind == "MONOCHROME1":  # small values are bright
-        low, high = _value_limits(data)
+        low, high = _get_value_limits(data)
         values = (low + high) - values
-    limits = _value_limits(data)
+    limits = _get_value_limits(data)
     return values.astype(np.uint8) if limits[0] >= 0 and limits[1] <= 255 and (values % 1 == 0).all() else values
 
 
@@ -121,7 +121,7 @@ def _has_small_palette(data: Any) -> bool:
     )
 
 
-def _value_limits(data: Any) -> tuple[float, float]:
+def _get_value_limits(data: Any) -> tuple[float, float]:
     """Return the smallest and largest value that the header allows, after the modality's table or rescaling."""
     if tables := data.get("ModalityLUTSequence"):
         return 0, 2 ** int(tables[0].LUTDescriptor[2]) - 1

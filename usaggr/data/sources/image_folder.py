@@ -47,11 +47,11 @@ class ImageFolder:
     skipped: tuple[LeftOut, ...]
     """Hidden and system files and folders, linked folders, and files whose names are not Unicode."""
 
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def list_left_out(self) -> tuple[LeftOut, ...]:
         """Return the files that are not images, one entry per suffix with the number of files."""
         by_reason: dict[str, list[Path]] = defaultdict(list)
         for path in self.unread:
-            by_reason[_reason(path)].append(path)
+            by_reason[_explain_unread_file(path)].append(path)
         return (*self.skipped, *(LeftOut(str(paths[0]), reason, len(paths)) for reason, paths in by_reason.items()))
 
     def find(self, name: str) -> Path | None:
@@ -65,7 +65,7 @@ class ImageFolder:
         text = name.strip().replace("\\", "/").removeprefix("./")
         if not text:
             return None
-        stem = text[: -len(suffix)] if (suffix := suffix_of(Path(text))) in MEDICAL_SUFFIXES else text  # if converted
+        stem = text[: -len(suffix)] if (suffix := get_suffix(Path(text))) in MEDICAL_SUFFIXES else text  # if converted
         folders = _fold(text).split("/")[:-1]
         for key in (text, text.rsplit("/", 1)[-1], stem, stem.rsplit("/", 1)[-1]):
             normalized = unicodedata.normalize("NFC", key)
@@ -113,7 +113,7 @@ def list_images(folder: Path) -> ImageFolder:
     """
     listed = list_files(folder)
     if not listed.images:
-        unread = "".join(f"; {entry.count} x {entry.file} {entry.reason}" for entry in listed.left_out()[:3])
+        unread = "".join(f"; {entry.count} x {entry.file} {entry.reason}" for entry in listed.list_left_out()[:3])
         raise ConfigError(f"{folder}: no image file matches '**/*'; allowed suffixes: {', '.join(SUFFIXES)}{unread}")
     return listed
 
@@ -150,19 +150,19 @@ def list_files(folder: Path) -> ImageFolder:
     return ImageFolder(folder, tuple(sorted(images)), tuple(sorted(unread)), tuple(skipped))
 
 
-def suffix_of(path: Path) -> str:
+def get_suffix(path: Path) -> str:
     """Return the suffix of a file in lower case; `.nii.gz` is one suffix."""
     return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
-def may_be_picture(path: Path) -> bool:
+def is_possible_image(path: Path) -> bool:
     """Return whether a file that is not read may be an image, by its suffix or as DICOM."""
-    return suffix_of(path) in _PICTURES or is_dicom(path)
+    return get_suffix(path) in _PICTURES or is_dicom(path)
 
 
 def is_dicom(path: Path) -> bool:
     """Return whether a file has the mark of a DICOM file, which often has no suffix."""
-    if suffix_of(path) in (".dcm", ".dicom", ".ima"):
+    if get_suffix(path) in (".dcm", ".dicom", ".ima"):
         return True
     if path.suffix and not path.suffix[1:].isdigit():  # names that are UIDs end with digits
         return False
@@ -173,7 +173,7 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def subset_of(folder: str) -> Subset | None:
+def parse_subset_folder(folder: str) -> Subset | None:
     """Return the subset that the name of a folder stands for, such as train, Validation or test_set; else None."""
     match = _SUBSET_FOLDER.fullmatch(folder.strip())
     if not match:
@@ -216,8 +216,8 @@ def _is_unicode(name: str) -> bool:
     return True
 
 
-def _reason(path: Path) -> str:
-    suffix = suffix_of(path)
+def _explain_unread_file(path: Path) -> str:
+    suffix = get_suffix(path)
     if is_dicom(path):
         return "is DICOM; add --convert DIR to convert it to PNG"
     if suffix in MEDICAL_SUFFIXES:

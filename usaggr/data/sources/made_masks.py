@@ -12,7 +12,7 @@ from usaggr.data.read.images import read_mask
 from usaggr.data.read.pixel_sizes import format_pixels
 from usaggr.data.sources.table import SourceRow, SourceTable, find_path_below
 from usaggr.errors import DataError
-from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.atomic_files import make_write_error, replace_file
 
 FOLDER = "made_masks"
 """Folder below `--out` in which made masks are written."""
@@ -64,7 +64,7 @@ def change_masks(table: SourceTable, root: Path, changes: MaskChanges = NO_CHANG
         if changes.fill:
             values, is_open = fill_outlines(values)
             open_outlines += is_open
-        path = _path_of(row.image, root, table.task)
+        path = _make_path(row.image, root, table.task)
         write_png(path, values)
         made += 1
         changed.append(replace(row, mask=path, further_masks=(), drawing=None))
@@ -104,10 +104,10 @@ def fill_outlines(values: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
 
 def _find_largest(row: SourceRow) -> Path:
     """Return the mask with the most pixels of a class."""
-    return max(_files(row), key=lambda path: int((read_mask(path, False, _MAX_PIXELS) > 0).sum()))
+    return max(_list_files(row), key=lambda path: int((read_mask(path, False, _MAX_PIXELS) > 0).sum()))
 
 
-def _files(row: SourceRow) -> Sequence[Path]:
+def _list_files(row: SourceRow) -> Sequence[Path]:
     return [*([row.mask] if row.mask is not None else []), *row.further_masks]
 
 
@@ -118,7 +118,7 @@ def _read_masks(row: SourceRow, threshold: int | None) -> NDArray[Any]:
         DataError: Masks have different sizes, or a pixel has two classes.
     """
     union: NDArray[Any] | None = None
-    for path in _files(row):
+    for path in _list_files(row):
         values = read_mask(path, False, _MAX_PIXELS)
         if threshold is not None:
             values = (values >= threshold).astype(np.uint8)
@@ -138,7 +138,7 @@ def _read_masks(row: SourceRow, threshold: int | None) -> NDArray[Any]:
     return union
 
 
-def _path_of(image: Path, root: Path, task: str) -> Path:
+def _make_path(image: Path, root: Path, task: str) -> Path:
     """Return the path of a made mask, which has the path of its image below the root."""
     relative = find_path_below(image, root)
     return root / FOLDER / task / relative.parent / f"{relative.name}.png"
@@ -152,7 +152,7 @@ def write_png(path: Path, values: NDArray[Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        with replace_file(path) as temporary:
             temporary.write_bytes(encode_png(values))
     except OSError as error:
         raise make_write_error(path, error) from error

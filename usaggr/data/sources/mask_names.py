@@ -40,7 +40,7 @@ class NamePattern:
         before, _, after = text.partition("{name}")
         return cls(before, after)
 
-    def without_suffix(self) -> "NamePattern":
+    def remove_suffix(self) -> "NamePattern":
         """Return the pattern without the suffix of an image: `{name}_mask` for `{name}_mask.png`."""
         after = next((self.after[: -len(suffix)] for suffix in SUFFIXES if self.after.lower().endswith(suffix)), None)
         return self if after is None else NamePattern(self.before, after)
@@ -55,7 +55,7 @@ class NamePattern:
         return inner if inner and self.fill(inner) == stem else None
 
 
-def without_number(key: Path) -> Path | None:
+def remove_number(key: Path) -> Path | None:
     """Return the path of a mask without the number at its end; None if it has none: `a_mask_1` is of `a_mask`."""
     stem = _NUMBER.sub("", key.name)
     return key.with_name(stem) if stem and stem != key.name else None

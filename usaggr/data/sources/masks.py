@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from usaggr.data.read.similar_names import compose_name
 from usaggr.data.sources.image_folder import ImageFolder, list_images
 from usaggr.data.sources.left_out import LeftOut
-from usaggr.data.sources.mask_names import NamePattern, without_number
+from usaggr.data.sources.mask_names import NamePattern, remove_number
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 
 Several = Literal["refuse", "largest", "union"]
 """Treatment of images with several masks or objects."""
@@ -26,7 +26,7 @@ def parse_several(text: str) -> Several:
         case "refuse" | "largest" | "union":
             return text
         case _:
-            raise ConfigError(one_of("--several", text, get_args(Several)))
+            raise ConfigError(explain_unknown_name("--several", text, get_args(Several)))
 
 
 def read_masks(
@@ -78,17 +78,18 @@ def read_masks(
         raise ConfigError(
             f"--names: has {len(names)} names for {count} classes; give one per class, with the background"
         )
-    pairing, notes = _pair(list_images(images), list_images(masks), mask_pattern, image_pattern)
-    _refuse_shared(pairing.masks_of)
+    pairing, notes = _pair_masks(list_images(images), list_images(masks), mask_pattern, image_pattern)
+    _refuse_shared(pairing.masks_by_image)
     if several == "refuse":
-        _refuse_several(pairing.masks_of)
+        _refuse_several(pairing.masks_by_image)
     paired = tuple(
-        SourceRow(image, mask=files[0], further_masks=tuple(files[1:])) for image, files in pairing.masks_of.items()
+        SourceRow(image, mask=files[0], further_masks=tuple(files[1:]))
+        for image, files in pairing.masks_by_image.items()
     )
-    return SourceTable(task, "segmentation", count, paired, tuple(names), pairing.left_out(), notes, several)
+    return SourceTable(task, "segmentation", count, paired, tuple(names), pairing.list_left_out(), notes, several)
 
 
-def _pair(
+def _pair_masks(
     images: ImageFolder, masks: ImageFolder, mask_pattern: NamePattern, image_pattern: NamePattern
 ) -> tuple["_Pairing", tuple[str, ...]]:
     """Return the masks of each image, by the patterns or else by nnU-Net's names, and notes for the user.
@@ -101,14 +102,14 @@ def _pair(
     """
     pairing = _Pairing(images, masks, mask_pattern, image_pattern)
     if (
-        not pairing.masks_of
+        not pairing.masks_by_image
     ):  # patterns with the suffix, `{name}_mask.png`, although `1.jpg.png` can be the mask of `1.jpg`
-        pairing = _Pairing(images, masks, mask_pattern.without_suffix(), image_pattern.without_suffix())
-    if not pairing.masks_of and mask_pattern == image_pattern == NamePattern("", ""):
+        pairing = _Pairing(images, masks, mask_pattern.remove_suffix(), image_pattern.remove_suffix())
+    if not pairing.masks_by_image and mask_pattern == image_pattern == NamePattern("", ""):
         channels = _Pairing(images, masks, mask_pattern, NamePattern("", "_0000"))
-        if channels.masks_of:
+        if channels.masks_by_image:
             return channels, ("names are those of nnU-Net, as with --image-name '{name}_0000'",)
-    return pairing, (() if pairing.masks_of else pairing.suggest())
+    return pairing, (() if pairing.masks_by_image else pairing.suggest())
 
 
 class _Pairing:
@@ -124,15 +125,15 @@ class _Pairing:
         self, images: ImageFolder, masks: ImageFolder, mask_pattern: NamePattern, image_pattern: NamePattern
     ) -> None:
         self.images, self.masks, self._image_pattern = images, masks, image_pattern
-        self.masks_of: dict[Path, list[Path]] = {}
+        self.masks_by_image: dict[Path, list[Path]] = {}
         mask_files = self._mask_files()
         keys: dict[Path, Path] = {}
-        for image in self._image_files():
+        for image in self._list_image_files():
             name = image_pattern.find(image.stem)
             if name is not None:
                 keys[image] = _compose(image.relative_to(images.folder).with_name(mask_pattern.fill(name)))
         exact = {image: mask_files[key] for image, key in keys.items() if key in mask_files}
-        further = self._further_masks(mask_files, {key: image for image, key in keys.items()}, exact)
+        further = self._find_numbered_masks(mask_files, {key: image for image, key in keys.items()}, exact)
         if images.folder.resolve() == masks.folder.resolve():
             # A file that is the mask of an image is not an image, unless it has a mask itself.
             used = set(exact.values()) | {path for paths in further.values() for path in paths}
@@ -140,33 +141,33 @@ class _Pairing:
         for image in keys:
             files = [*([exact[image]] if image in exact else []), *further.get(image, [])]
             if files:
-                self.masks_of[image] = files
+                self.masks_by_image[image] = files
         self._keys = keys
 
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def list_left_out(self) -> tuple[LeftOut, ...]:
         """Return the images without a mask, the masks without an image, and the files that are neither."""
-        used = {path for paths in self.masks_of.values() for path in paths}
+        used = {path for paths in self.masks_by_image.values() for path in paths}
         entries: list[LeftOut] = []
-        for image in self._image_files():
-            if image in self._keys and image not in self.masks_of:
+        for image in self._list_image_files():
+            if image in self._keys and image not in self.masks_by_image:
                 entries.append(LeftOut(str(image), f"has no mask in {self.masks.folder}"))
             elif image not in self._keys and image not in used:
                 entries.append(
                     LeftOut(str(image), f"has not the name of an image, '{self._image_pattern.fill('{name}')}'")
                 )
-        images = set(self._image_files())
+        images = set(self._list_image_files())
         entries += [
             LeftOut(str(mask), f"has no image in {self.images.folder}")
             for mask in self._mask_files().values()
             if mask not in used and mask not in images
         ]
         folders = {folder.folder.resolve(): folder for folder in (self.images, self.masks)}
-        return (*entries, *(entry for folder in folders.values() for entry in folder.left_out()))
+        return (*entries, *(entry for folder in folders.values() for entry in folder.list_left_out()))
 
     def suggest(self) -> tuple[str, ...]:
         """Return the pattern that fits most masks, as a note; nothing if no pattern fits."""
         counts: dict[str, int] = defaultdict(int)
-        images = self._image_files()
+        images = self._list_image_files()
         stems = [mask.stem for mask in self._mask_files().values()]
         for image in images[:20]:
             for stem in stems:
@@ -176,20 +177,20 @@ class _Pairing:
             return ()
         return (f"most masks fit --mask-name '{max(counts, key=lambda pattern: counts[pattern])}'",)
 
-    def _image_files(self) -> list[Path]:
-        return _outside(self.images, self.masks.folder)
+    def _list_image_files(self) -> list[Path]:
+        return _select_outside(self.images, self.masks.folder)
 
     def _mask_files(self) -> dict[Path, Path]:
         """Return the masks by their path in the folder, without suffix."""
         files: dict[Path, Path] = {}
-        for path in _outside(self.masks, self.images.folder):
+        for path in _select_outside(self.masks, self.images.folder):
             key = _compose(path.relative_to(self.masks.folder).with_suffix(""))
             if key in files:
                 raise ConfigError(f"{path}: has the same name as {files[key].name}; an image has one mask of a name")
             files[key] = path
         return files
 
-    def _further_masks(
+    def _find_numbered_masks(
         self, mask_files: Mapping[Path, Path], images: Mapping[Path, Path], exact: Mapping[Path, Path]
     ) -> dict[Path, list[Path]]:
         """Return the masks with a number at their end, by their image.
@@ -202,7 +203,7 @@ class _Pairing:
         used = set(exact.values())
         further: dict[Path, list[Path]] = defaultdict(list)
         for key, path in mask_files.items():
-            base = without_number(key)
+            base = remove_number(key)
             image = images.get(base) if base is not None else None
             # In one folder, `7_mask_1.png` is an image if it has a mask itself.
             if image is not None and path not in used and path not in exact and path != image:
@@ -215,28 +216,28 @@ def _compose(path: Path) -> Path:
     return Path(compose_name(str(path)))
 
 
-def _outside(files: ImageFolder, other: Path) -> list[Path]:
+def _select_outside(files: ImageFolder, other: Path) -> list[Path]:
     """Return the images of a folder that are not in another folder below it."""
     if other.resolve() == files.folder.resolve() or not other.resolve().is_relative_to(files.folder.resolve()):
         return list(files.images)
     return [path for path in files.images if not path.resolve().is_relative_to(other.resolve())]
 
 
-def _refuse_shared(masks_of: Mapping[Path, Sequence[Path]]) -> None:
+def _refuse_shared(masks_by_image: Mapping[Path, Sequence[Path]]) -> None:
     """Refuse a mask of two images, as `7.png` and `7.jpg`: one picture could be in the training and the test set."""
     owners: dict[Path, Path] = {}
-    for image, files in masks_of.items():
+    for image, files in masks_by_image.items():
         for mask in files:
             owner = owners.setdefault(mask, image)
             if owner != image:
                 raise DataError(f"{owner} and {image.name} have the same mask, {mask}; keep one image of each name")
 
 
-def _refuse_several(masks_of: Mapping[Path, Sequence[Path]]) -> None:
-    several = {image: files for image, files in masks_of.items() if len(files) > 1}
+def _refuse_several(masks_by_image: Mapping[Path, Sequence[Path]]) -> None:
+    several = {image: files for image, files in masks_by_image.items() if len(files) > 1}
     if several:
         image, files = next(iter(several.items()))
         raise DataError(
-            f"{len(several)} of {len(masks_of)} images have several masks, such as {image}: "
+            f"{len(several)} of {len(masks_by_image)} images have several masks, such as {image}: "
             f"{', '.join(file.name for file in files)}; add --several union to join them, or --several largest"
         )

@@ -1,5 +1,6 @@
 """Images of a DICOM, NIfTI or MetaImage file, as `convert_folder` writes them to PNG."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 MAX_PIXELS = 100_000_000
 """Largest number of pixels of one frame, the default of data.max_pixels."""
+_MAX_PIXELS_OF_ALL_FRAMES = 20 * MAX_PIXELS
+"""Largest number of pixels of all frames of a file together."""
 
 
 class UnreadableFileError(Exception):
@@ -39,7 +42,21 @@ def format_spacing(x: float, y: float) -> dict[str, str]:
     return {"pixel_spacing": f"[{x:.7g}, {y:.7g}]"}
 
 
-def to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -> tuple[NDArray[Any], bool]:
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Check that a file is an image or a sequence of images, and not too large.
+
+    `shape` is width, height and, for a sequence, the number of frames.
+
+    Raises:
+        UnreadableFileError: The shape is not allowed.
+    """
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise UnreadableFileError(f"has {len(shape)} axes; an image has 2, a sequence of images 3")
+    if math.prod(shape) > _MAX_PIXELS_OF_ALL_FRAMES or shape[0] * shape[1] > MAX_PIXELS:
+        raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels per frame, or too many frames")
+
+
+def convert_to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -> tuple[NDArray[Any], bool]:
     """Return pixels as 8 or 16 bits without a sign, and whether they were scaled.
 
     Whole numbers from 0 to 65535 stay as they are: with 8 bits if the header's limits, or else the type of the file,

@@ -1,8 +1,5 @@
-"""Reader of NIfTI and MetaImage files: frames as rows and columns, and their spacing."""
+"""Reader of NIfTI files: frames as rows and columns, and their spacing."""
 
-import math
-import os
-import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,17 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from usaggr.data.sources.medical_file import MAX_PIXELS, MedicalFile, UnreadableFileError, format_spacing
+from usaggr.data.sources.medical_file import MedicalFile, UnreadableFileError, check_shape, format_spacing
 from usaggr.errors import ConfigError
-from usaggr.io.bounded_files import UnusableContentError, open_regular
 
 _MILLIMETERS = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
-_META_TYPES = {
-    "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2", "MET_UINT": "u4", "MET_INT": "i4",
-    "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
-}  # fmt: skip
-"""Types of MetaImage's pixels, as numpy names them without byte order."""
-_LARGEST_HEADER = 2**16
+"""Factors from the unit of a NIfTI header to millimeters; files without a unit are in millimeters."""
 
 
 def read_nifti(path: Path) -> MedicalFile:
@@ -44,7 +35,7 @@ def read_nifti(path: Path) -> MedicalFile:
         raise UnreadableFileError(f"is not a NIfTI file that can be read ({type(error).__name__})") from error
     # Programs write a cine as (x, y, 1, time), and put further axes of one entry behind it.
     moving = [axis for axis in range(2, len(shape)) if shape[axis] != 1]
-    _check_shape((*shape[:2], *(shape[axis] for axis in moving)))
+    check_shape((*shape[:2], *(shape[axis] for axis in moving)))
     frames = shape[moving[0]] if moving else 1
     spacing = format_spacing(*(float(zoom) * _MILLIMETERS.get(unit, 1.0) for zoom in zooms[:2]))
     return MedicalFile(frames, partial(_read_nifti_frame, image, moving), columns=spacing, axes=axes)
@@ -61,125 +52,19 @@ def _find_nifti_axes(image: Any) -> str:
 
 
 def _read_nifti_frame(image: Any, moving: Sequence[int], index: int) -> NDArray[Any]:
-    """Return a frame as rows and columns; `moving` has the axis of frames, and is empty if there is only one frame."""
+    """Return the pixels of a frame: (H, W), or (H, W, 3) for colors.
+
+    Args:
+        image: The opened file; pixels are read only here.
+        moving: The axis of frames; empty if there is only one frame.
+        index: Number of the frame, from 0.
+    """
     try:
         further = [index if axis in moving else 0 for axis in range(2, len(image.shape))]
         position = (slice(None), slice(None), *further)
         values = np.asarray(image.dataobj[position])
     except Exception as error:
         raise UnreadableFileError(f"has pixels that cannot be read ({type(error).__name__})") from error
-    if values.dtype.names:  # colors
+    if values.dtype.names:  # NIfTI stores a color as a record of red, green and blue
         values = np.stack([values[name] for name in values.dtype.names[:3]], axis=-1)
     return np.swapaxes(values, 0, 1)
-
-
-def read_meta_image(path: Path) -> MedicalFile:
-    """Open a MetaImage file (.mhd with .raw or .zraw, or .mha), as CAMUS and 3D Slicer write them.
-
-    Raises:
-        UnreadableFileError: The file cannot be read or is no image or sequence of images.
-    """
-    try:
-        with open_regular(path) as file:
-            start = file.read(_LARGEST_HEADER)
-    except OSError as error:
-        raise UnreadableFileError(f"cannot be read ({error.strerror})") from error
-    except UnusableContentError as error:
-        raise UnreadableFileError(str(error)) from error
-    header: dict[str, str] = {}
-    position = 0
-    while "ElementDataFile" not in header:
-        line, newline, _ = start[position:].partition(b"\n")
-        position += len(line) + 1
-        name, equals, value = line.decode("latin-1").partition("=")
-        if not newline or not equals:
-            raise UnreadableFileError("is not a MetaImage file that can be read")
-        header[name.strip()] = value.strip()
-    try:
-        shape = tuple(int(text) for text in header["DimSize"].split())
-        spacing = [float(text) for text in header.get("ElementSpacing", "").split()]
-        order = (
-            ">"
-            if header.get("ElementByteOrderMSB", header.get("BinaryDataByteOrderMSB", "")).lower() == "true"
-            else "<"
-        )
-        dtype = np.dtype(order + _META_TYPES[header["ElementType"]])
-        channels = int(header.get("ElementNumberOfChannels", "1"))
-    except (KeyError, ValueError) as error:
-        raise UnreadableFileError("is a MetaImage file with a header that is not understood") from error
-    _check_shape(shape)
-    if channels not in (1, 3):
-        raise UnreadableFileError(f"has {channels} channels")
-    values = _read_meta_values(path, header, position, math.prod(shape) * channels * dtype.itemsize)
-    frames = shape[2] if len(shape) == 3 else 1
-    array = np.frombuffer(values, dtype).reshape(frames, shape[1], shape[0], *([channels] if channels > 1 else []))
-    columns = format_spacing(spacing[0], spacing[1]) if len(spacing) >= 2 else {}
-    return MedicalFile(frames, lambda index: array[index], columns=columns, axes=_find_meta_axes(header))
-
-
-def _find_meta_axes(header: dict[str, str]) -> str:
-    """Return the directions of x and y, such as LP; empty if the header does not give them.
-
-    Each row of the matrix is the direction of an axis, whose components point to the left, back and head.
-    """
-    texts = header.get("TransformMatrix", header.get("Rotation", header.get("Orientation", ""))).split()
-    size = math.isqrt(len(texts))
-    try:
-        matrix = np.array([float(text) for text in texts]).reshape(size, size)
-    except ValueError:
-        return ""
-    if size not in (2, 3) or not np.isfinite(matrix).all():
-        return ""
-    largest = np.abs(matrix[:2]).argmax(axis=1)
-    names = [("L", "R"), ("P", "A"), ("S", "I")]
-    return "".join(names[column][int(row[column] < 0)] for row, column in zip(matrix, largest, strict=False))
-
-
-def _read_meta_values(path: Path, header: dict[str, str], position: int, size: int) -> bytes:
-    """Return the bytes of all frames.
-
-    Args:
-        path: The file with the header.
-        header: Its values.
-        position: Number of bytes of the header.
-        size: Number of bytes of the values.
-    """
-    if header.get("BinaryData", "").lower() == "false":
-        raise UnreadableFileError("has pixels that are stored as text; save it as binary data")
-    data = path
-    if header["ElementDataFile"] != "LOCAL":
-        # Only the name is used: a header of a stranger cannot name a file of another folder.
-        data = path.parent / Path(header["ElementDataFile"].replace("\\", "/")).name
-        position = _find_start(header)
-    try:
-        with open_regular(data) as file:
-            file.seek(*((position, os.SEEK_SET) if position >= 0 else (-size, os.SEEK_END)))
-            content = file.read(size + 2**20)
-    except (OSError, UnusableContentError) as error:
-        raise UnreadableFileError("names a file of pixels that cannot be read") from error
-    if header.get("CompressedData", "").lower() == "true":
-        try:
-            content = zlib.decompressobj().decompress(content, size)
-        except zlib.error as error:
-            raise UnreadableFileError("has compressed pixels that cannot be read") from error
-    if len(content) < size:
-        raise UnreadableFileError("has fewer pixels than its header says")
-    return content[:size]
-
-
-def _find_start(header: dict[str, str]) -> int:
-    """Return the number of bytes before the pixels in a file of their own; -1 if the pixels are its last bytes."""
-    try:
-        start = int(header.get("HeaderSize", "0"))
-    except ValueError:
-        start = -2
-    if start < -1 or (start == -1 and header.get("CompressedData", "").lower() == "true"):
-        raise UnreadableFileError("is a MetaImage file with a HeaderSize that is not understood")
-    return start
-
-
-def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise UnreadableFileError(f"has {len(shape)} axes; an image has 2, a sequence of images 3")
-    if math.prod(shape) > 20 * MAX_PIXELS or shape[0] * shape[1] > MAX_PIXELS:
-        raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels per frame, or too many frames")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from usaggr.data.read.subject_names import normalize_subject
-from usaggr.data.sources.image_folder import subset_of
+from usaggr.data.sources.image_folder import parse_subset_folder
 from usaggr.data.sources.table import SourceRow, SourceTable
 from usaggr.errors import ConfigError
 from usaggr.results.split import SUBSETS
@@ -36,7 +36,7 @@ def add_subjects(source_rows: Iterable[SourceRow], pattern: str | None, images: 
         raise ConfigError(f"--subject: '{pattern}' is not a regular expression: {error}") from error
     completed: list[SourceRow] = []
     for row in source_rows:
-        path = _path_below(row.image, images)
+        path = _get_relative_path(row.image, images)
         match = compiled.search(row.image.name) or compiled.search(path.as_posix())
         subject = match and (match[1] if compiled.groups else match[0])
         if not subject:
@@ -63,7 +63,7 @@ def describe_folder_subjects(table: SourceTable, pattern: str | None, images: Pa
     row = in_folders[0]
     return (
         f"{len(in_folders)} of {len(table.rows)} subjects are found in folders and not in names of files, such as "
-        f"{row.columns.get('subject_id')} in {_path_below(row.image, images)}",
+        f"{row.columns.get('subject_id')} in {_get_relative_path(row.image, images)}",
     )
 
 
@@ -78,7 +78,7 @@ def add_subsets(table: SourceTable, images: Path) -> SourceTable:
     """
     names = table.class_names if has_class_label(table.type) else ()
     subsets = {
-        row.image: _find_subset(_path_below(row.image, images), names)
+        row.image: _find_subset(_get_relative_path(row.image, images), names)
         for row in table.rows
         if "split" not in row.columns
     }
@@ -103,9 +103,9 @@ def add_subsets(table: SourceTable, images: Path) -> SourceTable:
 def _find_subset(path: Path, class_names: tuple[str, ...]) -> str | None:
     """Return the subset that one of the first two folders of a path names, unless it is the folder of a class."""
     folders = [folder for folder in path.parts[:-1][:2] if folder not in class_names]
-    return next((subset for folder in folders if (subset := subset_of(folder)) is not None), None)
+    return next((subset for folder in folders if (subset := parse_subset_folder(folder)) is not None), None)
 
 
-def _path_below(path: Path, folder: Path) -> Path:
+def _get_relative_path(path: Path, folder: Path) -> Path:
     """Return the path of a file below a folder; its name if it is elsewhere."""
     return path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)

@@ -16,7 +16,7 @@ class PointColumns:
     names: tuple[str, ...]
     """Names of the landmarks; empty if they have none."""
 
-    def read(self, table: TableFile, record: Record) -> tuple[tuple[float, float], ...] | None:
+    def read_points(self, table: TableFile, record: Record) -> tuple[tuple[float, float], ...] | None:
         """Return (x, y) of each landmark of a row; None if one is missing.
 
         Raises:
@@ -25,10 +25,10 @@ class PointColumns:
         points: list[tuple[float, float]] = []
         for columns in self.pairs:
             if len(columns) == 1:
-                texts = _split_point(record.text(columns[0]))
+                texts = _split_point(record.get_text(columns[0]))
                 values = [table.parse_number(text, record.line, columns[0]) for text in texts]
             else:
-                values = [number for column in columns if (number := table.number(record, column)) is not None]
+                values = [number for column in columns if (number := table.get_number(record, column)) is not None]
             if len(values) != 2:
                 return None
             points.append((values[0], values[1]))
@@ -42,7 +42,7 @@ def parse_point_columns(text: str, table: TableFile) -> PointColumns:
         ConfigError: A column does not exist, numbers have gaps, or the text is not valid.
     """
     if "{i}" in text:
-        return PointColumns(_numbered_columns(text, table), ())
+        return PointColumns(_list_numbered_columns(text, table), ())
     pairs: list[tuple[str, ...]] = []
     names: list[str] = []
     for entry in filter(str.strip, text.split(";")):
@@ -63,12 +63,12 @@ def parse_point_columns(text: str, table: TableFile) -> PointColumns:
     return PointColumns(tuple(pairs), tuple(names))
 
 
-def _numbered_columns(text: str, table: TableFile) -> tuple[tuple[str, ...], ...]:
+def _list_numbered_columns(text: str, table: TableFile) -> tuple[tuple[str, ...], ...]:
     """Return the columns of a pattern with `{i}`, in the order of their numbers."""
     templates = [template.strip() for template in text.split(",")]
     if len(templates) > 2 or any("{i}" not in template for template in templates):
         raise ConfigError(f"--points: '{text}' must be one or two columns with {{i}}, such as 'x{{i}},y{{i}}'")
-    columns: list[dict[int, str]] = []
+    columns: list[dict[int, str]] = []  # for each template: the matching column of each number
     for template in templates:
         pattern = re.compile(r"(\d{1,6})".join(map(re.escape, template.split("{i}", 1))))
         columns.append({int(match[1]): name for name in table.columns if (match := pattern.fullmatch(name))})
@@ -77,20 +77,20 @@ def _numbered_columns(text: str, table: TableFile) -> tuple[tuple[str, ...], ...
         if not numbered:
             raise ConfigError(f"--points: no column is '{template}' with a number; columns: {', '.join(table.columns)}")
         if sorted(numbered) != numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-            listed = "; ".join(
+            present = "; ".join(
                 f"{t}: {', '.join(map(str, sorted(c)))}" for t, c in zip(templates, columns, strict=True)
             )
-            raise ConfigError(f"--points: '{text}' needs the same numbers without gaps for each column ({listed})")
+            raise ConfigError(f"--points: '{text}' needs the same numbers without gaps for each column ({present})")
     return tuple(tuple(numbered[number] for numbered in columns) for number in numbers)
 
 
 def _split_point(text: str) -> list[str]:
     """Return the two coordinates of a text such as `12, 30`, `[12, 30]` or `(12; 30)`; other texts as they are."""
-    inner = text.strip().strip("[](){}").strip()
-    if not inner:
+    content = text.strip().strip("[](){}").strip()
+    if not content:
         return []
     for separator in (";", ",", None):
-        values = [value.strip() for value in inner.split(separator)]
+        values = [value.strip() for value in content.split(separator)]
         if len(values) == 2:
             return values
-    return [inner]
+    return [content]

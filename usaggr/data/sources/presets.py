@@ -92,7 +92,7 @@ def read_hc18(folder: Path, task: str) -> list[PresetTask]:
         sizes = read_table_file(sizes_file, "filename", None, ".")
         column = next((name for name in sizes.columns if name.startswith("pixel size")), "pixel size(mm)")
         sizes.check_column(str(sizes_file), column)
-        spacing = {record.text("filename"): sizes.number(record, column) for record in sizes.records}
+        spacing = {record.get_text("filename"): sizes.get_number(record, column) for record in sizes.records}
         table = replace(
             table,
             rows=tuple(
@@ -125,7 +125,7 @@ def read_tn3k(folder: Path, task: str, fold: int = 0) -> list[PresetTask]:
             replace(
                 table,
                 rows=tuple(
-                    replace(row, columns={"split": _subset_of_tn3k(subset, row.image.stem, validation)})
+                    replace(row, columns={"split": _get_tn3k_subset(subset, row.image.stem, validation)})
                     for row in table.rows
                 ),
             )
@@ -135,7 +135,7 @@ def read_tn3k(folder: Path, task: str, fold: int = 0) -> list[PresetTask]:
     return [PresetTask(joined, root, changes=MaskChanges(threshold=128))]  # the masks are JPEG files
 
 
-def _subset_of_tn3k(folder: str, stem: str, validation: frozenset[str]) -> str:
+def _get_tn3k_subset(folder: str, stem: str, validation: frozenset[str]) -> str:
     if folder == "test":
         return "test"
     return "val" if stem in validation else "train"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from usaggr.data.read.subject_names import normalize_subject
-from usaggr.errors import ConfigError, DataError, one_of
+from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.io.bounded_content import parse_csv
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
 
@@ -26,7 +26,7 @@ class Record:
     marks: dict[str, str] = field(default_factory=dict)
     """Text by column of cells that are read as missing values, such as NA or none."""
 
-    def text(self, column: str) -> str:
+    def get_text(self, column: str) -> str:
         """Return the text of a column; empty if the value is missing."""
         return self.cells.get(column, "")
 
@@ -47,15 +47,15 @@ class TableFile:
             ConfigError: It does not.
         """
         if name not in self.columns:
-            raise ConfigError(one_of(option, name, self.columns))
+            raise ConfigError(explain_unknown_name(option, name, self.columns))
 
-    def number(self, record: Record, column: str) -> float | None:
+    def get_number(self, record: Record, column: str) -> float | None:
         """Return the number of a cell; None if it is missing.
 
         Raises:
             DataError: The cell is not a number.
         """
-        text = record.text(column)
+        text = record.get_text(column)
         return None if not text else self.parse_number(text, record.line, column)
 
     def parse_number(self, text: str, line: int, column: str) -> float:
@@ -95,7 +95,7 @@ def read_table_file(path: Path, required: str, separator: str | None, decimal: s
         DataError: The file is not a table.
     """
     if decimal not in (".", ","):
-        raise ConfigError(one_of("--decimal", decimal, (".", ",")))
+        raise ConfigError(explain_unknown_name("--decimal", decimal, (".", ",")))
     if separator is not None and separator not in ("\\t", "tab") and len(separator) != 1:
         raise ConfigError(f"--sep: '{separator}' must be one character, or tab")
     try:
@@ -121,7 +121,7 @@ def read_table_file(path: Path, required: str, separator: str | None, decimal: s
         if required in names:
             return _parse(path, text, candidate, decimal, skipped)
         header = names if len(names) > len(header) else header
-    raise ConfigError(f"{path}: {one_of('--image', required, header)}")
+    raise ConfigError(f"{path}: {explain_unknown_name('--image', required, header)}")
 
 
 def _parse(path: Path, text: str, separator: str, decimal: str, skipped: int) -> TableFile:

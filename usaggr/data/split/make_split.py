@@ -58,15 +58,15 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
     for number, sample in zip(numbers, dataset.samples, strict=True):
         components[number].append(sample)
 
-    official, dropped_ids = _official_subsets(components, config.conflict)
+    official, dropped_ids = _assign_official_subsets(components, config.conflict)
     official |= _carve_validation(official, components, config)
     # Samples with an official subset count towards the fractions of the split; dropped ones do not.
     fixed = [
         (subset, _count_strata(s for s in components[number] if s.official_subset in (subset, None)))
         for number, subset in official.items()
     ]
-    free = _sort_by_size({c: samples for c, samples in components.items() if c not in official}, config.seed)
-    component_subsets = {**official, **assign_components(free, fixed, config.fractions)}
+    free_components = _sort_by_size({c: samples for c, samples in components.items() if c not in official}, config.seed)
+    component_subsets = {**official, **assign_components(free_components, fixed, config.fractions)}
     sample_subsets = tuple(
         None if id(sample) in dropped_ids else component_subsets[number]
         for number, sample in zip(numbers, dataset.samples, strict=True)
@@ -74,7 +74,7 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Split:
     return Split(tuple(numbers), sample_subsets)
 
 
-def _official_subsets(
+def _assign_official_subsets(
     components: Components, conflict: Literal["error", "drop_train"]
 ) -> tuple[dict[int, Subset], set[int]]:
     """Return the subsets that the index's column `split` gives to components.
@@ -93,13 +93,13 @@ def _official_subsets(
     dropped_ids: set[int] = set()
     conflicts: list[str] = []
     for number, samples in components.items():
-        named = {s.official_subset for s in samples if s.official_subset is not None}
-        if not named:
+        named_subsets = {s.official_subset for s in samples if s.official_subset is not None}
+        if not named_subsets:
             continue
         # The latest subset wins (test over val over train), so that no scored sample was trained on.
-        subset = max((subset for subset in SUBSETS if subset in named), key=SUBSETS.index)
+        subset = max((subset for subset in SUBSETS if subset in named_subsets), key=SUBSETS.index)
         official[number] = subset
-        if len(named) > 1:
+        if len(named_subsets) > 1:
             conflicts.append(_describe_conflict(samples))
             dropped_ids.update(id(s) for s in samples if s.official_subset not in (subset, None))
     if conflicts and conflict == "error":
@@ -152,11 +152,11 @@ def _count_strata(samples: Iterable[Sample]) -> StratumCounts:
 
 def _sort_by_size(components: Components, seed: int) -> dict[int, StratumCounts]:
     """Return the stratum counts of components, the largest first, because large ones are hardest to fit."""
-    order = sorted(components, key=lambda c: (-len(components[c]), _tie_break_key(components[c], seed)))
+    order = sorted(components, key=lambda c: (-len(components[c]), _make_tie_break_key(components[c], seed)))
     return {c: _count_strata(components[c]) for c in order}
 
 
-def _tie_break_key(samples: Sequence[Sample], seed: int) -> str:
+def _make_tie_break_key(samples: Sequence[Sample], seed: int) -> str:
     """Return the sort key of a component among those of equal size: a hash of the seed and its first sample.
 
     Unlike a drawn number, the hash of a component stays the same if other components are added or removed.

@@ -35,7 +35,7 @@ class _Component:
 
 
 class Ranker:
-    """Ranks the training samples of one task; the parts that all seeds share are computed only once."""
+    """Ranks the training samples of one task; what all seeds have in common is computed only once."""
 
     def __init__(self, task_id: str, samples: Iterable[TrainingSample]) -> None:
         self.task_id = task_id
@@ -45,7 +45,7 @@ class Ranker:
             members[sample.component].append(sample)
         self._class_totals = Counter(s.stratum for component in members.values() for s in component)
         self._components = [self._make_component(component) for component in members.values()]
-        self._smallest_holders = {label: self._find_smallest_holders(label) for label in self._class_totals}
+        self._smallest_components = {label: self._find_smallest_components(label) for label in self._class_totals}
 
     def rank(self, seed: int) -> tuple[str, ...]:
         """Return the ids of the task's training samples in rank order, which depends on their classes and the seed.
@@ -54,10 +54,10 @@ class Ranker:
         them, the next component is always of the class that is furthest behind its share.
         """
         rng = make_generator("ranking", self.task_id, seed)
-        drawn: list[int] = rng.permutation(len(self._components)).tolist()
-        cover = self._cover_classes(drawn)
-        covering = set(cover)
-        remaining = [i for i in drawn if i not in covering]
+        drawn_order: list[int] = rng.permutation(len(self._components)).tolist()
+        cover = self._cover_classes(drawn_order)
+        cover_set = set(cover)
+        remaining = [i for i in drawn_order if i not in cover_set]
         if len(self._class_totals) > 1:
             remaining = self._interleave(cover, remaining)
         ranked: list[str] = []
@@ -73,26 +73,26 @@ class Ranker:
         main_class = max(counts, key=lambda label: (counts[label], -self._class_totals[label], -label))
         return _Component(tuple(s.sample_id for s in samples), tuple(counts.items()), main_class)
 
-    def _find_smallest_holders(self, label: int) -> list[int]:
+    def _find_smallest_components(self, label: int) -> list[int]:
         """Return the components with the fewest samples among those that contain a class."""
         sizes = {i: len(c.sample_ids) for i, c in enumerate(self._components) if label in dict(c.counts)}
         smallest = min(sizes.values())
         return [i for i, size in sizes.items() if size == smallest]
 
-    def _cover_classes(self, drawn: Sequence[int]) -> list[int]:
+    def _cover_classes(self, drawn_order: Sequence[int]) -> list[int]:
         """Return a few small components that together contain every class.
 
         The rarest class is covered first, because its component often contains a frequent class as well.
 
         Args:
-            drawn: all components, in the order that the seed has drawn.
+            drawn_order: all components, in the order that the seed has drawn.
         """
-        positions = {component: i for i, component in enumerate(drawn)}
+        positions = {component: i for i, component in enumerate(drawn_order)}
         cover: list[int] = []
         covered: set[int] = set()
         for label in sorted(self._class_totals, key=lambda label: (self._class_totals[label], label)):
             if label not in covered:
-                cover.append(min(self._smallest_holders[label], key=positions.__getitem__))
+                cover.append(min(self._smallest_components[label], key=positions.__getitem__))
                 covered.update(name for name, _ in self._components[cover[-1]].counts)
         return cover
 
@@ -114,14 +114,14 @@ class Ranker:
         unfinished = sorted(label for label, queue in queues.items() if queue)
         order: list[int] = []
         while len(unfinished) > 1:
-            behind = min(unfinished, key=ranked_shares.__getitem__)  # of equal shares, the lowest class
-            component = queues[behind].pop()
+            furthest_behind = min(unfinished, key=ranked_shares.__getitem__)  # of equal shares, the lowest class
+            component = queues[furthest_behind].pop()
             order.append(component)
             for label, n in self._components[component].counts:
                 ranked_counts[label] += n
                 ranked_shares[label] = ranked_counts[label] / self._class_totals[label]
-            if not queues[behind]:
-                unfinished.remove(behind)
+            if not queues[furthest_behind]:
+                unfinished.remove(furthest_behind)
         for label in unfinished:  # a single class remains, whose order is already drawn
             order.extend(reversed(queues[label]))
         return order

@@ -5,7 +5,7 @@ import numpy as np
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
 from usaggr.data.synthetic.drawing import Drawing, pick_position, pick_side, pick_size
-from usaggr.data.synthetic.shapes import Ellipse, bend, distance_to_curve, make_uneven
+from usaggr.data.synthetic.shapes import Ellipse, compute_distance_to_curve, draw_bezier_curve, make_uneven
 from usaggr.data.synthetic.tissue import (
     BLOOD,
     BONE,
@@ -83,7 +83,7 @@ def _draw_liver(body: Body, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(3, 6)):
         start = (rng.uniform(-0.5, 0.5), rng.uniform(0.25, 0.75))
         pull, end = ((start[0] + rng.uniform(-0.3, 0.3), start[1] + rng.uniform(-0.15, 0.15)) for _ in range(2))
-        distance, width = distance_to_curve(x, y, bend(start, pull, end)), rng.uniform(0.018, 0.03)
+        distance, width = compute_distance_to_curve(x, y, draw_bezier_curve(start, pull, end)), rng.uniform(0.018, 0.03)
         if rng.random() < 0.5:  # portal veins have bright walls, hepatic veins do not
             body.fill(distance < width + 0.007, FIBROUS.brighten(-6))
         body.fill(distance < width, BLOOD)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from usaggr.data.synthetic.geometry import Map, as_map
+from usaggr.data.synthetic.geometry import Map, convert_to_map
 
 SPECULAR = 6.0
 """Amplitude of the specular echo at an impedance step of 1, relative to the scatterers of soft tissue."""
@@ -37,7 +37,7 @@ class Scanner:
     """Range from black to white, in decibels."""
     level: float = 0.42
     """Gray value of soft tissue, 0 to 1."""
-    looks: int = 2
+    compounded_images: int = 2
     """Number of images of independent scatterers that are averaged (compounding), which softens the speckle."""
 
 
@@ -52,20 +52,20 @@ def simulate_envelope(echo: Map, attenuation: Map, impedance: Map, scanner: Scan
         rng: Generator that draws scatterers and noise.
     """
     depths = echo.shape[0]
-    sent = to_amplitude(-accumulate_attenuation(attenuation))
-    strength = sent * to_amplitude(echo)
+    sent = convert_to_amplitude(-accumulate_attenuation(attenuation))
+    strength = sent * convert_to_amplitude(echo)
     # A step is between two samples: the echo of an interface is in the sample behind it, and none is in the first.
     # An interface lies between two samples; its echo is in the second one, so that the first sample has none.
     mirrored = np.zeros_like(echo)
     mirrored[1:] = SPECULAR * np.diff(impedance, axis=0) * sent[1:]
     signal = np.zeros_like(echo)
-    for _ in range(scanner.looks):
+    for _ in range(scanner.compounded_images):
         scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * strength
-        in_phase, quadrature = simulate_echoes(as_map(scatterers + mirrored), scanner)
-        noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * to_amplitude(scanner.noise)
+        in_phase, quadrature = simulate_echoes(convert_to_map(scatterers + mirrored), scanner)
+        noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * convert_to_amplitude(scanner.noise)
         signal += cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
     depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
-    return as_map(signal / scanner.looks * to_amplitude(scanner.compensation * depth))
+    return convert_to_map(signal / scanner.compounded_images * convert_to_amplitude(scanner.compensation * depth))
 
 
 def accumulate_attenuation(attenuation: Map) -> Map:
@@ -92,27 +92,27 @@ def simulate_echoes(scatterers: Map, scanner: Scanner) -> tuple[Map, Map]:
     )
     pulse = _make_gaussian(scanner.pulse)
     phase = 2 * np.pi / scanner.wavelength * (np.arange(len(pulse)) - len(pulse) // 2)
-    along = [as_map(pulse * wave(phase)) for wave in (np.cos, np.sin)]
+    along = [convert_to_map(pulse * wave(phase)) for wave in (np.cos, np.sin)]
     in_phase, quadrature = (cv2.sepFilter2D(across, -1, identity, kernel) for kernel in along)
-    return as_map(in_phase), as_map(quadrature)
+    return convert_to_map(in_phase), convert_to_map(quadrature)
 
 
-def compress(signal: Map, scanner: Scanner) -> Map:
+def compress_dynamic_range(signal: Map, scanner: Scanner) -> Map:
     """Return the gray values in [0, 1] of an envelope, by its decibels in the machine's dynamic range."""
     # The lower limit keeps the logarithm finite; -120 dB is black at any setting.
     # The lower limit, -120 dB, keeps the logarithm finite.
     level = 20 / np.log(10) * cv2.log(np.maximum(signal, 1e-6)) + scanner.gain
-    return as_map(np.clip(scanner.level + level / scanner.dynamic_range, 0, 1))
+    return convert_to_map(np.clip(scanner.level + level / scanner.dynamic_range, 0, 1))
 
 
-def to_amplitude(decibels: npt.ArrayLike) -> Map:
+def convert_to_amplitude(decibels: npt.ArrayLike) -> Map:
     """Return the amplitude of a level in decibels."""
     # exp in single precision is faster than 10 ** x.
-    return as_map(np.exp(as_map(decibels) * np.float32(np.log(10) / 20)))
+    return convert_to_map(np.exp(convert_to_map(decibels) * np.float32(np.log(10) / 20)))
 
 
 def _make_gaussian(sigma: float) -> Map:
     """Return a kernel of unit energy, which does not change the variance of independent scatterers."""
     reach = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return as_map(kernel / np.sqrt((kernel**2).sum()))
+    return convert_to_map(kernel / np.sqrt((kernel**2).sum()))

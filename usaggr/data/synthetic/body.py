@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from usaggr.data.synthetic.difficulty import CLUTTER, MOTION
-from usaggr.data.synthetic.geometry import Map, Mask, View, as_map
+from usaggr.data.synthetic.geometry import Map, Mask, View, convert_to_map
 from usaggr.data.synthetic.shapes import Point
 from usaggr.data.synthetic.tissue import SKIN, Tissue
 
@@ -34,15 +34,15 @@ class Motion:
         ay = (dy * cos - dx * sin) / self.scale + 0.5
         high_x, high_y, phase_x, phase_y = self.bend
         return (
-            as_map(ax + high_x * np.sin(5 * y + phase_x)),
-            as_map(ay + high_y * np.sin(5 * x + phase_y)),
+            convert_to_map(ax + high_x * np.sin(5 * y + phase_x)),
+            convert_to_map(ay + high_y * np.sin(5 * x + phase_y)),
         )
 
     def to_image(self, point: Point) -> Point:
         """Convert the anatomy's coordinates to image coordinates, by fixed-point iteration on `anatomy`."""
         x, y = point
         for _ in range(30):
-            ax, ay = self.to_anatomy(as_map(x), as_map(y))
+            ax, ay = self.to_anatomy(convert_to_map(x), convert_to_map(y))
             x, y = x + (point[0] - float(ax)) * self.scale, y + (point[1] - float(ay)) * self.scale
         return x, y
 
@@ -117,4 +117,4 @@ class Body:
         # The offsets make the coordinates of the grid positive, also for anatomy outside the image.
         cell_x, cell_y = (self.x + 1.2) * np.float32(across), (self.y + 0.2) * np.float32(along)
         field = cv2.remap(cells, cell_x, cell_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-        return as_map(1.5 * field)
+        return convert_to_map(1.5 * field)

@@ -1,6 +1,7 @@
 """Settings of the difficulty of the phantoms' tasks. A cached set is drawn again if one of them changes.
 
 The values in this file change only together with GENERATOR_VERSION (`writer.py`), as all numbers of this folder do.
+Names are part of the hash that names a cached set, so a renamed constant would draw all sets again.
 """
 
 CONTRAST = 1.0

@@ -8,7 +8,7 @@ from usaggr.data.synthetic.difficulty import CONTRAST
 from usaggr.data.synthetic.drawing import Drawing, label_regions, pick_position, pick_side, pick_size
 from usaggr.data.synthetic.fetal_head import DIRECTIONS, draw_womb
 from usaggr.data.synthetic.geometry import Mask
-from usaggr.data.synthetic.shapes import Ellipse, Point, distance_to_curve, distance_to_segment, make_uneven
+from usaggr.data.synthetic.shapes import Ellipse, Point, compute_distance_to_curve, distance_to_segment, make_uneven
 from usaggr.data.synthetic.tissue import BLOOD, BONE, FIBROUS, FLUID, LIVER, MUSCLE, PLACENTA, SKIN, SOFT
 
 BACKGROUND = PLACENTA
@@ -57,7 +57,7 @@ def draw_abdomen(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
         body, Ellipse(*trunk.get_point(0.48, -0.12), 0.2 * trunk.a, 0.27 * trunk.a, trunk.angle + 20)
     )
     path = [trunk.get_point(*p) for p in ((-0.1, -0.75), (-0.12, -0.4), (-0.3, -0.12))]
-    distance = distance_to_curve(x, y, path)
+    distance = compute_distance_to_curve(x, y, path)
     body.fill(distance < 0.052, FIBROUS.brighten(-3))
     vein = body.fill(distance < 0.042, BLOOD)
     artery = _draw_vessel(body, Ellipse(*trunk.get_point(0.12, 0.42), 0.13 * trunk.a, 0.13 * trunk.a))
@@ -77,7 +77,7 @@ def draw_heart(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
     draw_womb(body, rng)
     trunk, _ = _draw_trunk(body, rng, rng.uniform(-50, 50))
     for side in (-1, 1):
-        ribs = distance_to_curve(body.x, body.y, [trunk.get_point(side * 0.8, v) for v in (-0.45, 0.0, 0.45)])
+        ribs = compute_distance_to_curve(body.x, body.y, [trunk.get_point(side * 0.8, v) for v in (-0.45, 0.0, 0.45)])
         body.fill(ribs < 0.014, BONE.brighten(-6))
     _draw_spine(body, trunk.get_point(0, 0.82), trunk.angle)
     a = trunk.a * pick_size(rng, 0.46, 0.54)

@@ -51,20 +51,20 @@ class View:
     def x(self) -> Map:
         """Coordinate x of each pixel's center, (H, W)."""
         row = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.height
-        return as_map(np.broadcast_to(row, (self.height, self.width)))
+        return convert_to_map(np.broadcast_to(row, (self.height, self.width)))
 
     @cached_property
     def y(self) -> Map:
         """Coordinate y of each pixel's center, (H, W)."""
         column = (np.arange(self.height, dtype=np.float32) + 0.5) / self.height
-        return as_map(np.broadcast_to(column[:, None], (self.height, self.width)))
+        return convert_to_map(np.broadcast_to(column[:, None], (self.height, self.width)))
 
     @cached_property
     def beam(self) -> Map:
         """Position of the beam through each pixel, (H, W): 0 to 1 from left to right; other values outside beams."""
         if not self.probe.radius:
-            return as_map((self.x / self.half_width + 1) / 2)
-        return as_map((np.degrees(np.arctan2(self.x, self.y - self._apex)) / self.probe.half_angle + 1) / 2)
+            return convert_to_map((self.x / self.half_width + 1) / 2)
+        return convert_to_map((np.degrees(np.arctan2(self.x, self.y - self._apex)) / self.probe.half_angle + 1) / 2)
 
     @cached_property
     def depth(self) -> Map:
@@ -72,7 +72,7 @@ class View:
         if not self.probe.radius:
             return self.y
         distance = np.hypot(self.x, self.y - np.float32(self._apex))
-        return as_map((distance - self.probe.radius) / self.reach)
+        return convert_to_map((distance - self.probe.radius) / self.reach)
 
     @cached_property
     def visible(self) -> Mask:
@@ -104,7 +104,7 @@ class View:
         """Convert values along the beams (D, B) to an image (H, W), which is 0 outside all beams (scan conversion)."""
         depths, lines = beams.shape
         image = _sample(beams, self.beam * (lines - 1), self.depth * (depths - 1), cv2.BORDER_REPLICATE)
-        return as_map(np.where(self.visible, image, 0))
+        return convert_to_map(np.where(self.visible, image, 0))
 
     @cached_property
     def _beam_positions(self) -> tuple[Map, Map]:
@@ -119,14 +119,14 @@ class View:
         else:
             x, y = np.broadcast_arrays(beam * self.half_width, depth)
         # - 0.5: OpenCV counts positions from the center of the first pixel, and `x` and `y` from the image's border.
-        return as_map(x * self.height + self.width / 2 - 0.5), as_map(y * self.height - 0.5)
+        return convert_to_map(x * self.height + self.width / 2 - 0.5), convert_to_map(y * self.height - 0.5)
 
 
 def _sample(values: Map, x: Map, y: Map, border: int) -> Map:
     """Sample a map at positions x, y with linear interpolation; `border` is OpenCV's mode outside the map."""
-    return as_map(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=border))
+    return convert_to_map(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=border))
 
 
-def as_map(values: npt.ArrayLike) -> Map:
+def convert_to_map(values: npt.ArrayLike) -> Map:
     """Convert numbers to an array of float32."""
     return np.asarray(values, dtype=np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 from usaggr.data.synthetic.body import Body
 from usaggr.data.synthetic.difficulty import CONTRAST
 from usaggr.data.synthetic.drawing import Drawing, label_regions, pick_position, pick_side, pick_size
-from usaggr.data.synthetic.geometry import Map, Mask, as_map
+from usaggr.data.synthetic.geometry import Map, Mask, convert_to_map
 from usaggr.data.synthetic.shapes import Ellipse, make_uneven
 from usaggr.data.synthetic.tissue import BONE, FIBROUS, FLUID, MUSCLE, Tissue
 
@@ -48,7 +48,7 @@ def draw(body: Body, rng: np.random.Generator, kind: str) -> Drawing:
                 body, rng, behind, bands=int(rng.integers(1, 4)), half_width=pick_size(rng, 0.04, 0.08)
             )
             waves = pick_size(rng, 0.012, 0.03) * np.sin(pick_size(rng, 30, 45) * body.x + rng.uniform(0, 6))
-            _draw_pleura(body, as_map(behind + waves), 0.018)
+            _draw_pleura(body, convert_to_map(behind + waves), 0.018)
         case _:
             if rng.random() < 0.4:
                 _draw_b_lines(body, rng, behind, bands=1, half_width=pick_size(rng, 0.02, 0.04))
@@ -64,7 +64,7 @@ def _make_pleura_depth(body: Body, rng: np.random.Generator) -> Map:
     level, tilt = pick_size(rng, 0.2, 0.28), rng.uniform(-0.06, 0.06)
     # Half of the curvature of the probe's surface, around its mean: the pleura is flatter than the probe.
     bow = body.view.depth - body.y
-    return as_map(level + bow * 0.5 - bow.mean() * 0.5 + tilt * body.x)
+    return convert_to_map(level + bow * 0.5 - bow.mean() * 0.5 + tilt * body.x)
 
 
 def _draw_pleura(body: Body, behind: Map, half_width: float) -> None:
@@ -76,7 +76,7 @@ def _draw_a_lines(body: Body, pleura: Map, level: float) -> None:
     """Draw repetitions of the pleura at 2, 3 and 4 times its depth; `level` in decibels changes their brightness."""
     for order in (2, 3, 4):
         line = np.exp(-(((body.view.depth - order * pleura) / 0.014) ** 2))
-        body.brighten(as_map(line * (36 + level - 3 * order)))
+        body.brighten(convert_to_map(line * (36 + level - 3 * order)))
 
 
 def _draw_b_lines(body: Body, rng: np.random.Generator, behind: Map, bands: int, half_width: float) -> Mask:

@@ -33,7 +33,7 @@ Drawer = Callable[[Body, np.random.Generator, str], Drawing]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """Probe, image size and machine settings of a clinical group."""
 
     probe: Probe
@@ -51,7 +51,7 @@ class Pool:
 
     draw: Drawer
     background: Tissue
-    look: Look
+    appearance: Appearance
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ class Source:
     """Start of the task's range in the pool, in units of its length: ranges at 0 and 0.25 have 3/4 in common."""
 
 
-_FETAL = Look(Probe(0.6, 33.0, 0.02), (140, 170), (1.1, 1.3), suffix=".jpg")
-_LINEAR = Look(Probe(), (140, 165), (1.15, 1.35), Scanner(pulse=1.6, width=1.0))
-_NECK = Look(Probe(), (140, 155), (1.36, 1.44), Scanner(pulse=1.6, width=1.0), ".jpg")
-_CHEST = Look(Probe(0.4, 36.0, 0.02), (140, 170), (1.0, 1.2), Scanner(width=1.4), ".jpg")
-_PELVIC = Look(Probe(0.14, 62.0, 0.0), (140, 165), (1.15, 1.35))
-_ABDOMINAL = Look(Probe(0.5, 34.0, 0.02), (140, 170), (1.1, 1.3))
-_APICAL = Look(Probe(0.05, 42.0, 0.0), (150, 175), (1.05, 1.25), Scanner(width=1.5))
-_SPINAL = Look(Probe(), (104, 116), (1.9, 2.1), Scanner(pulse=1.6, width=1.0))
+_FETAL = Appearance(Probe(0.6, 33.0, 0.02), (140, 170), (1.1, 1.3), suffix=".jpg")
+_LINEAR = Appearance(Probe(), (140, 165), (1.15, 1.35), Scanner(pulse=1.6, width=1.0))
+_NECK = Appearance(Probe(), (140, 155), (1.36, 1.44), Scanner(pulse=1.6, width=1.0), ".jpg")
+_CHEST = Appearance(Probe(0.4, 36.0, 0.02), (140, 170), (1.0, 1.2), Scanner(width=1.4), ".jpg")
+_PELVIC = Appearance(Probe(0.14, 62.0, 0.0), (140, 165), (1.15, 1.35))
+_ABDOMINAL = Appearance(Probe(0.5, 34.0, 0.02), (140, 170), (1.1, 1.3))
+_APICAL = Appearance(Probe(0.05, 42.0, 0.0), (150, 175), (1.05, 1.25), Scanner(width=1.5))
+_SPINAL = Appearance(Probe(), (104, 116), (1.9, 2.1), Scanner(pulse=1.6, width=1.0))
 
 POOLS: dict[str, Pool] = {
     "breast": Pool(breast.draw, breast.BACKGROUND, _LINEAR),

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.data.seeds import make_generator
-from usaggr.data.synthetic.acoustics import compress, simulate_envelope
+from usaggr.data.synthetic.acoustics import compress_dynamic_range, simulate_envelope
 from usaggr.data.synthetic.body import Body, Motion, draw_motion
 from usaggr.data.synthetic.difficulty import CONTACT, GAIN_SPREAD
-from usaggr.data.synthetic.geometry import Map, View, as_map
+from usaggr.data.synthetic.geometry import Map, View, convert_to_map
 from usaggr.data.synthetic.image_plan import Shot
 from usaggr.data.synthetic.patient_pools import POOLS
 from usaggr.data.synthetic.shapes import Point
@@ -43,21 +43,21 @@ def take_picture(shot: Shot, seed: int) -> Picture:
     pool = POOLS[shot.pool]
     subject = make_generator("phantom", shot.pool, shot.kind, shot.subject, seed)
     frame = make_generator("phantom frame", shot.pool, shot.kind, shot.subject, shot.frame, seed)
-    height = int(subject.integers(pool.look.heights[0], pool.look.heights[1] + 1))
-    width = round(height * float(subject.uniform(*pool.look.aspects)))
+    height = int(subject.integers(pool.appearance.heights[0], pool.appearance.heights[1] + 1))
+    width = round(height * float(subject.uniform(*pool.appearance.aspects)))
     scanner = replace(
-        pool.look.scanner,
-        gain=pool.look.scanner.gain + float(subject.uniform(-GAIN_SPREAD, GAIN_SPREAD)),
-        compensation=pool.look.scanner.compensation + float(subject.uniform(-3, 3)),
+        pool.appearance.scanner,
+        gain=pool.appearance.scanner.gain + float(subject.uniform(-GAIN_SPREAD, GAIN_SPREAD)),
+        compensation=pool.appearance.scanner.compensation + float(subject.uniform(-3, 3)),
     )
-    view = View(pool.look.probe, height, width)
+    view = View(pool.appearance.probe, height, width)
     motion = draw_motion(frame) if shot.frame else Motion()  # the first frame defines the anatomy's position
     body = Body(view, motion, pool.background, subject)
     drawing = pool.draw(body, subject, shot.kind)
     body.brighten(_make_contact(view, frame))
     echo, attenuation, impedance = map(view.to_beams, (body.echo, body.attenuation, body.impedance))
     signal = simulate_envelope(echo, attenuation, impedance, scanner, frame)
-    gray = view.to_image(compress(signal, scanner))
+    gray = view.to_image(compress_dynamic_range(signal, scanner))
     image = np.rint(255 * gray).astype(np.uint8)
     return Picture(image, drawing.mask, tuple(body.to_pixels(point) for point in drawing.points))
 
@@ -78,7 +78,7 @@ def _make_contact(view: View, rng: np.random.Generator) -> Map:
     positions = np.linspace(0, 1, 9)
     # Nine points over the aperture, interpolated between them; the last ones are 4 dB lower on average.
     levels = CONTACT * rng.standard_normal(9) - np.array([4, 1, 0, 0, 0, 0, 0, 1, 4])
-    return as_map(np.interp(view.beam, positions, levels))
+    return convert_to_map(np.interp(view.beam, positions, levels))
 
 
 def find_tight_box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from usaggr.config.study import SyntheticConfig
 from usaggr.data.synthetic.patient_pools import SOURCES
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.tasks import CATALOGUE
 
 Kind = Literal["related", "conflicting"]
@@ -75,7 +75,7 @@ def _check_relation(kind: Kind, task: str, partner: str, drawn: Sequence[str], r
     key = f"data.synthetic.{kind}"
     for name in (task, partner):
         if name not in SOURCES:
-            raise ConfigError(one_of(key, name, SOURCES))
+            raise ConfigError(explain_unknown_name(key, name, SOURCES))
         if name not in drawn:
             raise ConfigError(f"{key}: {name} is not among data.synthetic.tasks; add it there")
     if partner in requested:

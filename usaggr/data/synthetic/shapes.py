@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from usaggr.data.synthetic.geometry import Map, as_map
+from usaggr.data.synthetic.geometry import Map, convert_to_map
 
 Point = tuple[float, float]
 
@@ -27,7 +27,7 @@ class Ellipse:
         """Return the coordinates along the two half axes, in units of the half axes."""
         cos, sin = _get_direction(self.angle)
         dx, dy = x - np.float32(self.x), y - np.float32(self.y)
-        return as_map((dx * cos + dy * sin) / self.a), as_map((dy * cos - dx * sin) / self.b)
+        return convert_to_map((dx * cos + dy * sin) / self.a), convert_to_map((dy * cos - dx * sin) / self.b)
 
     def get_radius(self, x: Map, y: Map) -> Map:
         """Return the relative distance from the center: 0 in the center, 1 on the ellipse."""
@@ -50,7 +50,7 @@ class Ellipse:
         Raises:
             ValueError: The point is inside the ellipse.
         """
-        u, v = map(float, self.to_local(as_map(point[0]), as_map(point[1])))
+        u, v = map(float, self.to_local(convert_to_map(point[0]), convert_to_map(point[1])))
         # In local coordinates the ellipse is the unit circle, where the angle between the direction of the point and a
         # tangent point is acos(1 / distance).
         distance = np.hypot(u, v)
@@ -75,7 +75,7 @@ class Blob:
         border = np.ones_like(angle)
         for number, height, phase in self.waves:
             border += np.float32(height) * np.cos(np.float32(number) * angle + np.float32(phase))
-        return as_map(np.sqrt(u * u + v * v) / border)
+        return convert_to_map(np.sqrt(u * u + v * v) / border)
 
 
 def make_uneven(rng: np.random.Generator, ellipse: Ellipse, height: float) -> Blob:
@@ -115,10 +115,10 @@ def distance_to_segment(x: Map, y: Map, start: Point, end: Point) -> Map:
     dx, dy = np.float32(end[0] - start[0]), np.float32(end[1] - start[1])
     px, py = x - np.float32(start[0]), y - np.float32(start[1])
     along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy), 0, 1)
-    return as_map(np.sqrt((px - along * dx) ** 2 + (py - along * dy) ** 2))
+    return convert_to_map(np.sqrt((px - along * dx) ** 2 + (py - along * dy) ** 2))
 
 
-def distance_to_curve(x: Map, y: Map, points: list[Point]) -> Map:
+def compute_distance_to_curve(x: Map, y: Map, points: list[Point]) -> Map:
     """Return the distance of each pixel to a line through several points.
 
     Args:
@@ -132,7 +132,7 @@ def distance_to_curve(x: Map, y: Map, points: list[Point]) -> Map:
     return distance
 
 
-def bend(start: Point, pull: Point, end: Point) -> list[Point]:
+def draw_bezier_curve(start: Point, pull: Point, end: Point) -> list[Point]:
     """Return points on a quadratic Bézier curve.
 
     Args:

@@ -27,7 +27,7 @@ from usaggr.data.synthetic.patient_pools import POOLS, SOURCES
 from usaggr.data.synthetic.picture import Picture, replace_labels, take_picture
 from usaggr.data.synthetic.process_pool import map_in_processes
 from usaggr.data.synthetic.relations import find_relations
-from usaggr.errors import ConfigError, DataError, RunError, one_of
+from usaggr.errors import ConfigError, DataError, RunError, explain_unknown_name
 from usaggr.io.locks import hold_lock
 from usaggr.tasks import CATALOGUE, Task, has_mask_label
 
@@ -69,17 +69,17 @@ def prepare_synthetic(data: DataConfig, cache_folder: Path, progress: "Progress 
     """
     _check_tasks(data.synthetic)
     planted = {name: value for name in _PLANTED if (value := getattr(data.synthetic, name))}
-    hardness = {name: value for name, value in vars(difficulty).items() if name.isupper()}
+    difficulty_values = {name: value for name, value in vars(difficulty).items() if name.isupper()}
     content = {**data.synthetic.model_dump(exclude=_PLANTED), **planted}
-    content |= {"version": GENERATOR_VERSION, "difficulty": hardness}
+    content |= {"version": GENERATOR_VERSION, "difficulty": difficulty_values}
     name = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_folder / "synthetic" / name
     building = folder.with_name(f"{name}.building")
     try:
         while not folder.exists():
             lock = folder.with_name(f"{name}.lock")
-            with hold_lock(lock, patience=1.0, remedy="choose another data.cache_dir=...") as mine:
-                if not mine or folder.exists():
+            with hold_lock(lock, patience=1.0, remedy="choose another data.cache_dir=...") as has_lock:
+                if not has_lock or folder.exists():
                     continue
                 # An unfinished folder here is that of a process that was killed, since this process has the lock.
                 shutil.rmtree(building, ignore_errors=True)
@@ -141,10 +141,10 @@ def _check_tasks(synthetic: SyntheticConfig) -> None:
     """Check that all tasks exist, and that the planted amounts and relations fit them."""
     for task_id in synthetic.tasks:
         if task_id not in SOURCES:
-            raise ConfigError(one_of("data.synthetic.tasks", task_id, SOURCES))
+            raise ConfigError(explain_unknown_name("data.synthetic.tasks", task_id, SOURCES))
     for task_id in synthetic.samples_of:
         if task_id not in synthetic.tasks:
-            raise ConfigError(one_of("data.synthetic.samples_of", task_id, synthetic.tasks))
+            raise ConfigError(explain_unknown_name("data.synthetic.samples_of", task_id, synthetic.tasks))
     find_relations(synthetic)
 
 
@@ -161,7 +161,7 @@ def _draw_piece(jobs: Sequence[Job], root: Path, seed: int) -> list[list[Row]]:
 def _write_picture(shot: Shot, uses: tuple[Use, ...], root: Path, seed: int) -> Iterator[Row]:
     """Draw one picture, write its files for each task, and yield one index row per task."""
     picture = take_picture(shot, seed)
-    suffix = POOLS[shot.pool].look.suffix
+    suffix = POOLS[shot.pool].appearance.suffix
     content = encode_image(picture.image, suffix)
     for use in uses:
         task = CATALOGUE[use.task_id]

@@ -16,9 +16,9 @@ from usaggr.analysis.row_tables import group_rows, make_table
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.rank_tests import (
     Improvement,
+    estimate_negative_transfer,
+    estimate_probability_of_improvement,
     friedman,
-    negative_transfer,
-    probability_of_improvement,
     wilcoxon_pairs,
 )
 
@@ -110,7 +110,7 @@ class ImprovementRow:
     negative_transfer: float
     """`losses` over `judged`; NaN without a verdict."""
     negative_low: float
-    """Lower end of Wilson's interval of `negative_transfer`."""
+    """Lower end of Wilson's interval of `estimate_negative_transfer`."""
     negative_high: float
     """Upper end of the interval."""
 
@@ -153,6 +153,7 @@ def describe_across_tasks(
     verdicts_by_setting = group_rows((row for row in verdicts if row.main), lambda row: (row.variant, row.scale))
     for variant in study.variants:
         for scale in study.scales:
+            # As a data frame, because ranks need a table of tasks x groupings (pivot).
             skills = make_table(Observation, skills_by_setting.get((variant, scale), []), _SKILL_COLUMNS)
             scores = _average_skills(skills, study.groupings)
             tests.append(_test_ranks(scale, variant, scores))
@@ -225,7 +226,7 @@ def _describe_improvements(
         tasks = [row.task for row in cells if not row.same]
         improvement = _estimate_improvement(skills, grouping, tasks, study) or _NO_IMPROVEMENT
         names = [row.verdict for row in cells]
-        rate = negative_transfer(names, study.confidence)
+        rate = estimate_negative_transfer(names, study.confidence)
         yield ImprovementRow(
             scale=scale,
             variant=variant,
@@ -269,4 +270,4 @@ def _estimate_improvement(
     if shared.empty or seeds.empty:
         return None
     scores, references = (table.loc[seeds].to_numpy(dtype=float).T for table in (by_seed, reference))
-    return probability_of_improvement(scores, references, study.confidence)
+    return estimate_probability_of_improvement(scores, references, study.confidence)

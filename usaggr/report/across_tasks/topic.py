@@ -15,7 +15,7 @@ _TERMS = (
 )
 
 
-def _methods(material: Material) -> Iterator[Entry]:
+def _describe_methods(material: Material) -> Iterator[Entry]:
     if not material.comparison.other_groupings:
         return
     content = (
@@ -28,4 +28,4 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Across tasks", content
 
 
-TOPIC = Topic(write_across, methods=_methods, terms=lambda material: _TERMS)
+TOPIC = Topic(write_across, methods=_describe_methods, terms=lambda material: _TERMS)

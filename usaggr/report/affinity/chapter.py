@@ -2,8 +2,8 @@
 
 from math import isnan
 
-from usaggr.document.display_names import plural, scale_label
-from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.display_names import pluralize, scale_label
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.affinity.figure import LABELS
@@ -18,12 +18,13 @@ def write_affinity(material: Material) -> Section | None:
     """Report how well each measure predicted the changes; None if the study's folder has no affinities."""
     tables = material.tables.compute(make_affinity)
     if tables.refused:
-        return make_section(TITLE, make_paragraph(f"The affinities are not used: {literal(tables.refused)}."))
+        return make_section(TITLE, make_paragraph(f"The affinities are not used: {escape_markdown(tables.refused)}."))
     if tables.head is None:
         return None
     head = tables.head
     intro = make_paragraph(
-        f"`usaggr affinity` estimated how much tasks help each other, with {literal(scale_label(head.scale))} and",
+        f"`usaggr affinity` estimated how much tasks help each other, with {escape_markdown(scale_label(head.scale))} "
+        "and",
         f"{'seeds' if len(head.seeds) > 1 else 'seed'} {', '.join(map(str, head.seeds))}.",
         "The predicted change of a task in a block is the mean affinity of the block's other tasks to it. The measured",
         f"change is its relative change from {explain_label(material.study.reference)} on the main metric. Each",
@@ -39,10 +40,10 @@ def write_affinity(material: Material) -> Section | None:
 
 def _describe_correlation(row: RankRow) -> str:
     title = f"**{LABELS[row.measure][0].upper()}{LABELS[row.measure][1:]}, {scale_label(row.scale)}.**"
-    points = f"{plural(row.points, 'point')} of {plural(row.tasks, 'task')}"
+    points = f"{pluralize(row.points, 'point')} of {pluralize(row.tasks, 'task')}"
     if isnan(row.rho):
         return f"{title} No rank correlation for {points}: at least 4 tasks with different values are needed."
-    correlation = score_texts.difference(row.rho, row.low, row.high, "skill")
+    correlation = score_texts.format_difference(row.rho, row.low, row.high, "skill")
     if row.low > 0:
         meaning = "tasks with higher affinity gained more"
     elif row.high < 0:
@@ -55,9 +56,9 @@ def _describe_correlation(row: RankRow) -> str:
 def _tabulate_correlations(tables: AffinityTables) -> Block:
     lines = tuple(
         (
-            LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.count(row.points),
-            table_cells.count(row.tasks),
-            table_cells.number(score_texts.difference(row.rho, row.low, row.high, "skill"), row.rho),
+            LABELS[row.measure], Cell(f"{row.scale:g}", float(row.scale)), table_cells.make_count_cell(row.points),
+            table_cells.make_count_cell(row.tasks),
+            table_cells.make_number_cell(score_texts.format_difference(row.rho, row.low, row.high, "skill"), row.rho),
         )
         for row in tables.ranks
     )  # fmt: skip

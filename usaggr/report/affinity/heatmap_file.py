@@ -25,7 +25,7 @@ def write_heatmap(affinities: Affinities, measure: Measure, blocks: Mapping[str,
     order = [task_id for tasks in blocks.values() for task_id in tasks]
     sizes = [len(tasks) for tasks in blocks.values()]
     indices = [list(affinities.tasks).index(task_id) for task_id in order]
-    matrix = affinities.mean(measure)[indices][:, indices]
+    matrix = affinities.compute_mean(measure)[indices][:, indices]
     with use_figure_style():
         figure = draw_affinity(matrix, order, sizes, measure)
         for kind in ("svg", "png"):

@@ -112,7 +112,7 @@ class AffinityTables:
     ranks: tuple[RankRow, ...] = ()
     """A row for each measure and scale."""
 
-    def shown(self) -> tuple[AffinityPoint, ...]:
+    def shown_points(self) -> tuple[AffinityPoint, ...]:
         """Return the points of the scale that affinities were estimated at; without one, of the largest scale."""
         if not self.points or self.head is None:
             return self.points
@@ -129,7 +129,7 @@ def make_affinity(comparison: StudyComparison) -> AffinityTables:
         return AffinityTables()
     try:
         head, values = read_description(folder), read_values(folder)
-        _check(head, folder, collection)
+        _check_fit(head, folder, collection)
     except RunError as error:
         return AffinityTables(refused=str(error))
     means = {measure: _average_seeds(by_seed) for measure, by_seed in values.items()}
@@ -177,18 +177,18 @@ def rank_correlation(
     """
     x, y = np.asarray(predicted, dtype=float), np.asarray(measured, dtype=float)
     names, task_indices = np.unique(np.asarray(tasks, dtype=str), return_inverse=True)
-    rho = _spearman(x, y, np.ones((1, len(x))))[0]
+    rho = _compute_spearman(x, y, np.ones((1, len(x))))[0]
     if len(names) < _FEWEST_TASKS or np.isnan(rho):
         return np.nan, np.nan, np.nan
     rng = make_generator("affinity bootstrap", len(names))
     # (D, T) how many times each task is in each bootstrap sample
     times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
-    correlations = _spearman(x, y, times[:, task_indices].astype(float))
+    correlations = _compute_spearman(x, y, times[:, task_indices].astype(float))
     low, high = np.nanquantile(correlations, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(rho), float(low), float(high)
 
 
-def _spearman(x: Array, y: Array, times: Array) -> Array:
+def _compute_spearman(x: Array, y: Array, times: Array) -> Array:
     """Return the rank correlation of points in each of D samples.
 
     Args:
@@ -199,7 +199,7 @@ def _spearman(x: Array, y: Array, times: Array) -> Array:
     Returns:
         (D,) correlations; NaN for samples in which x or y does not vary.
     """
-    first, second = _ranks(x, times), _ranks(y, times)
+    first, second = _rank_points(x, times), _rank_points(y, times)
     count = times.sum(axis=1, keepdims=True)
     first, second = (ranks - (times * ranks).sum(axis=1, keepdims=True) / count for ranks in (first, second))
     size = np.sqrt((times * first**2).sum(axis=1) * (times * second**2).sum(axis=1))
@@ -208,7 +208,7 @@ def _spearman(x: Array, y: Array, times: Array) -> Array:
     return rho
 
 
-def _ranks(values: Array, times: Array) -> Array:
+def _rank_points(values: Array, times: Array) -> Array:
     """Return the (D, n) ranks of points in each sample; equal values have their mean rank."""
     levels, level_indices = np.unique(values, return_inverse=True)
     counts = times @ (level_indices[:, None] == np.arange(len(levels))).astype(float)
@@ -217,7 +217,7 @@ def _ranks(values: Array, times: Array) -> Array:
     return ranks
 
 
-def _check(head: AffinityDescription, folder: Path, collection: Collection) -> None:
+def _check_fit(head: AffinityDescription, folder: Path, collection: Collection) -> None:
     """Refuse affinities of other data, another study or an unknown variant, and those that lack tasks.
 
     Args:

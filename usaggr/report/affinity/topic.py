@@ -22,7 +22,9 @@ def _drawings(tables: Tables) -> Iterator[Drawing]:
         f"higher affinity to the task. Farther up: its score is better than under {grouping_label(study.reference)} "
         "(relative change).",
         "affinity",
-        draw_predictions(tables.compute(make_affinity).shown(), tuple(dict.fromkeys((*study.groupings, *drawn)))),
+        draw_predictions(
+            tables.compute(make_affinity).shown_points(), tuple(dict.fromkeys((*study.groupings, *drawn)))
+        ),
     )
 
 

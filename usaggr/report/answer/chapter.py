@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Recommendation, list_doubts, recommendations_at
+from usaggr.analysis.recommendations import Recommendation, list_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.summary import SummaryLine
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed
-from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names
+from usaggr.document.elements import Block, Cell, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
-from usaggr.metrics.names import metric_label
+from usaggr.metrics.names import get_metric_label
 from usaggr.report import table_cells
 from usaggr.report.answer.missing_verdicts import explain_missing_verdict
 from usaggr.report.answer.opening import write_answer_sentences
@@ -46,7 +46,7 @@ def write_answer(material: Material) -> Section | None:
 
 def _write_scale(material: Material, variant: str, scale: Scale) -> Section | None:
     setting = material.describe_setting(variant, scale)
-    recommendations = recommendations_at(material.comparison, variant, scale)
+    recommendations = recommend_at_scale(material.comparison, variant, scale)
     return make_section(
         capitalize(setting),
         make_paragraph(
@@ -63,14 +63,14 @@ def _describe_best_average(material: Material, variant: str, scale: Scale) -> st
     """Write which single grouping is best on average over all tasks, and if its difference is certain."""
     lines = [
         line
-        for line in material.comparison.summary_at(variant, scale)
+        for line in material.comparison.get_summary(variant, scale)
         if line.grouping != material.study.reference and not math.isnan(line.delta_m)
     ]
     if not lines:
         return ""
     best = max(lines, key=lambda line: line.delta_m)
-    label, reference = literal(grouping_label(best.grouping)), literal(material.reference)
-    change = text.percent(best.delta_m, best.low, best.high)
+    label, reference = escape_markdown(grouping_label(best.grouping)), escape_markdown(material.reference)
+    change = text.format_percent(best.delta_m, best.low, best.high)
     if math.isnan(best.low):
         certainty = "It has no interval, so the change may be random variation."
     elif best.low > 0:
@@ -84,14 +84,14 @@ def _describe_best_average(material: Material, variant: str, scale: Scale) -> st
 
 def _tabulate_groupings(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of the groupings with their verdicts, mean differences and costs."""
-    lines = material.comparison.summary_at(variant, scale)
+    lines = material.comparison.get_summary(variant, scale)
     order = {name: i for i, name in enumerate(material.comparison.groupings)}
     table = [_make_grouping_row(material, line) for line in sorted(lines, key=lambda line: order[line.grouping])]
     names = [
         "models", "▲ gain", "= no loss", "▼ loss", "? undecided", "– no verdict", "same run", "delta_m", "delta_skill",
         "parameters", "training time",
     ]  # fmt: skip
-    setting = literal(material.describe_setting(variant, scale))
+    setting = escape_markdown(material.describe_setting(variant, scale))
     caption = (
         f"Scores and costs of each grouping, {setting}: number of tasks with each verdict, and mean differences with "
         "their intervals. Same run: the task uses the same model as the reference."
@@ -104,23 +104,33 @@ def _make_grouping_row(material: Material, line: SummaryLine) -> tuple[Cell, ...
     """Return the cells of a grouping; the reference has no verdicts and no differences."""
     is_reference = line.grouping == material.study.reference
     label = grouping_label(line.grouping) + (" (reference)" if is_reference else "")
-    runs = material.comparison.runs(line.variant, line.scale, line.grouping)
+    runs = material.comparison.list_runs(line.variant, line.scale, line.grouping)
     counts = (line.gain, line.no_loss, line.loss, line.undecided, line.no_verdict)
     if is_reference:
         verdicts, effects = [Cell(text.MISSING)] * len(counts), [Cell(text.MISSING)] * 3
     else:
-        verdicts = [table_cells.count(count) for count in counts]
+        verdicts = [table_cells.make_count_cell(count) for count in counts]
         effects = [
-            table_cells.count(line.same),
-            table_cells.number(text.percent(line.delta_m, line.low, line.high), line.delta_m),
-            table_cells.number(
-                score_texts.difference(line.delta_skill, line.skill_low, line.skill_high, "skill"), line.delta_skill
+            table_cells.make_count_cell(line.same),
+            table_cells.make_number_cell(text.format_percent(line.delta_m, line.low, line.high), line.delta_m),
+            table_cells.make_number_cell(
+                score_texts.format_difference(line.delta_skill, line.skill_low, line.skill_high, "skill"),
+                line.delta_skill,
             ),
         ]
     is_finished = any(run.result is not None for run in runs)
-    time = text.duration(line.train_seconds) if is_finished else text.MISSING
-    cost = [table_cells.count(line.parameters), table_cells.number(time, line.train_seconds if is_finished else None)]
-    return (Cell(label), table_cells.count(material.comparison.models(line.grouping)), *verdicts, *effects, *cost)
+    time = text.format_duration(line.train_seconds) if is_finished else text.MISSING
+    cost = [
+        table_cells.make_count_cell(line.parameters),
+        table_cells.make_number_cell(time, line.train_seconds if is_finished else None),
+    ]
+    return (
+        Cell(label),
+        table_cells.make_count_cell(material.comparison.count_models(line.grouping)),
+        *verdicts,
+        *effects,
+        *cost,
+    )
 
 
 def _tabulate_tasks(
@@ -129,19 +139,19 @@ def _tabulate_tasks(
     """Return a table of the grouping to use for each task, with the evidence for it."""
     if not recommendations:
         return None
-    by_task = group_rows(material.comparison.main_verdicts(variant, scale), lambda row: row.task)
+    by_task = group_rows(material.comparison.get_main_verdicts(variant, scale), lambda row: row.task)
     table = []
     for recommendation in recommendations:
         task = material.collection.data.tasks[recommendation.task].task
         grouping = Cell(_name_grouping(recommendation), kind=_find_verdict(recommendation))
         evidence = Cell(_explain_recommendation(material, recommendation, by_task[recommendation.task]))
         table.append((Cell(recommendation.task), Cell(task.clinical_group), Cell(task.type), grouping, evidence))
-    reference = literal(material.reference)
+    reference = escape_markdown(material.reference)
     caption = (
-        f"What to use for each task, {literal(material.describe_setting(variant, scale))}. Differences are from "
-        f"{reference}, with the {text.share(material.study.confidence)} interval of that task alone; positive is "
-        "better, also for errors in pixels. p values are adjusted for the number of tasks. "
-        f"`usaggr predict --recommended` uses {reference} for tasks that are undecided or have no verdict."
+        f"What to use for each task, {escape_markdown(material.describe_setting(variant, scale))}. Differences are "
+        f"from {reference}, with the {text.format_share(material.study.confidence)} interval of that task alone; "
+        "positive is better, also for errors in pixels. p values are adjusted for the number of tasks. `usaggr predict "
+        f"--recommended` uses {reference} for tasks that are undecided or have no verdict."
     )
     name = _name_file(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
@@ -166,12 +176,12 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
     if row is None:
         return _explain_missing_verdicts(material, verdicts)
     evidence = f"{grouping_label(row.grouping)}: {_format_difference(row)}"
-    losses = listed([grouping_label(verdict.grouping) for verdict in verdicts if verdict.verdict == "loss"])
+    losses = join_names([grouping_label(verdict.grouping) for verdict in verdicts if verdict.verdict == "loss"])
     if recommendation.kind == "gain":
-        why = f"{evidence}, adjusted p {text.p_value(row.p_adjusted)}"
+        why = f"{evidence}, adjusted p {text.format_p_value(row.p_adjusted)}"
     elif recommendation.kind == "good enough":
-        margin = score_texts.score(row.margin, row.metric)
-        why = f"{evidence}, not worse by {margin} or more, adjusted p {text.p_value(row.p_ni_adjusted)}"
+        margin = score_texts.format_score(row.margin, row.metric)
+        why = f"{evidence}, not worse by {margin} or more, adjusted p {text.format_p_value(row.p_ni_adjusted)}"
     elif recommendation.kind == "keep":
         why = f"worse under {losses}; {evidence}" if losses else f"no gain; {evidence}"
     else:
@@ -183,8 +193,8 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
 
 
 def _format_difference(row: CellVerdict) -> str:
-    unit = metric_label(row.metric, True)
-    return f"{unit} {score_texts.difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
+    unit = get_metric_label(row.metric, True)
+    return f"{unit} {score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
 
 
 def _explain_missing_verdicts(material: Material, verdicts: Sequence[CellVerdict]) -> str:

@@ -5,7 +5,7 @@ import re
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
-from usaggr.document.display_names import plural
+from usaggr.document.display_names import pluralize
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 _TOO_FEW_PATTERNS = (
@@ -37,7 +37,7 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
     for pattern, words in _TOO_FEW_PATTERNS:
         match = re.fullmatch(pattern, note)
         if match:
-            rarer = plural(int(match.groupdict().get("rarer", 0)), "test patient")
-            subjects = plural(row.n_subjects, "test patient")
+            rarer = pluralize(int(match.groupdict().get("rarer", 0)), "test patient")
+            subjects = pluralize(row.n_subjects, "test patient")
             return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST_SUBJECTS)
     return note or "cannot be tested"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Kind, Recommendation, list_doubts, recommendations_at
+from usaggr.analysis.recommendations import Kind, Recommendation, list_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import listed, plural
-from usaggr.document.elements import Block, Paragraph, literal
+from usaggr.document.display_names import join_names, pluralize
+from usaggr.document.elements import Block, Paragraph, escape_markdown
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, make_paragraph
@@ -23,14 +23,14 @@ def write_lead(material: Material) -> tuple[Block, ...]:
         return (Paragraph("**This folder has no planned runs, so there is nothing to report.**"),)
     question = _write_question(material)
     if not material.comparison.runs_done:
-        state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished, so there is no answer yet.**"
+        state = f"**{finished:,} of {pluralize(len(runs), 'planned run')} are finished, so there is no answer yet.**"
         if all(run.state == "failed" for run in runs):
             state = (
-                f"**All {plural(len(runs), 'planned run')} failed, so there is no answer.** The section on failed runs "
-                "gives the reasons."
+                f"**All {pluralize(len(runs), 'planned run')} failed, so there is no answer.** The section on failed "
+                "runs gives the reasons."
             )
         return (Paragraph(f"{question} {state} The chapters below describe the settings of the study."),)
-    state = f"**{finished:,} of {plural(len(runs), 'planned run')} are finished.**"
+    state = f"**{finished:,} of {pluralize(len(runs), 'planned run')} are finished.**"
     if finished < len(runs):
         state += " Tables mark the results of the other runs as missing."
     blocks = (_warn_of_overlap(material), make_paragraph(question, state), _write_answer(material))
@@ -53,12 +53,12 @@ def _write_question(material: Material) -> str:
     question = (
         f"Which of these {len(tasks):,} tasks should share one model?"
         if len(tasks) > 1
-        else f"This study has one task, {literal(tasks[0])}, so no tasks can share a model."
+        else f"This study has one task, {escape_markdown(tasks[0])}, so no tasks can share a model."
     )
     return (
         f"{question} All groupings use the same network, data set and split. The study compares "
-        f"{plural(len(study.groupings), 'grouping')} of the tasks: {explain_labels(material.comparison.groupings)}; "
-        f"{plural(len(scales), 'amount')} of training data; {plural(len(study.seeds), 'seed')}."
+        f"{pluralize(len(study.groupings), 'grouping')} of the tasks: {explain_labels(material.comparison.groupings)}; "
+        f"{pluralize(len(scales), 'amount')} of training data; {pluralize(len(study.seeds), 'seed')}."
     )
 
 
@@ -68,12 +68,13 @@ def _write_answer(material: Material) -> Block:
         return Paragraph(f"The only grouping is {only}, so nothing is compared.")
     # The first entry is the first variant at the largest scale; the chapter below answers all others.
     variant, scale = material.comparison.scales_by_variant[0]
-    recommendations = recommendations_at(material.comparison, variant, scale)
+    recommendations = recommend_at_scale(material.comparison, variant, scale)
     if all(recommendation.kind == "no verdict" for recommendation in recommendations):
         return Paragraph("**No difference can be tested.** The table below gives the reason for each task.")
     answer = write_answer_sentences(material, recommendations, variant, scale)
     return Paragraph(
-        f"**With {literal(material.describe_setting(variant, scale))}: {answer}** {describe_certainty(material)}"
+        f"**With {escape_markdown(material.describe_setting(variant, scale))}: {answer}** "
+        f"{describe_certainty(material)}"
     )
 
 
@@ -92,13 +93,13 @@ def write_answer_sentences(
     sentences = [
         *(
             f"{tasks} {_conjugate(number)} better {describe_model(grouping)}."
-            for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "gain")
+            for grouping, tasks, number in _group_tasks(material, recommendations, "gain")
         ),
         *(
             f"{tasks} {_conjugate(number)} no worse {describe_model(grouping)}, and this grouping needs fewer models."
-            for grouping, tasks, number in _tasks_by_grouping(material, recommendations, "good enough")
+            for grouping, tasks, number in _group_tasks(material, recommendations, "good enough")
         ),
-        *(f"Keep {reference} for {tasks}." for _, tasks, _ in _tasks_by_grouping(material, recommendations, "keep")),
+        *(f"Keep {reference} for {tasks}." for _, tasks, _ in _group_tasks(material, recommendations, "keep")),
         _name_losses(material, variant, scale),
         _count_unanswered(material, recommendations, variant, scale),
         _count_doubtful(material, recommendations),
@@ -106,7 +107,7 @@ def write_answer_sentences(
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _tasks_by_grouping(
+def _group_tasks(
     material: Material, recommendations: Sequence[Recommendation], kind: Kind
 ) -> list[tuple[str, str, int]]:
     """Return each recommended grouping with the names and the number of its tasks, in the order of the study."""
@@ -123,7 +124,7 @@ def _tasks_by_grouping(
 
 def _name_tasks(tasks: Sequence[str]) -> str:
     """Return the names of a few tasks, or the number of many."""
-    return listed([literal(task) for task in tasks]) if len(tasks) <= _MAX_NAMES else f"{len(tasks)} tasks"
+    return join_names([escape_markdown(task) for task in tasks]) if len(tasks) <= _MAX_NAMES else f"{len(tasks)} tasks"
 
 
 def _conjugate(number: int) -> str:
@@ -136,16 +137,17 @@ def _count_unanswered(material: Material, recommendations: Sequence[Recommendati
     n_undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
     untested = {recommendation.task for recommendation in recommendations if recommendation.kind == "no verdict"}
     by_task = group_rows(
-        (row for row in material.comparison.main_verdicts(variant, scale) if row.task in untested), lambda row: row.task
+        (row for row in material.comparison.get_main_verdicts(variant, scale) if row.task in untested),
+        lambda row: row.task,
     )
     n_few = sum(any(has_few_patients(row) for row in verdicts) for verdicts in by_task.values())
     sentences = []
     if n_undecided:
-        sentences.append(f"For {plural(n_undecided, 'task')} these data do not decide.")
+        sentences.append(f"For {pluralize(n_undecided, 'task')} these data do not decide.")
     if n_few:
-        sentences.append(f"{plural(n_few, 'task')} {'has' if n_few == 1 else 'have'} too few test patients.")
+        sentences.append(f"{pluralize(n_few, 'task')} {'has' if n_few == 1 else 'have'} too few test patients.")
     if len(untested) > n_few:
-        number = plural(len(untested) - n_few, "task")
+        number = pluralize(len(untested) - n_few, "task")
         sentences.append(f"{number} cannot be tested for another reason, which the table below gives.")
     return " ".join(sentences)
 
@@ -170,7 +172,7 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
 
 def _name_losses(material: Material, variant: str, scale: Scale) -> str:
     """Write which tasks are worse under which groupings, in sentences; empty if there is no loss."""
-    verdicts = material.comparison.main_verdicts(variant, scale)
+    verdicts = material.comparison.get_main_verdicts(variant, scale)
     losses = group_rows((row for row in verdicts if row.verdict == "loss"), lambda row: row.grouping)
     groupings_by_tasks: dict[tuple[str, ...], list[str]] = {}
     for grouping in material.comparison.other_groupings:
@@ -178,7 +180,7 @@ def _name_losses(material: Material, variant: str, scale: Scale) -> str:
         if tasks:
             groupings_by_tasks.setdefault(tasks, []).append(describe_model(grouping))
     return " ".join(
-        f"{_name_tasks(tasks)} {_conjugate(len(tasks))} worse {listed(models)}."
+        f"{_name_tasks(tasks)} {_conjugate(len(tasks))} worse {join_names(models)}."
         for tasks, models in groupings_by_tasks.items()
     )
 

@@ -11,7 +11,7 @@ from usaggr.report.topic import Topic
 
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     comparison = tables.comparison
-    models = {name: comparison.models(name) for name in comparison.study.groupings}
+    models = {name: comparison.count_models(name) for name in comparison.study.groupings}
     yield Drawing(
         "score_against_cost",
         "Score against cost",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from usaggr.document import numbers as text
-from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, literal
+from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
@@ -32,7 +32,7 @@ def write_claims(material: Material) -> Section | None:
     blocks: list[Block | None] = []
     for variant in material.study.variants:
         suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
-        blocks.append(make_paragraph(f"Variant {literal(variant)}:" if suffix else ""))
+        blocks.append(make_paragraph(f"Variant {escape_markdown(variant)}:" if suffix else ""))
         blocks += [_tabulate_claims(claims[variant], f"claims{suffix}"), _list_estimands(claims[variant])]
     return make_section("The paper's claims", intro, _tabulate_statements(), *blocks)
 
@@ -47,14 +47,18 @@ def _tabulate_claims(claims: Sequence[Claim], name: str) -> TextTable:
     """Return a table of the verdicts on claims, with the estimates that decide them."""
     table = []
     for claim in claims:
-        value = score_texts.difference(claim.estimate, claim.low, claim.high, "skill")
+        value = score_texts.format_difference(claim.estimate, claim.low, claim.high, "skill")
         verdict = Cell(_MARKED_VERDICTS[claim.verdict], kind=claim.verdict)
-        number = table_cells.number(f"{value} {claim.unit}" if value != text.MISSING else value, claim.estimate)
-        table.append((f"({claim.letter}) {claim.about}", verdict, number, claim.why))
+        number = table_cells.make_number_cell(
+            f"{value} {claim.unit}" if value != text.MISSING else value, claim.estimate
+        )
+        table.append((f"({claim.letter}) {claim.comparison}", verdict, number, claim.reason))
     columns = ("claim", "result", "estimate [interval]", "because")
     return TextTable(columns, tuple(table), name=name, caption="Result for each claim in this study.")
 
 
 def _list_estimands(claims: Sequence[Claim]) -> Details:
-    items = tuple(f"({claim.letter}) {literal(claim.about)}: {literal(claim.estimand)}" for claim in claims)
+    items = tuple(
+        f"({claim.letter}) {escape_markdown(claim.comparison)}: {escape_markdown(claim.estimand)}" for claim in claims
+    )
     return Details("Estimated quantity of each claim", (Items(items),))

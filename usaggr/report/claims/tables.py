@@ -18,12 +18,12 @@ from usaggr.analysis.weighted_sums import (
     make_mean_weights,
     scale_weights,
 )
-from usaggr.document.display_names import grouping_label, listed, scale_label
+from usaggr.document.display_names import grouping_label, join_names, scale_label
 from usaggr.report.scale.slopes import CONFOUNDED, BetweenTrend, Slope, sum_group_sizes
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics import claims as rules
 from usaggr.statistics.claims import Claim, Quantity
-from usaggr.statistics.group_spread import spread_difference
+from usaggr.statistics.group_sd import estimate_group_sd_difference
 
 _GROUPINGS = ("clinical", "unified")
 """Groupings that the paper compares with its reference: CG and AU."""
@@ -97,6 +97,7 @@ class _Sweep:
         """
         settings = group_rows(self.compared.select("skill"), lambda row: (row.scale, row.grouping))
         sums = {key: weigh(cells) for key, cells in settings.items()}
+        # A setting without any weighted cell, such as one without tasks of a type, has no sum to pool.
         return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[setting]
 
     def explain_missing_evidence(self, *estimates: SumEstimate) -> str:
@@ -129,7 +130,7 @@ def _test_claims(sweep: _Sweep) -> Iterator[Claim]:
 
 def _test_scale_within(sweep: _Sweep, grouping: str) -> Claim:
     """Test claim (a) within tasks: by the slope of each task over its scales."""
-    about = f"{grouping_label(grouping)}, within tasks"
+    comparison = f"{grouping_label(grouping)}, within tasks"
     estimand = (
         f"Mean over tasks of the slope of the difference in skill between {grouping_label(grouping)} and TS on log10 "
         "of training samples, by least squares over a task's scales."
@@ -141,17 +142,18 @@ def _test_scale_within(sweep: _Sweep, grouping: str) -> Claim:
         reason = "not tested by this sweep: one scale"
     if not reason and row is None:
         reason = "no task has finished runs at two scales that differ enough"
+    # A missing row always has a reason; the second condition is for the type checker.
     if reason or row is None:
-        return rules.make_undecided("a", about, estimand, unit, reason)
+        return rules.make_undecided("a", comparison, estimand, unit, reason)
     reason = sweep.explain_missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
     if reason:
-        return rules.make_undecided("a", about, estimand, unit, reason, row.slope)
-    return rules.decide_scale_dependence(about, estimand, row.slope)
+        return rules.make_undecided("a", comparison, estimand, unit, reason, row.slope)
+    return rules.decide_scale_dependence(comparison, estimand, row.slope)
 
 
 def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
     """Test claim (a) as the paper does: by the slope over clinical groups of different size."""
-    about = f"{grouping_label(grouping)}, between clinical groups (confounded)"
+    comparison = f"{grouping_label(grouping)}, between clinical groups (confounded)"
     estimand = (
         f"Slope over clinical groups of the mean difference in skill between {grouping_label(grouping)} and TS on "
         f"log10 of the group's training samples, {scale_label(sweep.largest)}."
@@ -164,15 +166,15 @@ def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
         points = 0 if trend is None else trend.points
         reason = f"only {points} clinical groups of different sizes are compared; 4 are needed"
     if reason or trend is None:
-        return rules.make_undecided("a", about, estimand, unit, reason)
+        return rules.make_undecided("a", comparison, estimand, unit, reason)
     # Clinical groups are treated as an independent sample, so neither seeds nor test subjects are needed here.
     slope = Quantity(trend.slope, trend.low, trend.high)
-    return rules.decide_scale_dependence(about, estimand, slope, remark=CONFOUNDED)
+    return rules.decide_scale_dependence(comparison, estimand, slope, remark=CONFOUNDED)
 
 
 def _test_rich_within(sweep: _Sweep) -> Claim:
     """Test claim (b) within tasks: by the same tasks at the largest and at the smallest scale."""
-    about = "CG, within tasks"
+    comparison = "CG, within tasks"
     smallest = min(sweep.study.scales)
     estimand = (
         f"Mean difference in skill between CG and TS over the same tasks: rich is {scale_label(sweep.largest)}, scarce "
@@ -186,15 +188,15 @@ def _test_rich_within(sweep: _Sweep) -> Claim:
     if not reason and not tasks:
         reason = "no task is compared at both the largest and the smallest scale"
     if reason:
-        return rules.make_undecided("b", about, estimand, "skill", reason)
+        return rules.make_undecided("b", comparison, estimand, "skill", reason)
     weigh = partial(_average_groups, get_group=_get_task, names=tasks)
     rich_mean, scarce_mean = (sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest))
-    return _compare_rich_and_scarce(sweep, about, estimand, rich_mean, scarce_mean, "")
+    return _compare_rich_and_scarce(sweep, comparison, estimand, rich_mean, scarce_mean, "")
 
 
 def _test_rich_between(sweep: _Sweep) -> Claim:
     """Test claim (b) as the paper does: by the largest and the smallest clinical group."""
-    about = "CG, between clinical groups (confounded)"
+    comparison = "CG, between clinical groups (confounded)"
     estimand = (
         "Mean difference in skill between CG and TS over the tasks of a clinical group, "
         f"{scale_label(sweep.largest)}: rich is the group with most training samples, scarce that with fewest."
@@ -210,7 +212,7 @@ def _test_rich_between(sweep: _Sweep) -> Claim:
     if not reason and len(set(sizes.values())) < 2:
         reason = "all compared clinical groups have the same size"
     if reason:
-        return rules.make_undecided("b", about, estimand, "skill", reason)
+        return rules.make_undecided("b", comparison, estimand, "skill", reason)
     # Several groups may have the same size.
     richest = [group for group, size in sizes.items() if size == max(sizes.values())]
     scarcest = [group for group, size in sizes.items() if size == min(sizes.values())]
@@ -218,23 +220,25 @@ def _test_rich_between(sweep: _Sweep) -> Claim:
     for names in (richest, scarcest):
         weigh = partial(_average_groups, get_group=_get_clinical_group, names=names)
         estimates.append(sweep.estimate((sweep.largest, "clinical"), weigh))
-        descriptions.append(f"{listed(names)} ({sizes[names[0]]:,.0f} training samples)")
+        descriptions.append(f"{join_names(names)} ({sizes[names[0]]:,.0f} training samples)")
     remark = f"rich is {descriptions[0]}, scarce is {descriptions[1]}; {CONFOUNDED}"
-    return _compare_rich_and_scarce(sweep, about, estimand, estimates[0], estimates[1], remark)
+    return _compare_rich_and_scarce(sweep, comparison, estimand, estimates[0], estimates[1], remark)
 
 
 def _compare_rich_and_scarce(
-    sweep: _Sweep, about: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, remark: str
+    sweep: _Sweep, comparison: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, remark: str
 ) -> Claim:
     reason = sweep.explain_missing_evidence(rich, scarce)
     if reason:
-        return rules.make_undecided("b", about, estimand, "skill", reason, scarce.quantity)
-    return rules.decide_rich_and_scarce(about, estimand, rich.quantity, scarce.quantity, sweep.study.margin, remark)
+        return rules.make_undecided("b", comparison, estimand, "skill", reason, scarce.quantity)
+    return rules.decide_rich_and_scarce(
+        comparison, estimand, rich.quantity, scarce.quantity, sweep.study.margin, remark
+    )
 
 
 def _test_consistency(sweep: _Sweep) -> Claim:
-    """Test claim (c): by the spread over clinical groups under CG, minus that under AU."""
-    about = "CG against AU"
+    """Test claim (c): by the standard deviation between clinical groups under CG, minus that under AU."""
+    comparison = "CG against AU"
     estimand = (
         "Standard deviation over clinical groups of the true mean difference in skill from TS, under CG minus under "
         f"AU, over the same tasks, {scale_label(sweep.largest)}."
@@ -249,7 +253,7 @@ def _test_consistency(sweep: _Sweep) -> Claim:
         if len({cell.clinical_group for cell in sweep.compared.planned}) < 2:
             reason = "not tested by this sweep: one clinical group"
     if reason:
-        return rules.make_undecided("c", about, estimand, "skill", reason)
+        return rules.make_undecided("c", comparison, estimand, "skill", reason)
     # First the clinical groups under CG, then the same groups under AU.
     sums = [
         make_mean_weights(list_cells(members))
@@ -260,22 +264,22 @@ def _test_consistency(sweep: _Sweep) -> Claim:
     estimate = SumEstimate(NOT_ESTIMATED, 0, False)
     if joint is not None:
         values = np.stack([group.table for group in joint])
-        spread = spread_difference(values[:n_groups], values[n_groups:], sweep.compared.confidence)
-        estimate = SumEstimate(Quantity(*spread), len(joint[0].seeds), joint[0].has_predictions)
+        sd_difference = estimate_group_sd_difference(values[:n_groups], values[n_groups:], sweep.compared.confidence)
+        estimate = SumEstimate(Quantity(*sd_difference), len(joint[0].seeds), joint[0].has_predictions)
     reason = sweep.explain_missing_evidence(estimate)
     if reason:
-        return rules.make_undecided("c", about, estimand, "skill", reason, estimate.quantity)
+        return rules.make_undecided("c", comparison, estimand, "skill", reason, estimate.quantity)
     return rules.decide_consistency(
-        about, estimand, estimate.quantity, f"{n_groups} clinical groups, {len(tasks)} tasks"
+        comparison, estimand, estimate.quantity, f"{n_groups} clinical groups, {len(tasks)} tasks"
     )
 
 
 def _test_types(sweep: _Sweep, grouping: str) -> Claim:
     """Test claim (d): by the mean over segmentation tasks, minus that over each other type."""
-    about = grouping_label(grouping)
+    comparison = grouping_label(grouping)
     estimand = (
-        f"Mean difference in skill between {about} and TS over segmentation tasks minus that over the tasks of each "
-        f"other type, {scale_label(sweep.largest)}."
+        f"Mean difference in skill between {comparison} and TS over segmentation tasks minus that over the tasks of "
+        f"each other type, {scale_label(sweep.largest)}."
     )
     cells = sweep.select_cells(grouping, sweep.largest)
     type_names = list(group_rows(cells, _get_task_type))
@@ -287,7 +291,7 @@ def _test_types(sweep: _Sweep, grouping: str) -> Claim:
         else:
             reason = f"not tested by this sweep: {'one task type' if len(planned) == 1 else 'no segmentation'}"
     if reason:
-        return rules.make_undecided("d", about, estimand, "skill", reason)
+        return rules.make_undecided("d", comparison, estimand, "skill", reason)
     setting = (sweep.largest, grouping)
     segmentation = sweep.estimate(setting, partial(_compare_types, other=None))
     other_types = [name for name in type_names if name != "segmentation"]
@@ -297,9 +301,9 @@ def _test_types(sweep: _Sweep, grouping: str) -> Claim:
         available = [gap.quantity for gap in gaps.values() if np.isfinite(gap.quantity.value)]
         # The claim needs every difference below zero, so the largest one is shown.
         nearest = max(available, key=lambda gap: gap.value, default=None)
-        return rules.make_undecided("d", about, estimand, "skill", reason, nearest)
+        return rules.make_undecided("d", comparison, estimand, "skill", reason, nearest)
     return rules.decide_type_sensitivity(
-        about, estimand, segmentation.quantity, {name: gap.quantity for name, gap in gaps.items()}
+        comparison, estimand, segmentation.quantity, {name: gap.quantity for name, gap in gaps.items()}
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed, plural
-from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names, pluralize
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.controls.tables import Control, make_controls
@@ -28,7 +28,8 @@ def write_controls(material: Material) -> Section | None:
         "A grouping may help because it puts the right tasks together, or just because several tasks share a model.",
         "To separate the two, tasks were also assigned to groups of the same sizes at random:",
         f"{_count_draws(material)}. The random groupings were trained like the others;",
-        f"{finished} of {plural(len(controls.runs), 'run')} are finished, which includes the runs of the reference and",
+        f"{finished} of {pluralize(len(controls.runs), 'run')} are finished, which includes the runs of the reference "
+        "and",
         f"of the compared groupings. Differences are from {explain_label(material.study.reference)}.",
         "The random groupings appear only in this chapter.",
     )
@@ -41,20 +42,20 @@ def write_controls(material: Material) -> Section | None:
 
 def _count_draws(material: Material) -> str:
     numbers = Counter(material.study.controls.values())
-    return listed(
-        [f"{plural(number, 'random grouping')} for {explain_label(like)}" for like, number in numbers.items()]
+    return join_names(
+        [f"{pluralize(number, 'random grouping')} for {explain_label(like)}" for like, number in numbers.items()]
     )
 
 
 def _describe_result(material: Material, row: Control) -> str:
-    label, draws, beaten = literal(grouping_label(row.like)), row.draws or 0, row.beaten or 0
-    setting = capitalize(literal(material.describe_setting(row.variant, row.scale)))
-    p = f"p {text.p_value(row.p)}"
+    label, draws, beaten = escape_markdown(grouping_label(row.like)), row.draws or 0, row.beaten or 0
+    setting = capitalize(escape_markdown(material.describe_setting(row.variant, row.scale)))
+    p = f"p {text.format_p_value(row.p)}"
     result = f"{label} is better than {_name_beaten(beaten, draws)} of the same sizes"
     if row.p < ALPHA:
         conclusion = f", so the number of tasks alone does not explain its effect ({p})"
     elif beaten == draws:
-        needed = plural(_count_needed_draws(), "random grouping")
+        needed = pluralize(_count_needed_draws(), "random grouping")
         conclusion = f", but so few are no proof ({p}; at least {needed} are needed for .05)"
     else:
         conclusion = f"; random groupings of the same sizes do as well ({p})"
@@ -81,28 +82,31 @@ def _make_table(material: Material, controls: list[Control]) -> Block:
     table = []
     for row in controls:
         skills = np.array([draw.delta_skill for draw in draws[row.like, row.scale, row.variant]])
+        # Random groupings whose runs are not all finished have no mean difference.
         skills = skills[np.isfinite(skills)]
-        extremes = f"{score_texts.signed(skills.min(), 'skill')} to {score_texts.signed(skills.max(), 'skill')}"
+        extremes = (
+            f"{score_texts.format_signed(skills.min(), 'skill')} to {score_texts.format_signed(skills.max(), 'skill')}"
+        )
         table.append(
             (
                 grouping_label(row.like),
                 *((row.variant,) if has_variants else ()),
                 Cell(f"{row.scale:g}", float(row.scale)),
-                table_cells.count(row.draws),
-                table_cells.number(
-                    score_texts.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill
+                table_cells.make_count_cell(row.draws),
+                table_cells.make_number_cell(
+                    score_texts.format_difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill
                 ),
-                table_cells.number(score_texts.signed(skills.mean(), "skill"), skills.mean()),
+                table_cells.make_number_cell(score_texts.format_signed(skills.mean(), "skill"), skills.mean()),
                 extremes,
-                table_cells.count(row.beaten),
-                table_cells.p_value(row.p),
+                table_cells.make_count_cell(row.beaten),
+                table_cells.make_p_value_cell(row.p),
             )
         )
     caption = (
-        f"Mean difference in skill from {literal(material.reference)} over all tasks (0 where the task uses the same "
-        "run as the reference), with its interval over seeds and test patients, and the same for the random groupings. "
-        "p = (1 + number of random groupings that are as good or better) / (1 + number of random groupings), not "
-        "adjusted."
+        f"Mean difference in skill from {escape_markdown(material.reference)} over all tasks (0 where the task uses "
+        "the same run as the reference), with its interval over seeds and test patients, and the same for the random "
+        "groupings. p = (1 + number of random groupings that are as good or better) / (1 + number of random "
+        "groupings), not adjusted."
     )
     columns = ("grouping", *(("variant",) if has_variants else ()), *names)
     return TextTable(columns, tuple(table), names, name="controls", caption=caption)
@@ -120,9 +124,9 @@ def _list_tasks(material: Material, controls: list[Control]) -> Block | None:
             "better than every random grouping": [r for r in by_task if r.like == like and r.beaten == r.draws],
             "no better than any random grouping": [r for r in by_task if r.like == like and r.beaten == 0],
         }
-        setting = literal(material.describe_setting(variant, scale))
+        setting = escape_markdown(material.describe_setting(variant, scale))
         for result, members in tasks_by_result.items():
             if members:
-                names = listed([literal(row.task) for row in members])
-                items.append(f"{capitalize(setting)}, {literal(grouping_label(like))} is {result} for {names}.")
+                names = join_names([escape_markdown(row.task) for row in members])
+                items.append(f"{capitalize(setting)}, {escape_markdown(grouping_label(like))} is {result} for {names}.")
     return Items(tuple(items)) if items else None

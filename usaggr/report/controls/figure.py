@@ -66,6 +66,7 @@ def draw_controls(controls: Sequence[Control], study: StudyFacts, variant: str) 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(scales), squeeze=False, sharex=True, sharey=True)[0]
     bounds = [*(row.low for row in shown), *(row.high for row in shown)]
+    # With 0, which stands for the reference, in every panel.
     limits = compute_limits([0.0, *(row.delta_skill for row in shown)], bounds, _MIN_RANGE)
     indices = {name: index for index, name in enumerate(put_reference_first(study.groupings, study.reference))}
     for panel, scale in zip(axes, scales, strict=True):

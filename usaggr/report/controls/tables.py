@@ -93,12 +93,12 @@ def _compare(like: str, controls: StudyComparison) -> Iterator[Control]:
     names = [like, *(name for name, model in study.controls.items() if model == like)]
     for variant in study.variants:
         for scale in sorted(study.scales, reverse=True):
-            cells = [cell for cell in controls.main_verdicts(variant, scale) if cell.grouping in names]
+            cells = [cell for cell in controls.get_main_verdicts(variant, scale) if cell.grouping in names]
             if not cells:
                 continue
             by_grouping = group_rows(cells, lambda cell: cell.grouping)
-            lines = {line.grouping: line for line in controls.summary_at(variant, scale)}
-            means = {name: _average(by_grouping.get(name, []), tasks, lines.get(name)) for name in names}
+            lines = {line.grouping: line for line in controls.get_summary(variant, scale)}
+            means = {name: _average_over_tasks(by_grouping.get(name, []), tasks, lines.get(name)) for name in names}
             yield from _rank(_Setting(like, scale, variant, ""), means)
             by_cell = {(cell.task, cell.grouping): _get_difference(cell) for cell in cells}
             for task in tasks:
@@ -115,7 +115,7 @@ def _get_difference(cell: CellVerdict) -> float:
     return 0.0 if cell.same else cell.delta_skill
 
 
-def _average(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
+def _average_over_tasks(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine | None) -> _Mean:
     """Return the mean difference over all tasks; NaN if a task is missing.
 
     The summary's interval is of the mean over the tasks that differ from the reference. It is scaled to all tasks,
@@ -126,6 +126,7 @@ def _average(cells: list[CellVerdict], tasks: tuple[str, ...], line: SummaryLine
         tasks: Tasks of the study.
         line: Summary of the same grouping; None if it has none.
     """
+    # A mean over fewer tasks could not be compared with those of the other groupings.
     if len(cells) != len(tasks):
         return _Mean(math.nan)
     value = float(np.mean([_get_difference(cell) for cell in cells]))

@@ -9,10 +9,9 @@ from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
-from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.document.elements import Block, Cell, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
-from usaggr.metrics.names import metric as get_metric
-from usaggr.metrics.names import metric_label
+from usaggr.metrics.names import get_metric, get_metric_label
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
@@ -22,12 +21,12 @@ def write_differences(material: Material) -> Section | None:
     """Write the figures of all differences and one table per scale; return None if no run is finished."""
     if not material.comparison.runs_done:
         return None
-    interval = text.share(material.study.confidence)
+    interval = text.format_share(material.study.confidence)
     explanation = (
         f"Groupings: {explain_labels(material.comparison.groupings)}. Scores are means over seeds ± half the "
-        f"{interval} interval, on the whole test set. Δ is the difference from {literal(material.reference)}, paired "
-        f"by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also for "
-        "metrics where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, ▼ loss, ? undecided. "
+        f"{interval} interval, on the whole test set. Δ is the difference from {escape_markdown(material.reference)}, "
+        f"paired by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also "
+        "for metrics where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, ▼ loss, ? undecided. "
         "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(
@@ -41,9 +40,9 @@ def write_differences(material: Material) -> Section | None:
 
 def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of tasks and groupings at one scale."""
-    cells = material.comparison.main_cells(variant, scale)
+    cells = material.comparison.get_main_cells(variant, scale)
     scores = {(row.task, row.grouping): row for row in cells}
-    deltas = {(row.task, row.grouping): row for row in material.comparison.main_verdicts(variant, scale)}
+    deltas = {(row.task, row.grouping): row for row in material.comparison.get_main_verdicts(variant, scale)}
     by_task = group_rows(cells, lambda row: row.task)
     present = {row.grouping for row in cells}
     groupings = [name for name in material.comparison.groupings if name in present]
@@ -56,14 +55,14 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
         if task in by_task:
             line = _describe_task(by_task[task])
             for name in groupings:
-                line.append(table_cells.mean(scores.get((task, name))))
+                line.append(table_cells.make_mean_cell(scores.get((task, name))))
                 if name != material.study.reference:
-                    line.append(table_cells.delta(deltas.get((task, name))))
+                    line.append(table_cells.make_difference_cell(deltas.get((task, name))))
             table.append(tuple(line))
     if not table:
         return None
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
-    caption = f"Main metric of each task. {literal(capitalize(material.describe_setting(variant, scale)))}."
+    caption = f"Main metric of each task. {escape_markdown(capitalize(material.describe_setting(variant, scale)))}."
     return TextTable(
         tuple(columns), tuple(table), tuple(columns[3:]), name=f"scores-s{scale:g}{suffix}", caption=caption
     )
@@ -80,7 +79,7 @@ def _describe_task(cells: list[CellScore]) -> list[str | Cell]:
     return [
         Cell(f"{first.task}{few_mark}"),
         Cell(first.clinical_group),
-        Cell(f"{metric_label(first.metric, True)} {arrow}"),
-        table_cells.count(n_train),
-        table_cells.number(score_texts.score(trivial, first.metric), trivial),
+        Cell(f"{get_metric_label(first.metric, True)} {arrow}"),
+        table_cells.make_count_cell(n_train),
+        table_cells.make_number_cell(score_texts.format_score(trivial, first.metric), trivial),
     ]

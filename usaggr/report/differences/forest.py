@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
-from usaggr.metrics.score_texts import difference
+from usaggr.metrics.score_texts import format_difference
 from usaggr.report.figure_style import GRAY, VERDICT_COLORS, draw_intervals
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
 from usaggr.results.stored_study import StudyFacts
@@ -155,7 +155,7 @@ def _format_number(cell: CellVerdict | None) -> tuple[str, str]:
         return "", "missing"
     if cell.same:
         return "", "same run"
-    return verdict_mark(cell.verdict), difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
+    return verdict_mark(cell.verdict), format_difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
 
 
 def _select_drawable(cells: Sequence[CellVerdict]) -> list[CellVerdict]:

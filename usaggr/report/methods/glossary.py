@@ -6,7 +6,7 @@ Terms that only one topic uses are defined in the topic's folder.
 from collections.abc import Sequence
 
 from usaggr.document.display_names import describe_groupings, describe_verdicts
-from usaggr.document.elements import Block, Details, Items, Section, literal
+from usaggr.document.elements import Block, Details, Items, Section, escape_markdown
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry, Term
@@ -63,7 +63,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
     study, data = material.study, material.collection.data
     types = {data.tasks[task].task.type for task in material.collection.tasks}
     metrics = [metric for task_type, metrics in METRICS.items() if task_type in types for metric in metrics]
-    reference = literal(material.reference)
+    reference = escape_markdown(material.reference)
     # The claims chapter mentions the paper's groupings even if the study has others.
     groupings = dict.fromkeys([*study.groupings, *(PAPER_GROUPINGS if material.comparison.runs_done else ())])
     terms = [
@@ -72,7 +72,7 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
         ("run", "one trained model: block × scale × seed × variant"),
         ("grouping", "a division of all tasks into blocks"),
         ("cell", "one task under one grouping, scale and variant, over all seeds"),
-        *((literal(label), literal(meaning)) for label, meaning in describe_groupings(groupings)),
+        *((escape_markdown(label), escape_markdown(meaning)) for label, meaning in describe_groupings(groupings)),
         ("reference", f"the grouping that the others are compared with, here {reference}"),
         ("scale", "the amount of each task's training data: a fraction, or a maximum number of samples; validation and "
          "test data stay the same"),
@@ -101,11 +101,13 @@ def write_glossary(material: Material, topic_terms: Sequence[Term], topic_column
     ]  # fmt: skip
     return make_section(
         "Glossary",
-        _items(_insert_terms(terms, topic_terms)),
-        _details("Metrics", [(literal(metric.label), literal(metric.meaning)) for metric in metrics]),
-        _details("Verdicts", describe_verdicts()),
-        _details("Notes", _NOTES),
-        _details("Columns of the CSV tables", _insert_terms(_COLUMNS, topic_columns)),
+        _make_items(_insert_terms(terms, topic_terms)),
+        _make_details(
+            "Metrics", [(escape_markdown(metric.label), escape_markdown(metric.meaning)) for metric in metrics]
+        ),
+        _make_details("Verdicts", describe_verdicts()),
+        _make_details("Notes", _NOTES),
+        _make_details("Columns of the CSV tables", _insert_terms(_COLUMNS, topic_columns)),
     )
 
 
@@ -128,9 +130,9 @@ def _insert_terms(general: Sequence[Entry], topic_terms: Sequence[Term]) -> list
     return entries + last
 
 
-def _items(entries: Sequence[Entry]) -> Items:
+def _make_items(entries: Sequence[Entry]) -> Items:
     return Items(tuple(f"**{term}**: {meaning}." for term, meaning in entries))
 
 
-def _details(title: str, entries: Sequence[Entry]) -> Block | None:
-    return Details(title, (_items(entries),)) if entries else None
+def _make_details(title: str, entries: Sequence[Entry]) -> Block | None:
+    return Details(title, (_make_items(entries),)) if entries else None

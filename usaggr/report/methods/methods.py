@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
-from usaggr.document.display_names import listed
+from usaggr.document.display_names import join_names
 from usaggr.document.elements import Paragraph, Section
-from usaggr.metrics.names import METRICS, main_metric, metric_label
+from usaggr.metrics.names import METRICS, get_main_metric, get_metric_label
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
@@ -31,13 +31,14 @@ def write_methods(material: Material, design: Sequence[Entry], topic_methods: Se
         ("Averages over tasks", _describe_averages(material)),
         *topic_methods,
     )
+    # A topic that does not apply to this study gives an empty text.
     return make_section("Methods", *(Paragraph(f"**{title}.** {content}") for title, content in steps if content))
 
 
 def _describe_scores(material: Material) -> str:
     data = material.collection.data
     types = sorted({data.tasks[task].task.type for task in material.collection.tasks})
-    mains = listed([f"{metric_label(main_metric(kind).name)} for {kind}" for kind in types])
+    mains = join_names([f"{get_metric_label(get_main_metric(kind).name)} for {kind}" for kind in types])
     return (
         f"The main metric is {mains}. All scores are computed on the complete test set at the original resolution of "
         "the images, from stored predictions for single samples. Scores in different metrics are never averaged. Where "
@@ -47,7 +48,7 @@ def _describe_scores(material: Material) -> str:
 
 
 def _describe_intervals(material: Material) -> str:
-    confidence = text.share(material.study.confidence)
+    confidence = text.format_share(material.study.confidence)
     types = {material.collection.data.tasks[task].task.type for task in material.collection.tasks}
     set_metrics = [metric.label for kind in sorted(types) for metric in METRICS[kind] if not metric.is_per_sample]
     metrics = (
@@ -82,14 +83,14 @@ def _describe_verdicts(material: Material) -> str:
         "null hypotheses were tested: no difference (two-sided, p), and a loss of at least the margin (one-sided, "
         "p_ni). Both p values were adjusted by Holm's method within the family of all tasks of one grouping, scale and "
         f"variant. The margin is {study.margin:g} for metrics whose best value is 1, and "
-        f"{text.share(study.relative_margin)} of the reference's mean for distances. The verdict is the first that "
-        f"applies: gain, if adjusted p < {_short(ALPHA)} and the difference is positive; no loss, if adjusted p_ni < "
-        f"{_short(ALPHA_NI)}; loss, if adjusted p < {_short(ALPHA)} and the difference is negative; otherwise "
-        "undecided. Intervals in tables and figures are not adjusted. There is no verdict with fewer than "
-        f"{MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST_SUBJECTS} test subjects in the rarer class, or if "
-        f"fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not reliable there. A "
-        "verdict from one seed is provisional. For an undecided cell, seeds_needed is the number of seeds with which "
-        "the observed difference would be decided, with the current test subjects."
+        f"{text.format_share(study.relative_margin)} of the reference's mean for distances. The verdict is the first "
+        f"that applies: gain, if adjusted p < {_format_level(ALPHA)} and the difference is positive; no loss, if "
+        f"adjusted p_ni < {_format_level(ALPHA_NI)}; loss, if adjusted p < {_format_level(ALPHA)} and the difference "
+        "is negative; otherwise undecided. Intervals in tables and figures are not adjusted. There is no verdict with "
+        f"fewer than {MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST_SUBJECTS} test subjects in the rarer "
+        f"class, or if fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not "
+        "reliable there. A verdict from one seed is provisional. For an undecided cell, seeds_needed is the number of "
+        "seeds with which the observed difference would be decided, with the current test subjects."
     )
 
 
@@ -102,5 +103,5 @@ def _describe_averages(material: Material) -> str:
     )
 
 
-def _short(level: float) -> str:
+def _format_level(level: float) -> str:
     return f"{level:g}".removeprefix("0")

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from usaggr.document.display_names import plural
-from usaggr.document.elements import Block, Details, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.display_names import pluralize
+from usaggr.document.elements import Block, Details, Items, Paragraph, Section, TextTable, escape_markdown
 from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.results.run_settings import read_provenance
 
 
 def write_reproduction(material: Material) -> Section | None:
     """Write the section on commands, files and versions that reproduce the numbers."""
-    name = literal(material.study.name)
+    name = escape_markdown(material.study.name)
     data = material.collection.data
     steps = Items(
         (
@@ -48,7 +48,7 @@ def _tabulate_versions(material: Material) -> tuple[Block, ...]:
     summary = (
         "The finished runs were trained with different versions"
         if is_mixed
-        else f"All versions are the same for {plural(runs, 'finished run')}"
+        else f"All versions are the same for {pluralize(runs, 'finished run')}"
     )
     table = TextTable(("package or setting", "version"), tuple(lines))
     return (Paragraph(f"{summary}."), Details("Versions", (table,)))
@@ -57,7 +57,7 @@ def _tabulate_versions(material: Material) -> tuple[Block, ...]:
 def _list_versions(counts: "Counter[str]", runs: int) -> str:
     if len(counts) == 1 and counts.total() == runs:
         return next(iter(counts))
-    return ", ".join(f"{version} ({plural(number, 'run')})" for version, number in sorted(counts.items()))
+    return ", ".join(f"{version} ({pluralize(number, 'run')})" for version, number in sorted(counts.items()))
 
 
 def _find_finished(material: Material) -> Iterator[Path]:

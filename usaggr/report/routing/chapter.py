@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.document.display_names import grouping_label, listed, plural
-from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names, pluralize
+from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, escape_markdown
 from usaggr.document.numbers import MISSING
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_label
@@ -19,10 +19,10 @@ from usaggr.report.routing.routing_sentences import (
     describe_entropy,
     describe_network,
     describe_similarity,
-    two_decimals,
+    format_two_decimals,
 )
-from usaggr.report.routing.tables import RunRouting, make_routing, mean_similarity
-from usaggr.statistics.routing_similarity import nearest_tasks, normalized_entropy
+from usaggr.report.routing.tables import RunRouting, average_similarity, make_routing
+from usaggr.statistics.routing_similarity import compute_normalized_entropy, find_nearest_tasks
 
 _MOST_ROWS = 30
 """Largest number of runs in the table of dead experts."""
@@ -37,13 +37,15 @@ def write_routing(material: Material) -> Section | None:
         return None
     sections: tuple[Section | None, ...] = ()
     blocks: tuple[Block | None, ...] = ()
-    if len(routing.variants()) > 1:
+    if len(routing.list_variants()) > 1:
         sections = tuple(
             make_section(f"Experts of variant {variant}", *_describe_variant(material, variant))
-            for variant in routing.drawn_variants()
+            for variant in routing.list_drawn_variants()
         )
     else:
-        blocks = tuple(block for variant in routing.drawn_variants() for block in _describe_variant(material, variant))
+        blocks = tuple(
+            block for variant in routing.list_drawn_variants() for block in _describe_variant(material, variant)
+        )
     dead = make_section("Dead experts", *_tabulate_dead_experts(routing.runs))
     unreadable = make_section("Runs without routing", *_list_unreadable_runs(material))
     return make_section(
@@ -57,13 +59,14 @@ def write_routing(material: Material) -> Section | None:
 
 def _write_caveat(material: Material) -> Paragraph | None:
     routing = material.tables.compute(make_routing)
-    left_out = routing.variants()[len(routing.drawn_variants()) :]
+    # The variants that are drawn come first in `list_variants`.
+    left_out = routing.list_variants()[len(routing.list_drawn_variants()) :]
     return make_paragraph(
         "Routing was measured on the test set, with the scored weights. Numbers of experts are arbitrary: expert 1 of "
         "one run is not expert 1 of another, so nothing is averaged over runs by an expert's number. Tasks with "
         "similar routing use the same experts. This does not show that sharing helps them; only the scores do.",
-        f"{plural(len(left_out), 'variant')} with experts {'has' if len(left_out) == 1 else 'have'} no figures here: "
-        f"{literal(listed(left_out))}. All numbers are in tables/routing.csv."
+        f"{pluralize(len(left_out), 'variant')} with experts {'has' if len(left_out) == 1 else 'have'} no figures "
+        f"here: {escape_markdown(join_names(left_out))}. All numbers are in tables/routing.csv."
         if left_out
         else "",
     )
@@ -74,9 +77,9 @@ def _describe_variant(material: Material, variant: str) -> tuple[Block | None, .
     runs = material.tables.compute(make_routing).select_runs(variant)
     row = runs[0].run.row
     tasks = {task: material.collection.data.tasks[task].task for task in row.tasks}
-    seeds = f"seed{'s' * (len(runs) > 1)} {listed([str(routed.run.row.seed) for routed in runs])}"
-    labels = listed([explain_label(name) for name in row.groupings])
-    where = f"Under {labels}, with {literal(material.describe_setting(variant, row.scale))} ({seeds}):"
+    seeds = f"seed{'s' * (len(runs) > 1)} {join_names([str(routed.run.row.seed) for routed in runs])}"
+    labels = join_names([explain_label(name) for name in row.groupings])
+    where = f"Under {labels}, with {escape_markdown(material.describe_setting(variant, row.scale))} ({seeds}):"
     return (
         make_paragraph(describe_network(runs)),
         make_paragraph(where),
@@ -91,22 +94,22 @@ def _tabulate_tasks(material: Material, runs: tuple[RunRouting, ...], variant: s
     names = runs[0].tasks
     # Each is a mean over blocks of one run first: the experts of two runs have no common numbers.
     entropy = np.mean([routed.entropy.mean(axis=1) for routed in runs], axis=0)
-    evenness = np.mean([normalized_entropy(routed.share).mean(axis=1) for routed in runs], axis=0)
+    evenness = np.mean([compute_normalized_entropy(routed.share).mean(axis=1) for routed in runs], axis=0)
     largest = np.mean([routed.share.max(axis=2).mean(axis=1) for routed in runs], axis=0)
     means = (entropy, evenness, largest)
-    similarity = mean_similarity(runs)
-    nearest = nearest_tasks(similarity) if len(names) > 1 else None
+    similarity = average_similarity(runs)
+    nearest = find_nearest_tasks(similarity) if len(names) > 1 else None
     lines = []
     for task in (task for task in material.collection.tasks if task in names):
         index, facts = names.index(task), material.collection.data.tasks[task].task
-        numbers = [table_cells.number(two_decimals(float(mean[index])), mean[index]) for mean in means]
+        numbers = [table_cells.make_number_cell(format_two_decimals(float(mean[index])), mean[index]) for mean in means]
         most_similar = Cell(MISSING)
         if nearest is not None:
             value = float(similarity[index, nearest[index]])
-            most_similar = Cell(f"{names[nearest[index]]} ({two_decimals(value)})", value)
+            most_similar = Cell(f"{names[nearest[index]]} ({format_two_decimals(value)})", value)
         lines.append((Cell(task), Cell(facts.clinical_group), Cell(facts.type), *numbers, most_similar))
     columns = ("entropy", "evenness of use", "most used expert's share")
-    where = literal(material.describe_setting(variant, runs[0].run.row.scale))
+    where = escape_markdown(material.describe_setting(variant, runs[0].run.row.scale))
     caption = (
         f"Routing of each task, {where}, mean over transformer blocks and seeds. Entropy: of the router's softmax for "
         "single tokens. Evenness of use: entropy of the shares over all tokens; 1 if the task uses all experts evenly. "
@@ -137,16 +140,17 @@ def _tabulate_groupings(material: Material) -> Iterator[Block]:
         similarity = Cell(MISSING)
         if len(pairs):
             similarity = Cell(
-                f"{two_decimals(pairs.mean())} [{two_decimals(pairs.min())}, {two_decimals(pairs.max())}]",
+                f"{format_two_decimals(pairs.mean())} [{format_two_decimals(pairs.min())}, "
+                f"{format_two_decimals(pairs.max())}]",
                 float(pairs.mean()),
             )
         lines.append(
             (
                 Cell(variant),
-                table_cells.number(f"{scale:g}", scale),
+                table_cells.make_number_cell(f"{scale:g}", scale),
                 Cell(grouping_label(grouping)),
-                table_cells.count(len(runs)),
-                table_cells.number(two_decimals(entropy), entropy),
+                table_cells.make_count_cell(len(runs)),
+                table_cells.make_number_cell(format_two_decimals(entropy), entropy),
                 similarity,
                 Cell(f"{dead:,} of {experts:,}", dead / experts),
             )
@@ -168,20 +172,22 @@ def _tabulate_dead_experts(runs: tuple[RunRouting, ...]) -> tuple[Block | None, 
         names = []
         for index in np.flatnonzero(routed.dead.any(axis=1)):
             experts = [str(expert + 1) for expert in np.flatnonzero(routed.dead[index])]
-            names.append(f"{listed(experts)} of block {routed.blocks[index]}")
+            names.append(f"{join_names(experts)} of block {routed.blocks[index]}")
         row = routed.run.row
         labels = ", ".join(grouping_label(name) for name in row.groupings)
-        lines.append((Cell(row.run_id), Cell(labels), table_cells.count(len(routed.tasks)), Cell("; ".join(names))))
+        lines.append(
+            (Cell(row.run_id), Cell(labels), table_cells.make_count_cell(len(routed.tasks)), Cell("; ".join(names)))
+        )
     if not lines:
         return ()
     more = (
-        f"And {plural(len(lines) - _MOST_ROWS, 'more run')}; all are in tables/routing.csv."
+        f"And {pluralize(len(lines) - _MOST_ROWS, 'more run')}; all are in tables/routing.csv."
         if len(lines) > _MOST_ROWS
         else ""
     )
     caption = (
-        f"{capitalize(plural(len(lines), 'run'))} with dead experts, which have less than a tenth of an even share on "
-        "every task of their run. They use memory and time but have no effect."
+        f"{capitalize(pluralize(len(lines), 'run'))} with dead experts, which have less than a tenth of an even share "
+        "on every task of their run. They use memory and time but have no effect."
     )
     table = TextTable(
         ("run", "groupings", "tasks", "dead experts"), tuple(lines[:_MOST_ROWS]), ("tasks",), caption=caption
@@ -194,11 +200,11 @@ def _list_unreadable_runs(material: Material) -> tuple[Block | None, ...]:
     errors = material.tables.compute(make_routing).errors
     if not errors:
         return ()
-    items = [f"{literal(run.row.run_id)}: {literal(reason)}." for run, reason in errors[:_MOST_ERRORS]]
+    items = [f"{escape_markdown(run.row.run_id)}: {escape_markdown(reason)}." for run, reason in errors[:_MOST_ERRORS]]
     if len(errors) > _MOST_ERRORS:
-        items.append(f"And {plural(len(errors) - _MOST_ERRORS, 'more run')}.")
+        items.append(f"And {pluralize(len(errors) - _MOST_ERRORS, 'more run')}.")
     head = make_paragraph(
-        f"{plural(len(errors), 'finished run')} with experts {'is' if len(errors) == 1 else 'are'} left out of this "
+        f"{pluralize(len(errors), 'finished run')} with experts {'is' if len(errors) == 1 else 'are'} left out of this "
         "chapter but included in all others:"
     )
     return head, Items(tuple(items))

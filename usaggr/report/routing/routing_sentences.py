@@ -5,10 +5,10 @@ from itertools import combinations
 
 import numpy as np
 
-from usaggr.document.display_names import listed, plural
-from usaggr.document.elements import literal
+from usaggr.document.display_names import join_names, pluralize
+from usaggr.document.elements import escape_markdown
 from usaggr.document.numbers import MISSING
-from usaggr.report.routing.tables import Array, RunRouting, mean_similarity
+from usaggr.report.routing.tables import Array, RunRouting, average_similarity
 from usaggr.tasks import Task
 
 # Meaning of values from each lower limit up, the largest limit first.
@@ -26,7 +26,7 @@ _MOST_PAIRS = 3
 """Number of most similar pairs that are named."""
 
 
-def two_decimals(value: float | None) -> str:
+def format_two_decimals(value: float | None) -> str:
     """Return a number in [0, 1] with two decimals; a dash for a missing one."""
     return MISSING if value is None or not np.isfinite(value) else f"{value:.2f}"
 
@@ -39,7 +39,7 @@ def describe_network(runs: Sequence[RunRouting]) -> str:
     where = (
         f"transformer blocks {blocks[0]} to {blocks[-1]}"
         if are_consecutive
-        else f"transformer block{'s' * (len(blocks) > 1)} " + listed([str(block) for block in blocks])
+        else f"transformer block{'s' * (len(blocks) > 1)} " + join_names([str(block) for block in blocks])
     )
     use = "uses all of them" if first.top_k == first.experts else f"uses {first.top_k} of them"
     has = "has" if len(blocks) == 1 else "have"
@@ -48,17 +48,17 @@ def describe_network(runs: Sequence[RunRouting]) -> str:
 
 def describe_similarity(runs: Sequence[RunRouting], tasks: Mapping[str, Task]) -> str:
     """Return sentences on the similarity of routing between tasks of a model, and on the most similar tasks."""
-    names, matrix = runs[0].tasks, mean_similarity(runs)
+    names, matrix = runs[0].tasks, average_similarity(runs)
     pairs = list(combinations(range(len(names)), 2))
     if not pairs:
         return "No model with experts serves several tasks, so the similarity of their routing is not available."
     values = np.array([matrix[pair] for pair in pairs])
     mean = float(values.mean())
     if len(pairs) == 1:
-        tasks_named = f"{literal(names[0])} and {literal(names[1])}"
+        tasks_named = f"{escape_markdown(names[0])} and {escape_markdown(names[1])}"
         meaning = _find_meaning(mean, _SIMILARITIES)
-        return f"The similarity of the routing of {tasks_named} is {two_decimals(mean)}: {meaning}."
-    bounds = f"from {two_decimals(values.min())} to {two_decimals(values.max())}"
+        return f"The similarity of the routing of {tasks_named} is {format_two_decimals(mean)}: {meaning}."
+    bounds = f"from {format_two_decimals(values.min())} to {format_two_decimals(values.max())}"
     # Rounded, so that pairs of equal similarity keep the order of the tasks on every machine.
     order = sorted(range(len(pairs)), key=lambda index: -round(float(values[index]), 9))
     most = [_describe_pair(names, pairs[index], float(values[index])) for index in order[:_MOST_PAIRS]]
@@ -66,9 +66,9 @@ def describe_similarity(runs: Sequence[RunRouting], tasks: Mapping[str, Task]) -
     return " ".join(
         sentence
         for sentence in (
-            f"The similarity of the routing of two tasks in one model is {two_decimals(mean)} on average over "
-            f"{plural(len(pairs), 'pair')}, {bounds}: {_find_meaning(mean, _SIMILARITIES)}.",
-            f"Most similar are {listed(most)}; least similar are {least}.",
+            f"The similarity of the routing of two tasks in one model is {format_two_decimals(mean)} on average over "
+            f"{pluralize(len(pairs), 'pair')}, {bounds}: {_find_meaning(mean, _SIMILARITIES)}.",
+            f"Most similar are {join_names(most)}; least similar are {least}.",
             _compare_kinds(
                 names, pairs, values, {name: tasks[name].clinical_group for name in names}, "clinical group"
             ),
@@ -82,14 +82,13 @@ def describe_entropy(runs: Sequence[RunRouting]) -> str:
     """Return a sentence on the entropy of the router, on average and in the blocks with the lowest and highest."""
     by_block = np.mean([routed.entropy.mean(axis=0) for routed in runs], axis=0)
     mean = float(by_block.mean())
-    sentence = (
-        f"The entropy of the router's softmax is {two_decimals(mean)} on average: {_find_meaning(mean, _ENTROPIES)}"
-    )
+    meaning = _find_meaning(mean, _ENTROPIES)
+    sentence = f"The entropy of the router's softmax is {format_two_decimals(mean)} on average: {meaning}"
     if len(by_block) > 1 and by_block.max() - by_block.min() >= 0.01:
         low, high = int(by_block.argmin()), int(by_block.argmax())
         blocks = runs[0].blocks
-        lowest = f"{two_decimals(by_block[low])} in block {blocks[low]}"
-        sentence += f"; it is {lowest} and {two_decimals(by_block[high])} in block {blocks[high]}"
+        lowest = f"{format_two_decimals(by_block[low])} in block {blocks[low]}"
+        sentence += f"; it is {lowest} and {format_two_decimals(by_block[high])} in block {blocks[high]}"
     return f"{sentence}."
 
 
@@ -106,7 +105,7 @@ def _find_meaning(value: float, meanings: Sequence[tuple[float, str]]) -> str:
 
 
 def _describe_pair(names: Sequence[str], pair: tuple[int, int], value: float) -> str:
-    return f"{literal(names[pair[0]])} with {literal(names[pair[1]])} ({two_decimals(value)})"
+    return f"{escape_markdown(names[pair[0]])} with {escape_markdown(names[pair[1]])} ({format_two_decimals(value)})"
 
 
 def _compare_kinds(
@@ -124,5 +123,7 @@ def _compare_kinds(
     same = np.array([kinds[names[a]] == kinds[names[b]] for a, b in pairs])
     if same.all() or not same.any():
         return ""
-    within = f"{two_decimals(float(values[same].mean()))} over {plural(int(same.sum()), 'pair')}"
-    return f"Within a {kind_name} it is {within}, across {kind_name}s {two_decimals(float(values[~same].mean()))}."
+    within = f"{format_two_decimals(float(values[same].mean()))} over {pluralize(int(same.sum()), 'pair')}"
+    return (
+        f"Within a {kind_name} it is {within}, across {kind_name}s {format_two_decimals(float(values[~same].mean()))}."
+    )

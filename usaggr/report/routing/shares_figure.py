@@ -150,6 +150,7 @@ def _add_bar(figure: "Figure", axes: "list[Axes]", norm: "Normalize", even: floa
     colors = ScalarMappable(norm, _COLOR_MAP)
     bar = figure.colorbar(colors, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=45)
     top = float(norm.vmax or 1.0)
+    # Both halves of the scale have the same length on the bar, although their ranges differ.
     ticks = [0.0, even / 2, even, (even + top) / 2, top]
     bar.set_ticks(ticks, labels=[f"{tick:.2g}" if tick != even else f"{even:.3g} even" for tick in ticks])
     bar.ax.axvline(even, color="black", linewidth=1.2)
@@ -186,6 +187,7 @@ def draw_entropy(runs: Sequence[RunRouting], tasks: Sequence[str], groups: Mappi
         sharey=True,
         width_ratios=[GROUP_BAR_WIDTH, *[_PANEL] * len(first.blocks)],
     ).flatten()
+    # The axis begins at a multiple of 0.1 that is at least 0.02 below the smallest entropy.
     low = max(0.0, min(float(np.floor(10 * entropy.min() - 0.2)) / 10, 1 - _SMALLEST_RANGE))
     y = np.arange(len(names))
     for index, (panel, block) in enumerate(zip(axes[1:], first.blocks, strict=True)):

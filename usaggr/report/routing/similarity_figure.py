@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from usaggr.report.figure_style import choose_ink
-from usaggr.report.routing.tables import Array, RunRouting, mean_similarity
-from usaggr.statistics.routing_similarity import TaskTree, task_tree
+from usaggr.report.routing.tables import Array, RunRouting, average_similarity
+from usaggr.statistics.routing_similarity import TaskTree, cluster_tasks
 from usaggr.tasks import Task
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
     if not runs or len(runs[0].tasks) < 2:
         return None
     facts = {task.id: task for task in tasks}
-    similarity = mean_similarity(runs)
-    tree = task_tree(similarity)
+    similarity = average_similarity(runs)
+    tree = cluster_tasks(similarity)
     names = [runs[0].tasks[index] for index in tree.order]
     labels = [f"{name}   {facts[name].clinical_group}, {facts[name].type}" for name in names]
     matrix = similarity[np.ix_(tree.order, tree.order)]
@@ -71,7 +71,7 @@ def draw_similarity(runs: Sequence[RunRouting], tasks: Sequence[Task]) -> "Figur
 
 def describe_similarity(runs: Sequence[RunRouting]) -> str:
     """Return a caption of the figure of at least one run of at least two tasks."""
-    tasks, matrix = runs[0].tasks, mean_similarity(runs)
+    tasks, matrix = runs[0].tasks, average_similarity(runs)
     # Similarities are at most 1: less 2 on the diagonal, no task is the extreme partner of itself.
     itself = 2 * np.eye(len(tasks))
     ends = []
@@ -105,6 +105,7 @@ def _draw_matrix(panel: "Axes", matrix: Array, norm: "Normalize") -> None:
     for (y, x), value in np.ndenumerate(matrix):
         if x != y:
             ink = choose_ink(colors.to_rgba(np.array([value]))[0])
+            # Without the leading zero, two digits fit into a cell.
             label = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
             panel.text(x, y, label, ha="center", va="center", color=ink, fontsize=6.5)
 

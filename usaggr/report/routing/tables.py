@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.compare_study import StudyComparison
 from usaggr.errors import RunError
-from usaggr.metrics.dead_experts import dead_experts
+from usaggr.metrics.dead_experts import find_dead_experts
 from usaggr.results import contract
 from usaggr.results.routing import Routing, read_routing
 from usaggr.results.run_settings import read_model
-from usaggr.statistics.routing_similarity import routing_similarity
+from usaggr.statistics.routing_similarity import compute_routing_similarity
 
 Array = NDArray[np.float64]
 Scale = float | int
@@ -135,7 +135,7 @@ class RunRouting:
     @property
     def dead(self) -> NDArray[np.bool_]:
         """(B, E) mask of experts with less than a tenth of an even share on every task of the run."""
-        return dead_experts(self.share)
+        return find_dead_experts(self.share)
 
 
 @dataclass(frozen=True)
@@ -149,27 +149,29 @@ class RoutingTables:
     similarities: tuple[SimilarityRow, ...] = ()
     """A row for each grouping, variant, scale and pair of tasks that one run serves, in the study's order."""
 
-    def variants(self) -> tuple[str, ...]:
+    def list_variants(self) -> tuple[str, ...]:
         """Return the variants that have a run with experts: base first, then in the study's order."""
+        # `sorted` is stable, so the variants after base keep the order of the study.
         return tuple(
             sorted(dict.fromkeys(routed.run.row.variant for routed in self.runs), key=lambda name: name != "base")
         )
 
-    def drawn_variants(self) -> tuple[str, ...]:
+    def list_drawn_variants(self) -> tuple[str, ...]:
         """Return the variants with figures and separate tables."""
-        return self.variants()[:MOST_DRAWN]
+        return self.list_variants()[:MOST_DRAWN]
 
     def select_runs(self, variant: str) -> tuple[RunRouting, ...]:
         """Return the runs that represent a variant: of the block with the most tasks at the largest scale, by seed."""
         runs = [routed for routed in self.runs if routed.run.row.variant == variant]
         if not runs:
             return ()
+        # The block with the most tasks shows the most pairs of tasks.
         first = min(runs, key=lambda routed: (-len(routed.tasks), -routed.run.row.scale))
-        same = [routed for routed in runs if _model_and_scale(routed) == _model_and_scale(first)]
+        same = [routed for routed in runs if _get_model_and_scale(routed) == _get_model_and_scale(first)]
         return tuple(sorted(same, key=lambda routed: routed.run.row.seed))
 
 
-def _model_and_scale(routed: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
+def _get_model_and_scale(routed: RunRouting) -> tuple[tuple[str, ...], Scale, tuple[int, ...], int]:
     """Return the properties that runs have in common if they differ only by seed."""
     return routed.tasks, routed.run.row.scale, routed.blocks, routed.experts
 
@@ -198,11 +200,11 @@ def make_routing(comparison: StudyComparison) -> RoutingTables:
 
 def make_routing_table(runs: Iterable[RunRouting]) -> pd.DataFrame:
     """Return the table that routing.csv is written from."""
-    lines = (row for run in runs for row in routing_rows(run))
+    lines = (row for run in runs for row in make_routing_rows(run))
     return pd.DataFrame(list(lines), columns=list(ROUTING_COLUMNS))
 
 
-def routing_rows(routed: RunRouting) -> Iterator[RoutingRow]:
+def make_routing_rows(routed: RunRouting) -> Iterator[RoutingRow]:
     """Yield a row for each grouping of a run, task, transformer block and expert."""
     row, routing, dead = routed.run.row, routed.routing, routed.dead
     for grouping in row.groupings:
@@ -236,24 +238,23 @@ def _compare_tasks(runs: Sequence[RunRouting]) -> tuple[SimilarityRow, ...]:
         row = routed.run.row
         if len(routed.tasks) < 2:
             continue
-        matrix = routing_similarity(routed.share)
+        matrix = compute_routing_similarity(routed.share)
         for grouping, (a, b) in product(row.groupings, combinations(range(len(routed.tasks)), 2)):
             # Seeds differ in nothing else, so that each contributes one value to the pair.
             pair = (grouping, row.variant, row.scale, routed.tasks[a], routed.tasks[b])
             by_pair.setdefault(pair, []).append(float(matrix[a, b]))
     return tuple(
-        SimilarityRow(*pair, float(np.mean(seeds)), _standard_deviation(seeds), len(seeds))
-        for pair, seeds in by_pair.items()
+        SimilarityRow(*pair, float(np.mean(seeds)), _compute_sd(seeds), len(seeds)) for pair, seeds in by_pair.items()
     )
 
 
-def _standard_deviation(values: Sequence[float]) -> float:
+def _compute_sd(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def mean_similarity(runs: Sequence[RunRouting]) -> Array:
+def average_similarity(runs: Sequence[RunRouting]) -> Array:
     """Return the (T, T) similarity of routing, mean over runs of the same tasks that differ by seed."""
-    return np.asarray(np.mean([routing_similarity(routed.share) for routed in runs], axis=0))
+    return np.asarray(np.mean([compute_routing_similarity(routed.share) for routed in runs], axis=0))
 
 
 def _expect_routing(collection: Collection) -> Mapping[str, bool]:

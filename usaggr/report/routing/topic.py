@@ -65,7 +65,7 @@ _COLUMNS = (
 def _drawings(tables: Tables, variant: str) -> Iterator[Drawing]:
     collection = tables.comparison.collection
     routing = tables.compute(make_routing)
-    runs = routing.select_runs(variant) if variant in routing.drawn_variants() else ()
+    runs = routing.select_runs(variant) if variant in routing.list_drawn_variants() else ()
     if not runs:
         return
     facts = [collection.data.tasks[task].task for task in collection.tasks]
@@ -95,7 +95,7 @@ def _tables(tables: Tables) -> Iterator[TableFile]:
     yield TableFile("routing_similarity", SIMILARITY_COLUMNS, make_similarity_table(routing.similarities))
 
 
-def _methods(material: Material) -> Iterator[Entry]:
+def _describe_methods(material: Material) -> Iterator[Entry]:
     if not material.tables.compute(make_routing).runs:
         return
     content = (
@@ -110,11 +110,11 @@ def _methods(material: Material) -> Iterator[Entry]:
     yield "Routing", content
 
 
-def _terms(material: Material) -> tuple[Term, ...]:
+def _list_terms(material: Material) -> tuple[Term, ...]:
     return _TERMS if _has_routing(material) else ()
 
 
-def _columns(material: Material) -> tuple[Term, ...]:
+def _list_columns(material: Material) -> tuple[Term, ...]:
     return _COLUMNS if _has_routing(material) else ()
 
 
@@ -123,4 +123,11 @@ def _has_routing(material: Material) -> bool:
     return bool(routing.runs or routing.errors)
 
 
-TOPIC = Topic(write_routing, tables=_tables, drawings=_drawings, methods=_methods, terms=_terms, columns=_columns)
+TOPIC = Topic(
+    write_routing,
+    tables=_tables,
+    drawings=_drawings,
+    methods=_describe_methods,
+    terms=_list_terms,
+    columns=_list_columns,
+)

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed
-from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
@@ -13,7 +13,7 @@ from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.slopes import ScaleCrossing, Slope
 from usaggr.report.scale.tables import analyze_effects
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.group_spread import Spread
+from usaggr.statistics.group_sd import GroupSd
 
 TableRows = tuple[tuple[str | Cell, ...], ...]
 
@@ -35,7 +35,8 @@ def write_effects(material: Material) -> Section | None:
     sections = (_write_scale_section(material), _write_type_section(material), _write_group_section(material))
     intro = make_paragraph(
         f"Groupings: {explain_labels(material.comparison.groupings)}. Differences are from the reference,",
-        f"{literal(material.reference)}; positive is better. Means are over a fixed set of tasks, as a difference in",
+        f"{escape_markdown(material.reference)}; positive is better. Means are over a fixed set of tasks, as a "
+        "difference in",
         "skill (0 is a predictor that ignores the image, 1 is perfect) or as relative change. Their intervals account",
         "for seeds and test patients, jointly over all tasks of a mean, and are not adjusted. Tasks that use the same",
         "run as the reference are left out. scale is the amount of training data: a share of each task's samples, or a",
@@ -59,8 +60,8 @@ def _write_scale_section(material: Material) -> Section | None:
     names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted")
     table_rows: TableRows = tuple(
         (
-            *_make_setting_cells(material, row), _name_scope(row), table_cells.count(row.tasks),
-            _format_interval(row.slope), table_cells.p_value(row.p_adjusted),
+            *_make_setting_cells(material, row), _name_scope(row), table_cells.make_count_cell(row.tasks),
+            _format_interval(row.slope), table_cells.make_p_value_cell(row.p_adjusted),
         )
         for row in slopes
     )  # fmt: skip
@@ -86,17 +87,17 @@ def _list_crossings(material: Material) -> tuple[Block, ...]:
         subject = f"{', '.join(_make_setting_cells(material, row))} on {_name_scope(row)}"
         crossing = row.crossing
         if crossing.size is None:
-            subjects_by_reason.setdefault(crossing.why, []).append(subject)
+            subjects_by_reason.setdefault(crossing.reason, []).append(subject)
             continue
         bounds = " to ".join(
-            "no bound" if bound is None else text.count(bound) for bound in (crossing.low, crossing.high)
+            "no bound" if bound is None else text.format_count(bound) for bound in (crossing.low, crossing.high)
         )
         sentences.append(
-            f"{literal(subject)}: sharing helps {row.helps} about {text.count(crossing.size)} training samples per "
-            f"task (Fieller's interval {bounds})."
+            f"{escape_markdown(subject)}: sharing helps {row.helps} about {text.format_count(crossing.size)} training "
+            f"samples per task (Fieller's interval {bounds})."
         )
     sentences += [
-        f"No estimate for {literal(listed(subjects))}: {literal(reason)}."
+        f"No estimate for {escape_markdown(join_names(subjects))}: {escape_markdown(reason)}."
         for reason, subjects in subjects_by_reason.items()
     ]
     heading = make_paragraph(
@@ -111,8 +112,9 @@ def _tabulate_between(material: Material) -> tuple[Block, ...]:
         return ()
     table_rows: TableRows = tuple(
         (
-            *_make_setting_cells(material, row), row.over, table_cells.count(trend.points),
-            table_cells.number(score_texts.signed(trend.rho, "skill"), trend.rho), table_cells.p_value(trend.p),
+            *_make_setting_cells(material, row), row.over, table_cells.make_count_cell(trend.points),
+            table_cells.make_number_cell(score_texts.format_signed(trend.rho, "skill"), trend.rho),
+            table_cells.make_p_value_cell(trend.p),
             _format_interval(Quantity(trend.slope, trend.low, trend.high)), row.note,
         )
         for row, trend in ((row, row.association) for row in trends)
@@ -136,7 +138,7 @@ def _write_type_section(material: Material) -> Section | None:
             *_make_setting_cells(material, row),
             _format_scale(row.scale),
             row.group,
-            table_cells.count(row.tasks),
+            table_cells.make_count_cell(row.tasks),
             _format_interval(row.skill),
             _format_percent(row.relative),
         )
@@ -155,8 +157,9 @@ def _write_group_section(material: Material) -> Section | None:
     names = ("tasks", "training samples", "relative change", "Δ skill")
     table_rows: TableRows = tuple(
         (
-            *_make_setting_cells(material, row), _format_scale(row.scale), row.group, table_cells.count(row.tasks),
-            table_cells.count(row.n_train), _format_percent(row.relative), _format_interval(row.skill),
+            *_make_setting_cells(material, row), _format_scale(row.scale), row.group,
+            table_cells.make_count_cell(row.tasks), table_cells.make_count_cell(row.n_train),
+            _format_percent(row.relative), _format_interval(row.skill),
         )
         for row in means
     )  # fmt: skip
@@ -169,10 +172,10 @@ def _write_group_section(material: Material) -> Section | None:
 def _tabulate_spreads(material: Material) -> Block | None:
     table_rows: TableRows = tuple(
         (
-            *_make_setting_cells(material, row), _format_scale(row.scale), table_cells.count(row.groups),
+            *_make_setting_cells(material, row), _format_scale(row.scale), table_cells.make_count_cell(row.groups),
             _remove_sign(_format_percent(row.relative)), _remove_sign(_format_interval(row.skill)),
         )
-        for row in material.tables.compute(analyze_effects).spreads
+        for row in material.tables.compute(analyze_effects).group_sds
     )  # fmt: skip
     names = ("scale", "groups", "spread of relative change", "spread of Δ skill")
     caption = (
@@ -203,12 +206,14 @@ def _name_scope(row: Slope | ScaleCrossing) -> str:
     return "all types" if row.level == "all" else row.scope.replace(" - ", " minus ")
 
 
-def _format_interval(effect: Quantity | Spread) -> Cell:
-    return table_cells.number(score_texts.difference(effect.value, effect.low, effect.high, "skill"), effect.value)
+def _format_interval(effect: Quantity | GroupSd) -> Cell:
+    return table_cells.make_number_cell(
+        score_texts.format_difference(effect.value, effect.low, effect.high, "skill"), effect.value
+    )
 
 
-def _format_percent(effect: Quantity | Spread) -> Cell:
-    return table_cells.number(text.percent(effect.value, effect.low, effect.high), effect.value)
+def _format_percent(effect: Quantity | GroupSd) -> Cell:
+    return table_cells.make_number_cell(text.format_percent(effect.value, effect.low, effect.high), effect.value)
 
 
 def _remove_sign(cell: Cell) -> Cell:

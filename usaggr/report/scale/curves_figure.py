@@ -9,9 +9,8 @@ import numpy as np
 
 from usaggr.analysis.cell_rows import CellScore
 from usaggr.analysis.row_tables import group_rows
-from usaggr.metrics.names import metric as get_metric
-from usaggr.metrics.names import metric_label
-from usaggr.metrics.score_texts import score
+from usaggr.metrics.names import get_metric, get_metric_label
+from usaggr.metrics.score_texts import format_score
 from usaggr.report.figure_style import (
     GRAY,
     count_legend_columns,
@@ -108,7 +107,9 @@ def _draw_panel(panel: "Axes", cells: Sequence[CellScore], groupings: Sequence[s
             x = _shift_points(list(map(_get_samples, line)), index, len(groupings), ticks, is_log)
             _draw_line(panel, line, grouping, index, x, has_bands)
     _draw_trivial(panel, shown)
-    panel.set_ylabel(f"{metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2)
+    panel.set_ylabel(
+        f"{get_metric_label(metric.name, unit=True)} {'↑' if metric.higher_is_better else '↓'}", labelpad=2
+    )
     panel.set_ylim(*limits)
     _write_trivial(panel, shown, *limits)
     _set_ticks(panel, ticks, is_log)
@@ -156,8 +157,8 @@ def _shift_points(n_train: Sequence[int], index: int, lines: int, ticks: Sequenc
         factor = (ticks[-1] / ticks[0]) ** shift
         return [float(n) * factor for n in n_train]
     width = (ticks[-1] - ticks[0]) or 1.0
-    spread = 3 if len(ticks) == 1 else 1  # a panel with one tick has room for wider shifts
-    return [float(n) + shift * width * spread for n in n_train]
+    factor = 3 if len(ticks) == 1 else 1  # a panel with one tick has room for wider shifts
+    return [float(n) + shift * width * factor for n in n_train]
 
 
 def _set_ticks(panel: "Axes", ticks: Sequence[int], is_log: bool) -> None:
@@ -210,7 +211,7 @@ def _write_trivial(panel: "Axes", shown: Sequence[CellScore], low: float, high: 
     if not trivial.size or (low <= trivial.max() and trivial.min() <= high):
         return
     is_below = trivial.max() < low
-    label = f"{'↓' if is_below else '↑'} trivial {score(float(trivial.mean()), shown[0].metric)}"
+    label = f"{'↓' if is_below else '↑'} trivial {format_score(float(trivial.mean()), shown[0].metric)}"
     y, edge = (0.02, "bottom") if is_below else (0.98, "top")
     panel.text(0.98, y, label, ha="right", va=edge, transform=panel.transAxes, color="#555555", fontsize=7)
 

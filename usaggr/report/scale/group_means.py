@@ -14,13 +14,13 @@ from usaggr.analysis.weighted_sums import (
     SumEstimate,
     Unit,
     Weights,
-    difference_in,
+    get_difference,
     list_cells,
     make_mean_weights,
 )
 from usaggr.report.scale.slopes import sum_group_sizes
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.group_spread import Spread, spread
+from usaggr.statistics.group_sd import GroupSd, estimate_group_sd
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class GroupMean:
 
 
 @dataclass(frozen=True)
-class GroupSpread:
+class GroupSdRow:
     """Standard deviation over clinical groups of their true mean differences, under one grouping."""
 
     variant: str
@@ -55,9 +55,9 @@ class GroupSpread:
     """Number of clinical groups that are compared."""
     left_out: int
     """Number of clinical groups without a comparison."""
-    skill: Spread
+    skill: GroupSd
     """Spread of the differences in skill."""
-    relative: Spread
+    relative: GroupSd
     """Spread of the relative changes."""
     seeds: int
     """Number of seeds that all cells have in common."""
@@ -71,15 +71,15 @@ Key = tuple[str, float | int, str, str]
 
 def average_types(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each task type."""
-    return _average_by(compared, lambda cell: cell.task_type)
+    return _average_by_group(compared, lambda cell: cell.task_type)
 
 
 def average_groups(compared: ComparedCells) -> tuple[GroupMean, ...]:
     """Return the mean difference of each clinical group."""
-    return _average_by(compared, lambda cell: cell.clinical_group)
+    return _average_by_group(compared, lambda cell: cell.clinical_group)
 
 
-def _average_by(compared: ComparedCells, get_group: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
+def _average_by_group(compared: ComparedCells, get_group: Callable[[CellVerdict], str]) -> tuple[GroupMean, ...]:
     """Return the mean difference of each group of tasks, in both units."""
     # A cell without a relative change, because its reference mean is 0, still has a difference in skill.
     skill, relative = (_estimate_means(compared, get_group, unit) for unit in UNITS)
@@ -97,7 +97,7 @@ def _average_by(compared: ComparedCells, get_group: Callable[[CellVerdict], str]
     )
 
 
-def estimate_spreads(compared: ComparedCells) -> tuple[GroupSpread, ...]:
+def estimate_group_sds(compared: ComparedCells) -> tuple[GroupSdRow, ...]:
     """Return the spread over clinical groups of their true mean differences, where at least two are compared."""
     results = []
     planned = group_rows(compared.planned, _get_setting)
@@ -106,11 +106,11 @@ def estimate_spreads(compared: ComparedCells) -> tuple[GroupSpread, ...]:
             continue
         (skill, seeds), (relative, _) = (_estimate_spread(compared, cells, unit) for unit in UNITS)
         n_left_out = len({cell.clinical_group for cell in planned[setting]}) - skill.groups
-        results.append(GroupSpread(*setting, skill.groups, n_left_out, skill, relative, seeds))
+        results.append(GroupSdRow(*setting, skill.groups, n_left_out, skill, relative, seeds))
     return tuple(results)
 
 
-def _estimate_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Spread, int]:
+def _estimate_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[GroupSd, int]:
     """Estimate the spread over clinical groups at one setting.
 
     Args:
@@ -121,14 +121,14 @@ def _estimate_spread(compared: ComparedCells, cells: Sequence[CellVerdict], unit
     Returns:
         The spread, and the number of seeds that all cells have in common; NaN and 0 if it cannot be estimated.
     """
-    available = [cell for cell in cells if not np.isnan(difference_in(cell, unit))]
+    available = [cell for cell in cells if not np.isnan(get_difference(cell, unit))]
     groups = sorted(group_rows(available, lambda cell: cell.clinical_group).items())
     sums = [make_mean_weights(list_cells(members)) for _, members in groups]
     joint = compared.sums.sum_differences(sums, unit) if len(sums) > 1 else None
     if joint is None:
-        return Spread(len(sums), np.nan, np.nan, np.nan), 0
+        return GroupSd(len(sums), np.nan, np.nan, np.nan), 0
     values = np.stack([group.table for group in joint])
-    return spread(values, compared.confidence), len(joint[0].seeds)
+    return estimate_group_sd(values, compared.confidence), len(joint[0].seeds)
 
 
 def _estimate_means(

@@ -19,10 +19,10 @@ from usaggr.report.figure_style import (
     make_grouping_handles,
     put_reference_first,
 )
-from usaggr.report.scale.group_means import GroupMean, GroupSpread
+from usaggr.report.scale.group_means import GroupMean, GroupSdRow
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.group_spread import Spread
+from usaggr.statistics.group_sd import GroupSd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,13 +53,13 @@ class _Panels:
 
 
 def draw_consistency(
-    means: Sequence[GroupMean], spreads: Sequence[GroupSpread], study: StudyFacts, variant: str
+    means: Sequence[GroupMean], group_sds: Sequence[GroupSdRow], study: StudyFacts, variant: str
 ) -> "Figure | None":
     """Draw a row for each clinical group and a panel for each scale, with the spread over groups below.
 
     Args:
         means: Means of clinical groups; the figure shows their relative change.
-        spreads: Spreads over clinical groups; the figure shows their relative change.
+        group_sds: Standard deviations over clinical groups; the figure shows their relative change.
         study: Defines the order of groupings and scales.
         variant: The variant to draw.
 
@@ -72,17 +72,17 @@ def draw_consistency(
     points = _group_by_scale(shown, study, lambda row: _make_point(row.group, row.grouping, row.relative, factor=100))
     groups = sorted({row.group for row in shown})
     panels = _make_panels([point for at_scale in points.values() for point in at_scale], study, min_width=4.0)
-    shown_spreads = [row for row in spreads if row.variant == variant and not math.isnan(row.relative.value)]
+    shown_sds = [row for row in group_sds if row.variant == variant and not math.isnan(row.relative.value)]
     row_height = _compute_row_height(panels)
-    heights = [len(groups) * row_height, row_height] if shown_spreads else [len(groups) * row_height]
+    heights = [len(groups) * row_height, row_height] if shown_sds else [len(groups) * row_height]
     labels = _add_counts(groups, shown)
     figure, axes = _make_grid(list(points), heights, labels)
     for panel, (scale, at_scale) in zip(axes[0], points.items(), strict=True):
         _draw_panel(panel, at_scale, groups, labels, panels)
         panel.set_title(format_scale(scale))
         panel.set_xlabel("mean relative change (%)")
-    if shown_spreads:
-        _draw_spreads(axes[1], list(points), shown_spreads, panels)
+    if shown_sds:
+        _draw_group_sds(axes[1], list(points), shown_sds, panels)
     _add_legend(figure, panels, study)
     return figure
 
@@ -116,23 +116,23 @@ def draw_sensitivity(means: Sequence[GroupMean], study: StudyFacts, variant: str
     return figure
 
 
-def _draw_spreads(
-    axes: "Sequence[Axes]", scales: Sequence[float | int], spreads: Sequence[GroupSpread], panels: _Panels
+def _draw_group_sds(
+    axes: "Sequence[Axes]", scales: Sequence[float | int], group_sds: Sequence[GroupSdRow], panels: _Panels
 ) -> None:
     """Draw the spread over clinical groups, on an axis of its own because a standard deviation starts at zero.
 
     Args:
         axes: A panel for each scale.
         scales: Scales from left to right.
-        spreads: Spreads of all groupings and scales.
+        group_sds: Standard deviations over clinical groups, of all groupings and scales.
         panels: Properties of the panels of clinical groups.
     """
-    points = [_make_point(_ALL_GROUPS, row.grouping, row.relative, factor=100) for row in spreads]
+    points = [_make_point(_ALL_GROUPS, row.grouping, row.relative, factor=100) for row in group_sds]
     _, largest = _include_zero(points, min_width=4.0)
-    spread_panels = _Panels(panels.groupings, panels.indices, (0.0, largest))
+    sd_panels = _Panels(panels.groupings, panels.indices, (0.0, largest))
     for panel, scale in zip(axes, scales, strict=True):
-        at_scale = [point for point, row in zip(points, spreads, strict=True) if row.scale == scale]
-        _draw_panel(panel, at_scale, [_ALL_GROUPS], ["spread over groups"], spread_panels)
+        at_scale = [point for point, row in zip(points, group_sds, strict=True) if row.scale == scale]
+        _draw_panel(panel, at_scale, [_ALL_GROUPS], ["spread over groups"], sd_panels)
         panel.set_xlabel("standard deviation (%)")
 
 
@@ -144,7 +144,7 @@ def _group_by_scale(
     return {scale: [make_point(row) for row in by_scale[scale]] for scale in study.scales if scale in by_scale}
 
 
-def _make_point(row: str, grouping: str, effect: Quantity | Spread, factor: float = 1.0) -> GroupedPoint:
+def _make_point(row: str, grouping: str, effect: Quantity | GroupSd, factor: float = 1.0) -> GroupedPoint:
     """Return the point of an effect, multiplied by a factor: 100 for percent.
 
     Args:

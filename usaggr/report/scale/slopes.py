@@ -21,7 +21,7 @@ from usaggr.analysis.weighted_sums import (
     Unit,
     Weights,
     add_weights,
-    difference_in,
+    get_difference,
     list_cells,
     scale_weights,
 )
@@ -30,11 +30,11 @@ from usaggr.statistics.holm import holm
 from usaggr.statistics.scale_trend import (
     Association,
     Crossing,
-    association,
-    crossing,
+    compute_level_weights,
+    compute_slope_weights,
+    estimate_association,
+    estimate_crossing,
     has_enough_span,
-    level_weights,
-    slope_weights,
 )
 
 CONFOUNDED = "confounded: tasks and clinical groups differ in more than size"
@@ -141,7 +141,7 @@ def estimate_slopes(compared: ComparedCells) -> tuple[Slope, ...]:
     slopes = []
     for scope, by_grouping in _group_lines(compared):
         sums: dict[Setting, Weights] = {
-            (None, grouping): _average_lines(lines, slope_weights, scope.name)
+            (None, grouping): _average_lines(lines, compute_slope_weights, scope.name)
             for grouping, (lines, _) in by_grouping.items()
         }
         for (_, grouping), estimate in compared.estimate(sums, scope.unit).items():
@@ -203,13 +203,16 @@ def _estimate_crossing(compared: ComparedCells, scope: Scope, grouping: str, lin
     ranges = [(float(s.min()), float(s.max())) for s in sizes]
     # The mean line is described by its slope and its level at one size: the mean over tasks on a logarithmic axis.
     center = float(10 ** np.mean([np.log10(s).mean() for s in sizes]))
-    sums = [_average_lines(lines, partial(level_weights, size=center)), _average_lines(lines, slope_weights)]
+    sums = [
+        _average_lines(lines, partial(compute_level_weights, size=center)),
+        _average_lines(lines, compute_slope_weights),
+    ]
     joint = compared.sums.sum_differences(sums, scope.unit)
-    estimate = Crossing(None, why="the tasks have no seed in common")
+    estimate = Crossing(None, reason="the tasks have no seed in common")
     helps: Literal["above", "below", ""] = ""
     if joint is not None:
         level_sum, slope_sum = joint
-        estimate = crossing(level_sum.table, slope_sum.table, center, ranges, compared.confidence)
+        estimate = estimate_crossing(level_sum.table, slope_sum.table, center, ranges, compared.confidence)
         if estimate.size is not None:
             helps = "above" if slope_sum.table.mean() > 0 else "below"
     return ScaleCrossing(
@@ -243,7 +246,7 @@ def estimate_between(compared: ComparedCells) -> tuple[BetweenTrend, ...]:
                 "clinical groups": _list_group_points(compared, at_scale, unit),
             }
             for over, (sizes, differences) in points.items():
-                trend = association(np.log10(sizes), differences, compared.confidence)
+                trend = estimate_association(np.log10(sizes), differences, compared.confidence)
                 reason = ""
                 if trend.points < _MIN_POINTS:
                     reason = f"; {trend.points} {over} are too few"
@@ -255,14 +258,14 @@ def estimate_between(compared: ComparedCells) -> tuple[BetweenTrend, ...]:
 
 def _list_task_points(cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
     """Return (n,) training samples and (n,) differences of tasks."""
-    return _list_sizes(cells), np.array([difference_in(cell, unit) for cell in cells], dtype=float)
+    return _list_sizes(cells), np.array([get_difference(cell, unit) for cell in cells], dtype=float)
 
 
 def _list_group_points(compared: ComparedCells, cells: Sequence[CellVerdict], unit: Unit) -> tuple[Array, Array]:
     """Return (n,) training samples and (n,) mean differences of clinical groups."""
     sizes = sum_group_sizes(compared.planned, cells[0].scale) if cells else {}
     groups = sorted(group_rows(cells, lambda cell: cell.clinical_group).items())
-    means = [fmean(difference_in(cell, unit) for cell in members) for _, members in groups]
+    means = [fmean(get_difference(cell, unit) for cell in members) for _, members in groups]
     return np.array([sizes.get(group, np.nan) for group, _ in groups]), np.array(means, dtype=float)
 
 

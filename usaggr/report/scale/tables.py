@@ -12,10 +12,10 @@ from usaggr.analysis.weighted_sums import ComparedCells
 from usaggr.report.claims.tables import make_claims
 from usaggr.report.scale.group_means import (
     GroupMean,
-    GroupSpread,
+    GroupSdRow,
     average_groups,
     average_types,
-    estimate_spreads,
+    estimate_group_sds,
 )
 from usaggr.report.scale.slopes import (
     BetweenTrend,
@@ -45,7 +45,7 @@ class EffectAnalysis:
     """Mean difference of each task type."""
     group_means: tuple[GroupMean, ...]
     """Mean difference of each clinical group."""
-    spreads: tuple[GroupSpread, ...]
+    group_sds: tuple[GroupSdRow, ...]
     """Spread of the mean differences over clinical groups, under each grouping."""
     claims: dict[str, tuple[Claim, ...]]
     """The paper's claims (a) to (d), by variant."""
@@ -68,6 +68,6 @@ def analyze_effects(comparison: StudyComparison, valid_only: bool = False) -> Ef
         between=between,
         type_means=average_types(compared),
         group_means=average_groups(compared),
-        spreads=estimate_spreads(compared),
+        group_sds=estimate_group_sds(compared),
         claims=make_claims(comparison.study, compared, slopes, between),
     )

@@ -57,7 +57,7 @@ def _draw_figures(tables: Tables, variant: str) -> Iterator[Drawing]:
         "compared. The bottom row shows how much the effect of sharing differs between clinical groups, as a standard "
         "deviation after removing random variation. Small means similar.",
         "groups",
-        draw_consistency(effects.group_means, effects.spreads, study, variant),
+        draw_consistency(effects.group_means, effects.group_sds, study, variant),
     )
 
 

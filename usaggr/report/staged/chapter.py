@@ -6,7 +6,7 @@ from usaggr.analysis.collect import CollectedRun
 from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
-from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_label
@@ -50,26 +50,26 @@ def _describe_grouping(name: str, facts: StagedFacts) -> str:
     """Return a sentence on both stages of a grouping, and on its budget."""
     parent = explain_label(facts.parent)
     if facts.budget == "equal":
-        first = f"{parent} is trained on the first {text.share(facts.share)} of each task's examples"
+        first = f"{parent} is trained on the first {text.format_share(facts.share)} of each task's examples"
         second, remark = "the others", ""
     else:
         first = f"{parent} is trained completely"
-        second = f"{text.share(1 - facts.share)} as many additional examples"
+        second = f"{text.format_share(1 - facts.share)} as many additional examples"
         # The second stage adds the fraction 1 - share to a complete first stage.
         remark = f" **More budget**: {2 - facts.share:.3g} times the examples of one stage."
-    overrides = f", with {literal(' '.join(facts.overrides))}" if facts.overrides else ""
-    return f"**{_label(name)}**: first {first}, then its own models on {second}{overrides}.{remark}"
+    overrides = f", with {escape_markdown(' '.join(facts.overrides))}" if facts.overrides else ""
+    return f"**{_make_label(name)}**: first {first}, then its own models on {second}{overrides}.{remark}"
 
 
-def _label(name: str) -> str:
-    return literal(grouping_label(name))
+def _make_label(name: str) -> str:
+    return escape_markdown(grouping_label(name))
 
 
 def _describe_result(material: Material, row: StagedRow) -> str:
     """Return a sentence on the difference of a staged grouping from one of its counterparts."""
-    setting = capitalize(literal(material.describe_setting(row.variant, row.scale)))
-    against = f"{_label(row.against)} ({_describe_kin(row)})"
-    size = score_texts.difference(row.delta_skill, row.low, row.high, "skill")
+    setting = capitalize(escape_markdown(material.describe_setting(row.variant, row.scale)))
+    against = f"{_make_label(row.against)} ({_describe_relation(row)})"
+    size = score_texts.format_difference(row.delta_skill, row.low, row.high, "skill")
     if not table_cells.is_missing(row.p_adjusted) and row.p_adjusted < ALPHA:
         result = f"is {'better' if row.delta_skill > 0 else 'worse'} than {against}, by {size} in skill"
     else:
@@ -77,11 +77,11 @@ def _describe_result(material: Material, row: StagedRow) -> str:
     provisional = " (one seed: provisional)" if row.seeds == 1 else ""
     is_better_with_more = row.budget == "extra" and row.delta_skill > 0
     caution = " It has more budget, so the extra training examples may explain this." if is_better_with_more else ""
-    return f"**{setting}.** {_label(row.grouping)} {result}{provisional}.{caution}"
+    return f"**{setting}.** {_make_label(row.grouping)} {result}{provisional}.{caution}"
 
 
-def _describe_kin(row: StagedRow) -> str:
-    return "the same blocks in one stage" if row.kin == "same blocks" else "the models it starts from"
+def _describe_relation(row: StagedRow) -> str:
+    return "the same blocks in one stage" if row.relation == "same blocks" else "the models it starts from"
 
 
 def _make_table(material: Material, comparisons: Sequence[StagedRow]) -> Block | None:
@@ -96,13 +96,15 @@ def _make_table(material: Material, comparisons: Sequence[StagedRow]) -> Block |
             grouping_label(row.grouping),
             "more" if row.budget == "extra" else "equal",
             grouping_label(row.against),
-            _describe_kin(row),
+            _describe_relation(row),
             *((str(row.variant),) if has_variants else ()),
             Cell(f"{row.scale:g}", float(row.scale)),
-            table_cells.number(score_texts.difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill),
-            table_cells.p_value(row.p_adjusted),
-            table_cells.count(row.tasks),
-            table_cells.count(row.seeds),
+            table_cells.make_number_cell(
+                score_texts.format_difference(row.delta_skill, row.low, row.high, "skill"), row.delta_skill
+            ),
+            table_cells.make_p_value_cell(row.p_adjusted),
+            table_cells.make_count_cell(row.tasks),
+            table_cells.make_count_cell(row.seeds),
             row.note,
         )
         for row in comparisons
@@ -126,7 +128,7 @@ def _make_table(material: Material, comparisons: Sequence[StagedRow]) -> Block |
 
 def _tabulate_exposure(material: Material, variant: str, scale: Scale) -> Block | None:
     """Return a table of the examples, models and training time of each grouping, over all stages."""
-    by_grouping = {name: material.comparison.runs(variant, scale, name) for name in material.comparison.groupings}
+    by_grouping = {name: material.comparison.list_runs(variant, scale, name) for name in material.comparison.groupings}
     examples = {name: _count_examples(material, runs) for name, runs in by_grouping.items()}
     reference_examples = examples[material.study.reference]
     lines = []
@@ -134,7 +136,7 @@ def _tabulate_exposure(material: Material, variant: str, scale: Scale) -> Block 
         if not runs:
             continue
         # By fingerprint, because several second stages may start from the same first stage.
-        stages = {stage.row.fingerprint: stage for run in runs for stage in material.collection.stages(run)}
+        stages = {stage.row.fingerprint: stage for run in runs for stage in material.collection.list_stages(run)}
         last_stages = {run.row.fingerprint for run in runs}
         ratios = [
             count / reference_examples[task] for task, count in examples[name].items() if reference_examples.get(task)
@@ -142,6 +144,7 @@ def _tabulate_exposure(material: Material, variant: str, scale: Scale) -> Block 
         first_stages = {stage.row.tasks for fingerprint, stage in stages.items() if fingerprint not in last_stages}
         results = [stage.result for stage in stages.values()]
         finished = [result for result in results if result is not None]
+        # A sum without the unfinished runs would make a grouping look cheaper than it is.
         seconds = sum(result.cost.train_seconds for result in finished) if len(finished) == len(results) else None
         trained = _count_trained_parameters(runs)
         lines.append(
@@ -149,14 +152,14 @@ def _tabulate_exposure(material: Material, variant: str, scale: Scale) -> Block 
                 grouping_label(name),
                 _describe_budget(ratios),
                 _format_range(examples[name]),
-                table_cells.count(len({run.row.tasks for run in runs})),
-                table_cells.count(len(first_stages)),
-                table_cells.number(text.count(trained), trained),
-                table_cells.number(text.duration(seconds), seconds),
+                table_cells.make_count_cell(len({run.row.tasks for run in runs})),
+                table_cells.make_count_cell(len(first_stages)),
+                table_cells.make_number_cell(text.format_count(trained), trained),
+                table_cells.make_number_cell(text.format_duration(seconds), seconds),
             )
         )
     numbers = ("examples per task", "models", "first stages", "trained parameters", "training time")
-    setting = literal(material.describe_setting(variant, scale))
+    setting = escape_markdown(material.describe_setting(variant, scale))
     caption = (
         f"Training examples and costs of each grouping over all stages, {setting}: examples per task (lowest to "
         "highest over tasks, mean over seeds), models that make the predictions, models that these start from, "
@@ -172,7 +175,7 @@ def _count_examples(material: Material, runs: Sequence[CollectedRun]) -> dict[st
     """Return each task's examples over all stages, as the mean over seeds whose stages have all finished."""
     counts: dict[str, list[int]] = {}
     for run in runs:
-        results = [stage.result for stage in material.collection.stages(run)]
+        results = [stage.result for stage in material.collection.list_stages(run)]
         finished = [result for result in results if result is not None]
         # A run with a parent has two stages; the first one is missing if only one is found.
         if len(finished) < len(results) or len(results) < 1 + bool(run.row.parent):
@@ -194,8 +197,12 @@ def _format_range(examples: dict[str, float]) -> Cell:
     if not examples:
         return Cell(text.MISSING)
     low, high = min(examples.values()), max(examples.values())
-    numbers = text.count(low) if round(low) == round(high) else f"{text.count(low)} to {text.count(high)}"
-    return table_cells.number(numbers, high)
+    numbers = (
+        text.format_count(low)
+        if round(low) == round(high)
+        else f"{text.format_count(low)} to {text.format_count(high)}"
+    )
+    return table_cells.make_number_cell(numbers, high)
 
 
 def _count_trained_parameters(runs: Sequence[CollectedRun]) -> int | None:

@@ -25,7 +25,7 @@ STAGED_COLUMNS = (
     "p_adjusted", "tasks", "seeds", "note",
 )  # fmt: skip
 """Columns of staged.csv, one for each field of `StagedRow`."""
-Kin = Literal["same blocks", "parent"]
+Relation = Literal["same blocks", "parent"]
 """Relation of a grouping to the staged one: it has the same blocks, or the staged one starts from its models."""
 
 
@@ -46,7 +46,7 @@ class StagedRow(NamedTuple):
     """Name of the variant of the study."""
     against: str
     """The grouping in one stage that it is compared with."""
-    kin: Kin
+    relation: Relation
     """Relation of `against` to the staged grouping; column `is` of staged.csv."""
     delta_skill: float
     """Mean difference in skill over tasks, positive if the staged grouping is better; NaN if it is not estimated."""
@@ -74,7 +74,7 @@ class _Difference:
     scale: float | int
     variant: str
     against: str
-    kin: Kin
+    relation: Relation
     tasks: int
     """Number of tasks in the mean."""
     left_out: tuple[str, ...]
@@ -109,7 +109,7 @@ def make_staged(comparison: StudyComparison) -> tuple[StagedRow, ...]:
             scale=row.scale,
             variant=row.variant,
             against=row.against,
-            kin=row.kin,
+            relation=row.relation,
             delta_skill=estimates[row.key].value,
             low=estimates[row.key].low,
             high=estimates[row.key].high,
@@ -155,31 +155,32 @@ def _list_differences(collection: Collection, sums: WeightedSums) -> Iterator[_D
     for grouping, scale, variant in product(study.staged, study.scales, study.variants):
         if grouping not in study.groupings:
             continue
-        for against, kin in find_counterparts(collection, grouping).items():
+        for against, relation in find_counterparts(collection, grouping).items():
             pairs: dict[str, dict[Cell, float]] = {}
             for task in collection.tasks:
                 pair: dict[Cell, float] = {
                     (task, grouping, scale, variant): 1.0, (task, against, scale, variant): -1.0
                 }  # fmt: skip
-                if sums.seeds(pair):
+                if sums.list_common_seeds(pair):
                     pairs[task] = pair
             # Weights of the mean over tasks of staged minus counterpart.
             mean = {cell: weight / len(pairs) for pair in pairs.values() for cell, weight in pair.items()}
             left_out = tuple(task for task in collection.tasks if task not in pairs)
             contrast = sums.sum_skill(mean) if mean else None
-            yield _Difference(grouping, scale, variant, against, kin, len(pairs), left_out, contrast)
+            yield _Difference(grouping, scale, variant, against, relation, len(pairs), left_out, contrast)
 
 
-def find_counterparts(collection: Collection, grouping: str) -> dict[str, Kin]:
+def find_counterparts(collection: Collection, grouping: str) -> dict[str, Relation]:
     """Return the groupings in one stage that a staged one is compared with, as far as the study has them."""
     study = collection.study
     one_stage = [name for name in study.groupings if name not in study.staged]
     blocks = list_blocks(collection, grouping)
-    kin: dict[str, Kin] = {
+    relation: dict[str, Relation] = {
         name: "same blocks" for name in one_stage if blocks and list_blocks(collection, name) == blocks
     }
     parent = study.staged[grouping].parent
-    return kin | ({parent: "parent"} if parent in one_stage and parent not in kin else {})
+    # A parent that also has the same blocks is listed once, under the relation that says more.
+    return relation | ({parent: "parent"} if parent in one_stage and parent not in relation else {})
 
 
 def list_blocks(collection: Collection, grouping: str) -> frozenset[tuple[str, ...]]:

@@ -5,11 +5,10 @@ from typing import assert_never
 
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import grouping_label, plural
-from usaggr.document.elements import Block, Cell, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, pluralize
+from usaggr.document.elements import Block, Cell, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
-from usaggr.metrics.names import METRICS, metric_label
-from usaggr.metrics.names import metric as get_metric
+from usaggr.metrics.names import METRICS, get_metric, get_metric_label
 from usaggr.report import table_cells
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.results.data_description import TaskFacts
@@ -54,11 +53,12 @@ def _write_task(material: Material, task: str, cells: list[CellScore], deltas: l
 
 def _describe_task(facts: TaskFacts) -> str:
     task = facts.task
-    organ = f", organ: {literal(task.organ)}" if task.organ else ""
+    organ = f", organ: {escape_markdown(task.organ)}" if task.organ else ""
     return (
-        f"{capitalize(task.type)} ({_describe_labels(task)}); clinical group: {literal(task.clinical_group)}{organ}. "
+        f"{capitalize(task.type)} ({_describe_labels(task)}); clinical group: "
+        f"{escape_markdown(task.clinical_group)}{organ}. "
         f"{facts.n_train:,} training, {facts.n_val:,} validation and {facts.n_test:,} test samples; "
-        f"{plural(facts.n_subjects, 'test subject')}."
+        f"{pluralize(facts.n_subjects, 'test subject')}."
     )
 
 
@@ -66,12 +66,12 @@ def _describe_labels(task: Task) -> str:
     """Return a description of the label of an image."""
     match task.type:
         case "segmentation" | "classification":
-            names = f": {', '.join(literal(name) for name in task.class_names)}" if task.class_names else ""
-            return f"{plural(task.num_classes, 'class', 'classes')}{names}"
+            names = f": {', '.join(escape_markdown(name) for name in task.class_names)}" if task.class_names else ""
+            return f"{pluralize(task.num_classes, 'class', 'classes')}{names}"
         case "detection":
             return "one box per image"
         case "regression":
-            return f"{plural(task.num_classes, 'landmark')} per image"
+            return f"{pluralize(task.num_classes, 'landmark')} per image"
         case _:
             assert_never(task.type)
 
@@ -100,14 +100,16 @@ def _make_table(material: Material, task: str, cells: list[CellScore], deltas: l
         line = [
             Cell(_label_metric(metric)),
             *([Cell(variant)] if has_variants else []),
-            table_cells.number(f"{scale:g}", scale),
-            table_cells.count(max((row.n_train for row in line_scores if row.n_train is not None), default=None)),
+            table_cells.make_number_cell(f"{scale:g}", scale),
+            table_cells.make_count_cell(
+                max((row.n_train for row in line_scores if row.n_train is not None), default=None)
+            ),
             _average_trivial(line_scores),
         ]
         for name in groupings:
-            line.append(table_cells.mean(scores.get((*key, name))))
+            line.append(table_cells.make_mean_cell(scores.get((*key, name))))
             if name != material.study.reference:
-                line.append(table_cells.delta(differences.get((*key, name))))
+                line.append(table_cells.make_difference_cell(differences.get((*key, name))))
         lines.append(tuple(line))
     return TextTable(tuple(columns), tuple(lines), tuple(columns[1 + has_variants :])) if lines else None
 
@@ -116,7 +118,7 @@ def _average_trivial(cells: list[CellScore]) -> Cell:
     """Return the trivial score, averaged over groupings, because their runs may have different seeds."""
     scores = [row.trivial for row in cells if not table_cells.is_missing(row.trivial)]
     mean = sum(scores) / len(scores) if scores else None
-    return table_cells.number(score_texts.score(mean, cells[0].metric), mean)
+    return table_cells.make_number_cell(score_texts.format_score(mean, cells[0].metric), mean)
 
 
 def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterator[tuple[str, float | int, str]]:
@@ -136,7 +138,7 @@ def _list_lines(material: Material, task: str, cells: list[CellScore]) -> Iterat
 
 def _label_metric(name: str) -> str:
     """Return a metric with its unit, and an arrow towards better scores."""
-    return f"{metric_label(name, True)} {'↑' if get_metric(name).higher_is_better else '↓'}"
+    return f"{get_metric_label(name, True)} {'↑' if get_metric(name).higher_is_better else '↓'}"
 
 
 def _list_examples(material: Material, task: str) -> tuple[Block | None, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from usaggr.document.display_names import scale_label
-from usaggr.document.elements import literal
+from usaggr.document.elements import escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report.tasks.example_choice import ChosenSample, TaskComparison
 from usaggr.report.tasks.sample_scores import make_sample_score
@@ -35,7 +35,7 @@ def write_caption(comparison: TaskComparison, chosen: ChosenSample) -> str:
         scores = _compare(comparison, chosen, comparison.other.label)
         seed_reason = "which is closest to the average among the seeds of the same sign"
     seed = f"The picture shows seed {chosen.seed}" + (f", {seed_reason}" if len(comparison.seeds) > 1 else "")
-    return f"{literal(chosen.sample_id)}: {scores} {seed}, with {scale_label(comparison.scale)}."
+    return f"{escape_markdown(chosen.sample_id)}: {scores} {seed}, with {scale_label(comparison.scale)}."
 
 
 def _describe_single(comparison: TaskComparison, chosen: ChosenSample) -> str:
@@ -44,7 +44,7 @@ def _describe_single(comparison: TaskComparison, chosen: ChosenSample) -> str:
     extreme = "best" if chosen.kind == "best" else "worst"
     return (
         f"{score.format(chosen.base_score, score.label)} ({_describe_seeds(comparison.seeds)}), the {extreme} of "
-        f"{chosen.n_samples} test samples (median {score_texts.score(chosen.median, score.name)}{score.unit})."
+        f"{chosen.n_samples} test samples (median {score_texts.format_score(chosen.median, score.name)}{score.unit})."
     )
 
 
@@ -57,15 +57,15 @@ def _compare(comparison: TaskComparison, chosen: ChosenSample, other_label: str)
         other_label: Label of the predictor that is compared with the base.
     """
     score = make_sample_score(comparison.task.type)
-    base, other = literal(comparison.base.label), literal(other_label)
+    base, other = escape_markdown(comparison.base.label), escape_markdown(other_label)
     change, median = (
-        f"{score_texts.signed(value, score.name)}{score.unit}" for value in (chosen.difference, chosen.median)
+        f"{score_texts.format_signed(value, score.name)}{score.unit}" for value in (chosen.difference, chosen.median)
     )
     extreme = "highest" if chosen.kind == "gain" else "lowest"
     # `rank` counts from the worst sample; the caption counts from the closer end. Equal scores have the lower rank.
     from_best = chosen.n_samples - chosen.rank + 1
     end, rank = ("worst", chosen.rank) if chosen.rank <= from_best else ("best", from_best)
-    position = f"{_ordinal(rank)} {end}" if rank > 1 else end
+    position = f"{_format_ordinal(rank)} {end}" if rank > 1 else end
     reason = (
         f" {other} is shown because it differs most from {base} on average." if len(comparison.predictors) > 2 else ""
     )
@@ -113,7 +113,7 @@ def _describe_seeds(seeds: Sequence[int]) -> str:
     return f"mean over seeds {', '.join(map(str, seeds))}"
 
 
-def _ordinal(number: int) -> str:
+def _format_ordinal(number: int) -> str:
     """Return a number with its ordinal ending.
 
     >>> [_ordinal(n) for n in (1, 2, 3, 4, 11, 22, 113)]

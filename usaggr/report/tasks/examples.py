@@ -18,7 +18,7 @@ from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.config.study import DataConfig
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.samples import Dataset, Sample
-from usaggr.document.elements import Picture, literal
+from usaggr.document.elements import Picture, escape_markdown
 from usaggr.errors import DataError, RunError, UsaggrError, get_first_line
 from usaggr.progress import NoProgress, Progress
 from usaggr.report.tables import Tables
@@ -89,7 +89,7 @@ def write_examples(collection: Collection, tables: Tables, folder: Path, progres
         data = _read_data_config(collection)
         dataset = _load_data(collection, data, progress)
     except (UsaggrError, ValidationError, OSError) as error:
-        return Examples(literal(_describe_error(error)))
+        return Examples(escape_markdown(_describe_error(error)))
     scores = SampleScoreReader(collection)
     plans: dict[str, _PicturePlan] = {}
     examples: dict[str, TaskExamples] = {}
@@ -131,13 +131,13 @@ class _LimitedProgress:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def start(self, what: str, total: int) -> None:
+    def start(self, description: str, total: int) -> None:
         if total > MAX_NEW_FILES:
             raise DataError(
                 f"{total:,} files of the data set would have to be read again; run `usaggr data check` with the "
                 "study's data once, then build the report again"
             )
-        self._progress.start(what, total)
+        self._progress.start(description, total)
 
     def advance(self, n: int = 1) -> None:
         self._progress.advance(n)
@@ -191,7 +191,7 @@ def _plan_task(collection: Collection, tables: Tables, task_id: str, scores: Sam
     try:
         samples = choose_samples(comparison, scores)
     except RunError as error:
-        return literal(_describe_error(error))
+        return escape_markdown(_describe_error(error))
     return _PicturePlan(comparison, samples) if samples else "no test sample has a score"
 
 
@@ -231,7 +231,7 @@ def _draw_task(
             content = draw_picture(task, samples[chosen.sample_id], drawn, data)
         # Damaged predictions raise any of these while they are decoded or drawn; the other tasks keep their pictures.
         except (UsaggrError, ValueError, TypeError, LookupError, cv2.error) as error:
-            return TaskExamples(reason=literal(f"{chosen.sample_id} cannot be drawn: {get_first_line(error)}"))
+            return TaskExamples(reason=escape_markdown(f"{chosen.sample_id} cannot be drawn: {get_first_line(error)}"))
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{start.name}-{chosen.kind}.jpg"
         file.write_bytes(content)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from usaggr.analysis.collect import Collection
 from usaggr.document.display_names import grouping_label
-from usaggr.metrics.names import Metric, main_metric, metric_label
+from usaggr.metrics.names import Metric, get_main_metric, get_metric_label
 from usaggr.report.figure_style import GRAY, compute_limits, make_style, put_reference_first
 from usaggr.results import contract
 from usaggr.results.curve import read_curve
@@ -71,7 +71,7 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
         if curve is None:
             continue
         for task in run.row.tasks:
-            metric = main_metric(collection.data.tasks[task].task.type).name
+            metric = get_main_metric(collection.data.tasks[task].task.type).name
             line = _make_line(curve, run.row.seed, f"{task}:{metric}")
             if line is None:
                 continue
@@ -84,7 +84,9 @@ def read_curves(collection: Collection, variant: str, scale: float | int) -> tup
         task_lines = {name: tuple(lines[task, name]) for name in groupings if (task, name) in lines}
         if task_lines:
             trivial = fmean(trivial_scores[task]) if task in trivial_scores else None
-            curves.append(LearningCurves(task, main_metric(collection.data.tasks[task].task.type), task_lines, trivial))
+            curves.append(
+                LearningCurves(task, get_main_metric(collection.data.tasks[task].task.type), task_lines, trivial)
+            )
     return tuple(curves)
 
 
@@ -129,7 +131,7 @@ def draw_learning(curves: LearningCurves, positions: Mapping[str, int]) -> "Figu
         panel.set_xlim(0, 1.03)
         panel.set_ylim(low, high)
         panel.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes[0].set_ylabel(f"{metric_label(curves.metric.name, True)} {'↑' if curves.metric.higher_is_better else '↓'}")
+    axes[0].set_ylabel(f"{get_metric_label(curves.metric.name, True)} {'↑' if curves.metric.higher_is_better else '↓'}")
     figure.text(
         (_LEFT + _PANEL / 2 * columns) / width, 0.02, "progress of the run", ha="center", va="bottom", fontsize=8
     )

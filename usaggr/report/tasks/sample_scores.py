@@ -9,7 +9,7 @@ import pandas as pd
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.errors import RunError
 from usaggr.metrics import score_texts
-from usaggr.metrics.names import main_metric, metric_label
+from usaggr.metrics.names import get_main_metric, get_metric_label
 from usaggr.results import contract
 from usaggr.results.predictions import read_predictions
 from usaggr.tasks import TaskType, has_class_label
@@ -31,7 +31,7 @@ class SampleScore:
 
     def format(self, value: float | None, label: str) -> str:
         """Return a label, a value and its unit; a missing value is a dash."""
-        return f"{label} {score_texts.score(value, self.name)}{self.unit}"
+        return f"{label} {score_texts.format_score(value, self.name)}{self.unit}"
 
 
 class SampleScoreReader:
@@ -83,9 +83,9 @@ def make_sample_score(task_type: TaskType) -> SampleScore:
     """
     if has_class_label(task_type):
         return SampleScore("probability", "probability of the true class", "p(true)", "", True)
-    metric = main_metric(task_type)
-    label = metric_label(metric.name)
-    unit = metric_label(metric.name, unit=True).removeprefix(label)
+    metric = get_main_metric(task_type)
+    label = get_metric_label(metric.name)
+    unit = get_metric_label(metric.name, unit=True).removeprefix(label)
     return SampleScore(metric.name, label, label, unit.replace("(", "").replace(")", ""), metric.higher_is_better)
 
 

@@ -10,11 +10,11 @@ from pyarrow import compute
 from usaggr.analysis.collect import CollectedRun
 from usaggr.errors import RunError, get_first_line
 from usaggr.io.bounded_parquet import read_bounded_table
-from usaggr.metrics.names import main_metric
+from usaggr.metrics.names import get_main_metric
 from usaggr.results import contract
 from usaggr.tasks import TASK_TYPES, has_class_label
 
-_SCORES = tuple(main_metric(task_type).name for task_type in TASK_TYPES if not has_class_label(task_type))
+_SCORES = tuple(get_main_metric(task_type).name for task_type in TASK_TYPES if not has_class_label(task_type))
 """Metrics of single samples that predictions.parquet has as columns."""
 
 

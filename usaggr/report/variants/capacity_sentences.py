@@ -9,29 +9,30 @@ from math import isnan
 
 from usaggr.analysis.capacity import SIZE_TOLERANCE, Capacity
 from usaggr.document import numbers as text
-from usaggr.document.display_names import listed
-from usaggr.document.elements import literal
+from usaggr.document.display_names import join_names
+from usaggr.document.elements import escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report.variants.tables import VariantRow
 
 
 def describe_sizes(capacities: Mapping[str, Capacity]) -> str:
     """Return sentences on the active parameters of each variant, relative to those of the first one."""
-    first, *_ = (literal(name) for name in capacities)
+    first, *_ = (escape_markdown(name) for name in capacities)
     # A variant without runs equals an earlier one, whose size is described already.
-    sizes = {literal(size.variant): size for size in list(capacities.values())[1:] if size.runs}
+    sizes = {escape_markdown(size.variant): size for size in list(capacities.values())[1:] if size.runs}
     same = [name for name, size in sizes.items() if size.is_matched]
     different = [f"{name} ({size.ratio:.2f} times)" for name, size in sizes.items() if size.is_matched is False]
     unknown = [name for name, size in sizes.items() if size.is_matched is None]
     sentences = []
     if same:
         sentences.append(
-            f"Variants with as many active parameters as {first}, within {text.share(SIZE_TOLERANCE)}: {listed(same)}."
+            f"Variants with as many active parameters as {first}, within {text.format_share(SIZE_TOLERANCE)}: "
+            f"{join_names(same)}."
         )
     if different:
-        sentences.append(f"Variants with another number: {listed(different)}.")
+        sentences.append(f"Variants with another number: {join_names(different)}.")
     if unknown:
-        sentences.append(f"Not available, because the results contain no counts of parameters: {listed(unknown)}.")
+        sentences.append(f"Not available, because the results contain no counts of parameters: {join_names(unknown)}.")
     return " ".join(sentences)
 
 
@@ -45,7 +46,7 @@ def interpret_sizes(
         capacities: Sizes by variant; the first is the one that others are compared with.
         is_detectable: Returns true if an interaction differs from zero.
     """
-    first = literal(next(iter(capacities)))
+    first = escape_markdown(next(iter(capacities)))
     tested = [row for row in effects if not isnan(row.p_adjusted)]
     if not tested:
         return ""
@@ -58,14 +59,15 @@ def interpret_sizes(
         largest = max(max(abs(row.low), abs(row.high)) for row in tested)
         return (
             "No variant detectably changes the effect of sharing, but the intervals allow changes in skill of up to "
-            f"{score_texts.score(largest, 'skill')}."
+            f"{score_texts.format_score(largest, 'skill')}."
         )
     sentences = []
     if worse:
         sentences.append(_interpret_worse(worse, same_size, capacities, first))
     if better_of_same_size := [row for row in better if row in same_size]:
         sentences.append(
-            f"With as many active parameters as {first}, sharing does better under {_names(better_of_same_size)}."
+            f"With as many active parameters as {first}, sharing does better under "
+            f"{_join_variant_names(better_of_same_size)}."
         )
     return " ".join(sentences)
 
@@ -86,21 +88,24 @@ def _interpret_worse(
     if large:
         has = "has" if len(large) == 1 else "have"
         sentence = (
-            f"Size alone does not explain this: {_names(large)} {has} at least as many active parameters as {first}."
+            f"Size alone does not explain this: {_join_variant_names(large)} {has} at least as many active parameters "
+            f"as {first}."
         )
         unaffected = [row for row in same_size if row not in worse]
         if unaffected:
-            sentence += f" Under {_names(unaffected)}, also of that size, sharing does not do detectably worse."
+            sentence += (
+                f" Under {_join_variant_names(unaffected)}, also of that size, sharing does not do detectably worse."
+            )
         return sentence
     if same_size:
         return (
-            f"Size may explain this: under {_names(same_size)}, with as many active parameters as {first}, sharing "
-            "does not do detectably worse."
+            f"Size may explain this: under {_join_variant_names(same_size)}, with as many active parameters as "
+            f"{first}, sharing does not do detectably worse."
         )
     if all(capacities[row.variant].ratio is None for row in worse):
         return "Whether size explains this is unknown: the results contain no counts of active parameters."
     return f"Whether size explains this cannot be determined: no compared variant has the size of {first}."
 
 
-def _names(effects: Sequence[VariantRow]) -> str:
-    return listed([literal(row.variant) for row in effects])
+def _join_variant_names(effects: Sequence[VariantRow]) -> str:
+    return join_names([escape_markdown(row.variant) for row in effects])

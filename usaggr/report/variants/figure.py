@@ -122,6 +122,7 @@ def _draw_panel(
     """
     panel.locator_params(axis="x", nbins=5)
     positions = {name: position for position, name in enumerate(put_reference_first(study.groupings, study.reference))}
+    # `draw_grouped_rows` returns heights by point, so p values are found by point too.
     p_values = {
         GroupedPoint(row.variant, row.grouping, row.delta_skill, row.low, row.high): row.p_adjusted for row in effects
     }

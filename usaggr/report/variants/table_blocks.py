@@ -5,8 +5,8 @@ from math import isnan
 
 from usaggr.analysis.compare_study import Scale
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, plural, scale_label
-from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, pluralize, scale_label
+from usaggr.document.elements import Block, Cell, Details, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_section
@@ -40,10 +40,11 @@ def select_effects(material: Material, level: Level, scale: Scale, grouping: str
 
 def is_detectable(row: VariantRow) -> bool:
     """Return true if a difference is detectable: its p, adjusted by Holm, is below .05."""
+    # False for NaN, the p of a difference without a test.
     return bool(row.p_adjusted < ALPHA)
 
 
-def short(level: float) -> str:
+def format_level(level: float) -> str:
     """Return a level of a test without its leading zero, such as .05."""
     return f"{level:g}".removeprefix("0")
 
@@ -75,7 +76,7 @@ def _tabulate_changes(material: Material) -> Block:
         size = capacities[name]
         ratio = text.MISSING if size.ratio is None else f"{size.ratio:.2f} ×"
         changes = " ".join(overrides) if overrides else "no change"
-        numbers = (table_cells.count(size.active), table_cells.number(ratio, size.ratio))
+        numbers = (table_cells.make_count_cell(size.active), table_cells.make_number_cell(ratio, size.ratio))
         lines.append((Cell(name), Cell(changes), *numbers))
     names = ("active parameters", "relative to the first")
     caption = (
@@ -95,20 +96,27 @@ def _tabulate_means(material: Material) -> Block | None:
         for row in select_effects(material, "all", scale):
             # The reference has no change of sharing, because sharing is measured against it.
             other = sharing.get((row.grouping, row.variant))
-            cells = [*([Cell(f"{scale:g}", float(scale))] if several else []), Cell(_label(row)), Cell(row.variant)]
-            difference = (_format_difference(row), table_cells.p_value(row.p_adjusted))
-            changed = (_format_difference(other), table_cells.p_value(None if other is None else other.p_adjusted))
-            counts = (table_cells.count(row.tasks), table_cells.count(row.seeds))
+            cells = [
+                *([Cell(f"{scale:g}", float(scale))] if several else []),
+                Cell(_make_label(row)),
+                Cell(row.variant),
+            ]
+            difference = (_format_difference(row), table_cells.make_p_value_cell(row.p_adjusted))
+            changed = (
+                _format_difference(other),
+                table_cells.make_p_value_cell(None if other is None else other.p_adjusted),
+            )
+            counts = (table_cells.make_count_cell(row.tasks), table_cells.make_count_cell(row.seeds))
             lines.append((*cells, *difference, *changed, *counts, Cell(_join_remarks(row, other))))
     if not lines:
         return None
     first, reference = next(iter(material.study.variants)), material.reference
     numbers = ("Δ skill", "adjusted p", "change of sharing", "its adjusted p", "tasks", "seeds")
     caption = (
-        f"Δ skill is the mean difference in skill from {literal(first)} under the same grouping. Change of sharing is "
-        f"the grouping's difference from {literal(reference)} under the variant, minus the same difference under "
-        f"{literal(first)}. Both have unadjusted intervals. {DETECTABLE} marks p below {short(ALPHA)}, adjusted by "
-        "Holm over the variants of one grouping and scale."
+        f"Δ skill is the mean difference in skill from {escape_markdown(first)} under the same grouping. Change of "
+        f"sharing is the grouping's difference from {escape_markdown(reference)} under the variant, minus the same "
+        f"difference under {escape_markdown(first)}. Both have unadjusted intervals. {DETECTABLE} marks p below "
+        f"{format_level(ALPHA)}, adjusted by Holm over the variants of one grouping and scale."
     )
     columns = (*(["scale"] if several else []), "grouping", "variant", *numbers, "remark")
     return _fill_remarks(TextTable(columns, tuple(lines), numbers, name="variants", caption=caption))
@@ -118,7 +126,7 @@ def _join_remarks(row: VariantRow, other: VariantRow | None) -> str:
     """Return the remarks on both differences of a row, only once if they are the same."""
     if other is None:
         return row.note
-    tasks = plural(other.tasks, "task") if 0 < other.tasks < row.tasks else ""
+    tasks = pluralize(other.tasks, "task") if 0 < other.tasks < row.tasks else ""
     note = other.note if other.note != row.note else ""
     sharing = ", ".join(remark for remark in (tasks, note) if remark)
     return "; ".join(remark for remark in (row.note, f"sharing: {sharing}" if sharing else "") if remark)
@@ -141,15 +149,17 @@ def _tabulate_tasks(material: Material, variant: str, scale: Scale) -> Block | N
             lines.append((Cell(task), Cell(kind), *map(_format_difference, task_effects), Cell(remarks)))
     first, where = next(iter(material.study.variants)), scale_label(scale)
     caption = (
-        f"Difference in skill of {literal(variant)} from {literal(first)} on each task, {literal(where)}. "
-        f"{DETECTABLE} marks p below {short(ALPHA)}, adjusted by Holm over the tasks of a column."
+        f"Difference in skill of {escape_markdown(variant)} from {escape_markdown(first)} on each task, "
+        f"{escape_markdown(where)}. {DETECTABLE} marks p below {format_level(ALPHA)}, adjusted by Holm over the tasks "
+        "of a column."
     )
     table = TextTable(
         ("task", "type", *labels, "remark"), tuple(lines), tuple(labels), name=f"variant-{variant}-s{scale:g}",
         caption=caption,
     )  # fmt: skip
     return Details(
-        f"Task by task: {literal(variant)} minus {literal(first)}, {literal(where)}", (_fill_remarks(table),)
+        f"Task by task: {escape_markdown(variant)} minus {escape_markdown(first)}, {escape_markdown(where)}",
+        (_fill_remarks(table),),
     )
 
 
@@ -165,9 +175,11 @@ def _fill_remarks(table: TextTable) -> TextTable:
 def _format_difference(row: VariantRow | None) -> Cell:
     if row is None or isnan(row.delta_skill):
         return Cell(text.MISSING)
-    difference = score_texts.difference(row.delta_skill, row.low, row.high, "skill")
-    return table_cells.number(f"{difference} {DETECTABLE}" if is_detectable(row) else difference, row.delta_skill)
+    difference = score_texts.format_difference(row.delta_skill, row.low, row.high, "skill")
+    return table_cells.make_number_cell(
+        f"{difference} {DETECTABLE}" if is_detectable(row) else difference, row.delta_skill
+    )
 
 
-def _label(row: VariantRow) -> str:
+def _make_label(row: VariantRow) -> str:
     return grouping_label(row.grouping)

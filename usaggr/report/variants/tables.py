@@ -184,6 +184,7 @@ def _test_rows(
         families.setdefault(family, []).append(row.key)
     tests = {}
     for keys in families.values():
+        # `holm` does not count NaN, so a row without a test does not enlarge its family.
         p_values = [np.nan if scarce[key] else estimates[key].p for key in keys]
         for key, p, adjusted in zip(keys, p_values, holm(p_values).tolist(), strict=True):
             tests[key] = _Test(scarce[key], p, adjusted)
@@ -244,6 +245,7 @@ def _make_sum(
     """
     reference = facts.collection.study.reference
     if level == "interaction":
+        # A task with the same run in grouping and reference has no effect of sharing, and would dilute the mean.
         tasks = [task for task in tasks if (task, grouping, scale, variant) not in facts.same]
     weights = {}
     for task in tasks:
@@ -252,7 +254,7 @@ def _make_sum(
         if level == "interaction":
             # Subtract the same difference under the reference.
             task_weights |= {(task, reference, scale, cell[3]): -weight for cell, weight in task_weights.items()}
-        if facts.sums.seeds(task_weights):
+        if facts.sums.list_common_seeds(task_weights):
             weights[task] = task_weights
     # Every cell belongs to one task, so that no weight of a task overwrites another's.
     mean = {cell: weight / len(weights) for by_cell in weights.values() for cell, weight in by_cell.items()}
@@ -323,7 +325,9 @@ def _explain_no_test(row: _Sum, difference: Difference | None, facts: _Facts) ->
 
 def _average_over_own_seeds(row: _Sum, facts: _Facts) -> float:
     """Return the mean over tasks that have no seed in common, each over its own seeds."""
-    means = [facts.sums.mean_skill(weights, facts.sums.seeds(weights)) for weights in row.weights.values()]
+    means = [
+        facts.sums.average_skill(weights, facts.sums.list_common_seeds(weights)) for weights in row.weights.values()
+    ]
     return float(np.mean(means)) if means else np.nan
 
 
@@ -342,7 +346,7 @@ def _measure_sharing(row: _Sum, facts: _Facts, variant: str, sign: float) -> flo
     means = []
     for weights in row.weights.values():
         side = {cell: sign * weight for cell, weight in weights.items() if cell[3] == variant}
-        means.append(facts.sums.mean_skill(side, seeds or facts.sums.seeds(weights)))
+        means.append(facts.sums.average_skill(side, seeds or facts.sums.list_common_seeds(weights)))
     return float(np.mean(means))
 
 
@@ -350,7 +354,7 @@ def _is_invalid(facts: _Facts, task: str, weights: Mapping[Cell, float]) -> bool
     """Return true if most seeds of any of the cells are collapsed or unconverged."""
     invalid = facts.invalid.get(task, set())
     for cell in weights:
-        runs = [facts.sums.run(cell, seed) for seed in facts.sums.seeds([cell])]
+        runs = [facts.sums.get_fingerprint(cell, seed) for seed in facts.sums.list_common_seeds([cell])]
         if 2 * sum(run in invalid for run in runs) > len(runs):
             return True
     return False

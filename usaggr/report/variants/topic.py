@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from usaggr.analysis.capacity import SIZE_TOLERANCE
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label
-from usaggr.document.elements import literal
+from usaggr.document.elements import escape_markdown
 from usaggr.report.figures import Drawing
 from usaggr.report.material import Material
 from usaggr.report.tables import Tables
@@ -57,26 +57,26 @@ def _tables(tables: Tables) -> Iterator[TableFile]:
     yield TableFile("variants", VARIANT_COLUMNS, make_variant_table(tables.compute(make_variants).effects))
 
 
-def _methods(material: Material) -> Iterator[Entry]:
+def _describe_methods(material: Material) -> Iterator[Entry]:
     variants = list(material.study.variants)
     if len(variants) < 2:
         return
     sharing = (
         " The change of sharing under a variant is the interaction of variant and grouping: the grouping's difference "
-        f"from the reference under the variant, minus the same difference under {literal(variants[0])}, as the mean "
-        "over tasks, without tasks that use the same model as under the reference. Variants whose active parameters "
-        f"(those that take part in the prediction for one task) are within {text.share(SIZE_TOLERANCE)} of those of "
-        f"{literal(variants[0])} on the same tasks are called of the same size."
+        f"from the reference under the variant, minus the same difference under {escape_markdown(variants[0])}, as the "
+        "mean over tasks, without tasks that use the same model as under the reference. Variants whose active "
+        "parameters (those that take part in the prediction for one task) are within "
+        f"{text.format_share(SIZE_TOLERANCE)} of those of {escape_markdown(variants[0])} on the same tasks are called "
+        "of the same size."
         if material.comparison.other_groupings
         else ""
     )
     content = (
-        f"Each variant was compared with {literal(variants[0])} under the same grouping, scale and seeds, in skill on "
-        "the main metrics, from pseudo-values of both runs paired by seed and test component. Means over tasks treat "
-        "tasks as fixed, and seeds and components as random, jointly over tasks. p values were adjusted by Holm's "
-        "method over the variants of one grouping and scale; those of single tasks over the tasks of one grouping, "
-        "scale and variant."
-        f"{sharing} There are no margins and no verdicts for variants."
+        f"Each variant was compared with {escape_markdown(variants[0])} under the same grouping, scale and seeds, in "
+        "skill on the main metrics, from pseudo-values of both runs paired by seed and test component. Means over "
+        "tasks treat tasks as fixed, and seeds and components as random, jointly over tasks. p values were adjusted by "
+        "Holm's method over the variants of one grouping and scale; those of single tasks over the tasks of one "
+        f"grouping, scale and variant.{sharing} There are no margins and no verdicts for variants."
     )
     yield "Variants", content
 
@@ -85,7 +85,7 @@ TOPIC = Topic(
     write_variants,
     tables=_tables,
     common_drawings=_drawings,
-    methods=_methods,
+    methods=_describe_methods,
     terms=lambda material: _TERMS,
     columns=lambda material: _COLUMNS,
 )

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from usaggr.analysis.collect import CollectedRun
-from usaggr.document.display_names import grouping_label, listed, plural
-from usaggr.document.elements import Block, Cell, Items, Section, TextTable, literal
-from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
-from usaggr.metrics.names import metric_label
+from usaggr.document.display_names import grouping_label, join_names, pluralize
+from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
+from usaggr.metrics.missing_metrics import REMEDY, find_missing_metrics
+from usaggr.metrics.names import get_metric_label
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import describe_exceptions
@@ -30,29 +30,34 @@ def write_run(material: Material) -> Section | None:
     """Write the section on runs: counts by state, networks, failed runs and missing runs."""
     runs = material.collection.runs
     planned = material.collection.planned
+    # A first stage belongs to no grouping, and must not count as -1 shared run.
     shared = sum(max(1, len(run.row.groupings)) - 1 for run in planned)
-    sentences = [f"{plural(len(planned), 'distinct run')}: {_list_states(planned) or 'none'}."]
+    sentences = [f"{pluralize(len(planned), 'distinct run')}: {_list_states(planned) or 'none'}."]
     if shared:
         sentences.append(
             "A block that occurs in several groupings is trained once: "
-            f"{plural(shared, 'run')} fewer than if each grouping were trained separately. The table counts it in each."
+            f"{pluralize(shared, 'run')} fewer than if each grouping were trained separately. The table counts it in "
+            "each."
         )
     if first := material.collection.first_stages:
         sentences.append(
-            f"Among them are {plural(len(first), 'first stage')} of staged groupings, whose models belong to no "
+            f"Among them are {pluralize(len(first), 'first stage')} of staged groupings, whose models belong to no "
             f"grouping: {_list_states(first)}."
         )
+    # `runs` are those of the study's own groupings.
     if random := len(planned) - len(first) - len(runs):
-        sentences.append(f"{plural(random, 'run')} of them {'is' if random == 1 else 'are'} of random groupings only.")
+        sentences.append(
+            f"{pluralize(random, 'run')} of them {'is' if random == 1 else 'are'} of random groupings only."
+        )
     unplanned = material.collection.unplanned
     if unplanned:
         sentences.append(
-            f"{plural(unplanned, 'finished run')} that {'is' if unplanned == 1 else 'are'} not part of the study "
+            f"{pluralize(unplanned, 'finished run')} that {'is' if unplanned == 1 else 'are'} not part of the study "
             f"{'is' if unplanned == 1 else 'are'} excluded from this report."
         )
     directories = material.collection.directories
     if len(directories) > 1:
-        sentences.append(f"Results are combined from {', '.join(literal(path) for path in directories)}.")
+        sentences.append(f"Results are combined from {', '.join(escape_markdown(path) for path in directories)}.")
     failed = any(run.state == "failed" for run in planned)
     failures = make_section("Failed runs", *_tabulate_failures(material)) if failed else None
     unpredicted = [run for run in runs if run.state == "done" and run.pseudovalues is None]
@@ -75,19 +80,19 @@ def _list_states(runs: Sequence[CollectedRun]) -> str:
 
 def _list_settings(material: Material) -> Items:
     study = material.study
-    groupings = listed([explain_label(name) for name in study.groupings])
+    groupings = join_names([explain_label(name) for name in study.groupings])
     unit = ""
     if study.scales:
         is_cap = isinstance(study.scales[0], int)
         unit = " (maximum number of samples per task)" if is_cap else " (fraction of each task's training samples)"
     variants = "; ".join(
-        literal(name) + (f" ({literal(' '.join(overrides))})" if overrides else "")
+        escape_markdown(name) + (f" ({escape_markdown(' '.join(overrides))})" if overrides else "")
         for name, overrides in study.variants.items()
     )
-    weights = study.setting("model.weights")
+    weights = study.get_setting("model.weights")
     network = (
         f"{_format_setting(material, 'model.name')}, encoder {_format_setting(material, 'model.encoder')}, "
-        f"{f'pretrained weights {literal(weights)}' if weights else 'trained from scratch'}, "
+        f"{f'pretrained weights {escape_markdown(weights)}' if weights else 'trained from scratch'}, "
         f"{describe_network(study)}, input of {_format_setting(material, 'data.image_size')} pixels"
     )
     training = (
@@ -98,12 +103,13 @@ def _list_settings(material: Material) -> Items:
     )
     return Items(
         (
-            f"Groupings: {groupings}. The others are compared with {literal(material.reference)}, the reference.",
+            f"Groupings: {groupings}. The others are compared with {escape_markdown(material.reference)}, the "
+            "reference.",
             f"Scales: {', '.join(f'{scale:g}' for scale in study.scales)}{unit}.",
             f"Seeds: {', '.join(map(str, study.seeds))}.",
             f"Variants: {variants}.",
             f"Model: {network}.",
-            *_list_input_scales(material),
+            *_list_pixel_normalizations(material),
             f"Training: {training}.",
             *_list_report_settings(study),
         )
@@ -115,22 +121,24 @@ def _list_report_settings(study: StudyFacts) -> list[str]:
     if not study.report_overrides:
         return []
     changes = " ".join(f"report.{name}={value}" for name, value in study.report_overrides.items())
-    return [f"Settings of this report, in place of those of the study: {literal(changes)}."]
+    return [f"Settings of this report, in place of those of the study: {escape_markdown(changes)}."]
 
 
-def _list_input_scales(material: Material) -> list[str]:
+def _list_pixel_normalizations(material: Material) -> list[str]:
     """Return a line for each network with pretrained weights, with the normalization of its images and the reason."""
     results = [run.result for run in material.collection.runs if run.result is not None]
-    scales = {result.input_scale for result in results if result.input_scale is not None}
-    lines = [f"Normalization of images: {literal(line)}." for line in sorted(scale.line() for scale in scales)]
-    if not lines and results and material.study.setting("model.weights"):
+    normalizations = {result.input_scale for result in results if result.input_scale is not None}
+    lines = [
+        f"Normalization of images: {escape_markdown(line)}." for line in sorted(n.describe() for n in normalizations)
+    ]
+    if not lines and results and material.study.get_setting("model.weights"):
         return ["Normalization of images: not recorded for these runs; `usaggr plan` prints it for the study."]
     return lines
 
 
 def _format_setting(material: Material, key: str) -> str:
-    value = material.study.setting(key)
-    return "not recorded" if value is None else literal(value)
+    value = material.study.get_setting(key)
+    return "not recorded" if value is None else escape_markdown(value)
 
 
 def _tabulate_blocks(material: Material) -> Block | None:
@@ -153,7 +161,7 @@ def _tabulate_states(material: Material) -> Block | None:
     """Return a table with the number of runs in each state, for each grouping and scale."""
     lines = []
     for variant, scale, grouping in material.comparison.settings:
-        states = Counter(run.state for run in material.comparison.runs(variant, scale, grouping))
+        states = Counter(run.state for run in material.comparison.list_runs(variant, scale, grouping))
         counts = [str(states[state]) for state in _STATES]
         lines.append((grouping_label(grouping), f"{scale:g}", variant, str(states.total()), *counts))
     columns = ("grouping", "scale", "variant", "runs", *_STATES)
@@ -163,7 +171,7 @@ def _tabulate_states(material: Material) -> Block | None:
 def _tabulate_failures(material: Material) -> tuple[Block | None, ...]:
     """Return a table of failed runs, each with the first line of its error, and the way to repeat them."""
     failed = [run for run in material.collection.planned if run.state == "failed"]
-    lines = [_failure_cells(run) for run in failed[:_MOST_FAILURES]]
+    lines = [_make_failure_cells(run) for run in failed[:_MOST_FAILURES]]
     more = f"And {len(failed) - len(lines):,} more." if len(failed) > len(lines) else ""
     table = TextTable(("run", "groupings", "error"), tuple(lines))
     remedy = (
@@ -173,7 +181,7 @@ def _tabulate_failures(material: Material) -> tuple[Block | None, ...]:
     return table, make_paragraph(more, remedy)
 
 
-def _failure_cells(run: CollectedRun) -> tuple[str, ...]:
+def _make_failure_cells(run: CollectedRun) -> tuple[str, ...]:
     error = (run.error or "").strip().splitlines() or ["no reason is stored"]
     labels = ", ".join(grouping_label(name) for name in run.row.groupings) or "first stage"
     return run.path.name if run.path else run.row.run_id, labels, error[0]
@@ -184,9 +192,10 @@ def _name_unpredicted(runs: Sequence[CollectedRun]) -> Block | None:
     names = [run.path.name if run.path else run.row.run_id for run in runs[:_MOST_FAILURES]]
     more = f", and {len(runs) - len(names):,} more" if len(runs) > len(names) else ""
     return make_paragraph(
-        f"predictions.parquet is missing in {plural(len(runs), 'finished run')}: {literal(', '.join(names))}{more}. "
-        "Their scores are used, but without verdicts, because the variation between test subjects cannot be estimated. "
-        "Restore the files, or remove these runs and let the same `usaggr sweep` train them again."
+        f"predictions.parquet is missing in {pluralize(len(runs), 'finished run')}: "
+        f"{escape_markdown(', '.join(names))}{more}. Their scores are used, but without verdicts, because the "
+        "variation between test subjects cannot be estimated. Restore the files, or remove these runs and let the same "
+        "`usaggr sweep` train them again."
     )
 
 
@@ -196,9 +205,9 @@ def _name_unscored(runs: Sequence[CollectedRun]) -> Block | None:
     for run in runs:
         if run.result is None:
             continue
-        missing = missing_metrics(run.result.scores, run.result.notes)
+        missing = find_missing_metrics(run.result.scores, run.result.notes)
         if missing:
-            labels = tuple(dict.fromkeys(metric_label(name) for absent in missing.values() for name in absent))
+            labels = tuple(dict.fromkeys(get_metric_label(name) for absent in missing.values() for name in absent))
             by_metrics.setdefault(labels, []).append(run.path.name if run.path else run.row.run_id)
     if not by_metrics:
         return None
@@ -207,8 +216,8 @@ def _name_unscored(runs: Sequence[CollectedRun]) -> Block | None:
         more = f", and {len(names) - _MOST_FAILURES:,} more" if len(names) > _MOST_FAILURES else ""
         lack = "lacks" if len(names) == 1 else "lack"
         sentences.append(
-            f"{plural(len(names), 'finished run')} {lack} {listed(metrics)}, which this version computes: "
-            f"{literal(', '.join(names[:_MOST_FAILURES]))}{more}."
+            f"{pluralize(len(names), 'finished run')} {lack} {join_names(metrics)}, which this version computes: "
+            f"{escape_markdown(', '.join(names[:_MOST_FAILURES]))}{more}."
         )
     return make_paragraph(*sentences, f"{REMEDY[0].upper()}{REMEDY[1:]}.")
 
@@ -217,7 +226,7 @@ def _tabulate_missing(material: Material) -> tuple[Block | None, ...]:
     """Count the cells with fewer finished seeds than planned, in a table by grouping, scale and variant."""
     lines, cells_affected, cells_planned = [], 0, 0
     for variant, scale, grouping in material.comparison.settings:
-        runs = material.comparison.runs(variant, scale, grouping)
+        runs = material.comparison.list_runs(variant, scale, grouping)
         planned = Counter(task for run in runs for task in run.row.tasks)
         finished = Counter(task for run in runs if run.state == "done" for task in run.row.tasks)
         cells_planned += len(planned)
@@ -235,7 +244,7 @@ def _tabulate_missing(material: Material) -> tuple[Block | None, ...]:
         return (make_paragraph("None."),)
     columns = ("grouping", "scale", "variant", "cells", "finished of planned seeds: tasks")
     table = TextTable(columns, tuple(lines), ("scale", "cells"))
-    return make_paragraph(f"{cells_affected:,} of {plural(cells_planned, 'cell')} lack at least one seed:"), table
+    return make_paragraph(f"{cells_affected:,} of {pluralize(cells_planned, 'cell')} lack at least one seed:"), table
 
 
 def _name_tasks(missing: Mapping[str, list[str]], tasks_in_all: int) -> str:

@@ -6,8 +6,8 @@ Invalid runs are counted like others; the section shows how the counts change wi
 import pandas as pd
 
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed, plural
-from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names, pluralize
+from usaggr.document.elements import Block, Cell, Paragraph, Section, TextTable, escape_markdown
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
 
@@ -35,10 +35,11 @@ def _write_introduction(material: Material) -> Block | None:
     table = material.tables.comparison.convergence
     if table.empty:
         return None
+    # The nullable type, because NaN as a plain bool is true.
     counts = {name: int(table[name].astype("boolean").fillna(False).sum()) for name in _STATES}
     # A missing state means that the run could not be checked, not that it is valid.
     unknown = int(table["unconverged"].isna().sum())
-    summary = listed([f"{number:,} {_LABELS[name]}" for name, number in counts.items()])
+    summary = join_names([f"{number:,} {_LABELS[name]}" for name, number in counts.items()])
     unchecked = ""
     if unknown == len(table):
         unchecked = "No validation curve is long enough to check whether its run converged."
@@ -66,14 +67,14 @@ def _tabulate_invalid_runs(material: Material) -> Block | None:
         run = runs[row["fingerprint"]]
         labels = ", ".join(grouping_label(name) for name in run.row.groupings)
         problems = ", ".join(_LABELS[name] for name in _STATES if not table_cells.is_missing(row[name]) and row[name])
-        scale = table_cells.number(f"{run.row.scale:g}", run.row.scale)
+        scale = table_cells.make_number_cell(f"{run.row.scale:g}", run.row.scale)
         lines.append(
             (
                 Cell(row["task"]),
                 Cell(labels),
                 scale,
                 Cell(run.row.variant),
-                table_cells.count(run.row.seed),
+                table_cells.make_count_cell(run.row.seed),
                 Cell(problems),
             )
         )
@@ -102,12 +103,15 @@ def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
         # The summary has the same columns twice: over all cells, and with this suffix over the valid ones.
         for suffix, which in (("", "all"), ("_valid", "valid")):
             low, high = row[f"low{suffix}"], row[f"high{suffix}"]
-            change = table_cells.number(text.percent(row[f"delta_m{suffix}"], low, high), row[f"delta_m{suffix}"])
+            change = table_cells.make_number_cell(
+                text.format_percent(row[f"delta_m{suffix}"], low, high), row[f"delta_m{suffix}"]
+            )
             names = (f"tasks{suffix}", *(f"{name}{suffix}" for name in ("gain", "no_loss", "loss", "undecided")))
-            counts = [table_cells.count(row[name]) for name in names]
-            scale = table_cells.number(f"{row['scale']:g}", row["scale"])
+            counts = [table_cells.make_count_cell(row[name]) for name in names]
+            scale = table_cells.make_number_cell(f"{row['scale']:g}", row["scale"])
             invalid = [
-                table_cells.count(row[name]) if not suffix else Cell("–") for name in ("collapsed", "unconverged")
+                table_cells.make_count_cell(row[name]) if not suffix else Cell("–")
+                for name in ("collapsed", "unconverged")
             ]
             label = Cell(grouping_label(row["grouping"]))
             lines.append((label, scale, Cell(row["variant"]), Cell(which), counts[0], change, *counts[1:], *invalid))
@@ -115,21 +119,21 @@ def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
     caption = (
         "Counts over all cells and over valid cells. A cell is valid if it is neither collapsed nor unconverged under "
         "the grouping and under the reference. The column collapsed counts cells that collapse under the grouping but "
-        f"not under {literal(material.reference)}."
+        f"not under {escape_markdown(material.reference)}."
     )
     columns = ("grouping", "scale", "variant", "cells", *numbers)
     return (TextTable(columns, tuple(lines), ("scale", *numbers), name="valid", caption=caption),)
 
 
-def _main_metric_cells(material: Material) -> pd.DataFrame:
+def _make_main_metric_cells(material: Material) -> pd.DataFrame:
     cells = material.comparison.cell_table
     return cells[cells["main"].astype(bool) & cells["beats_trivial"].notna()]
 
 
 def _count_above_trivial(material: Material) -> str:
-    main = _main_metric_cells(material)
+    main = _make_main_metric_cells(material)
     return (
-        f"In {int(main['beats_trivial'].sum()):,} of {plural(len(main), 'cell')} (task × grouping × scale) with a "
+        f"In {int(main['beats_trivial'].sum()):,} of {pluralize(len(main), 'cell')} (task × grouping × scale) with a "
         "score, the mean of the main metric is better than that of the trivial predictor."
     )
 
@@ -137,7 +141,7 @@ def _count_above_trivial(material: Material) -> str:
 def _tabulate_below_trivial(material: Material) -> Block | None:
     """Return a table of the tasks that do not beat the trivial predictor; None if all tasks do."""
     lines, is_any_below = [], False
-    for (variant, scale, grouping), cells in _main_metric_cells(material).groupby(
+    for (variant, scale, grouping), cells in _make_main_metric_cells(material).groupby(
         ["variant", "scale", "grouping"], sort=False
     ):
         failing = cells.loc[~cells["beats_trivial"].astype(bool), "task"].tolist()

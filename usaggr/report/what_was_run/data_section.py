@@ -3,8 +3,8 @@
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.data.split.leakage import IN_TWO_FOLDS, KINDS
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
-from usaggr.document.display_names import listed, plural
-from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, literal
+from usaggr.document.display_names import join_names, pluralize
+from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, escape_markdown
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
 
@@ -16,10 +16,10 @@ def write_data(material: Material) -> Section | None:
     """Write the section on the source of the data, their split, and remarks on them."""
     data = material.collection.data
     origin = (
-        f"From {literal(data.root)}. Every sample is in the same subset (training, validation or test) under every "
-        "grouping, scale and seed."
+        f"From {escape_markdown(data.root)}. Every sample is in the same subset (training, validation or test) under "
+        "every grouping, scale and seed."
     )
-    notes = Items(tuple(f"Note: {literal(warning)}" for warning in data.warnings)) if data.warnings else None
+    notes = Items(tuple(f"Note: {escape_markdown(warning)}" for warning in data.warnings)) if data.warnings else None
     return make_section(
         "Data",
         make_paragraph(origin),
@@ -37,8 +37,8 @@ def _tabulate_tasks(material: Material) -> Block | None:
     for task_id in material.collection.tasks:
         facts = material.collection.data.tasks[task_id]
         task, few = facts.task, " (few)" if facts.n_subjects < MIN_TEST_SUBJECTS else ""
-        counts = [table_cells.count(n) for n in (task.num_classes, facts.n_train, facts.n_val, facts.n_test)]
-        subjects = table_cells.number(f"{facts.n_subjects:,}{few}", facts.n_subjects)
+        counts = [table_cells.make_count_cell(n) for n in (task.num_classes, facts.n_train, facts.n_val, facts.n_test)]
+        subjects = table_cells.make_number_cell(f"{facts.n_subjects:,}{few}", facts.n_subjects)
         lines.append((Cell(task_id), Cell(task.type), Cell(task.clinical_group), *counts, subjects))
     numbers = ("classes or landmarks", "train", "val", "test", "test subjects")
     caption = f"Samples in each subset. Tasks with fewer than {MIN_TEST_SUBJECTS} test subjects (few) get no verdict."
@@ -50,8 +50,8 @@ def _describe_proof(material: Material) -> tuple[Block | None, ...]:
     """Count components, images, files and subjects that are in two subsets, and name them."""
     counts, proof = material.collection.fold_counts, material.collection.proof
     kinds = [kind for kind in KINDS if kind in counts]
-    totals = listed([plural(counts[kind], kind.removesuffix("s")) for kind in kinds])
-    shared = listed([plural(counts[kind + IN_TWO_FOLDS], kind.removesuffix("s")) for kind in kinds])
+    totals = join_names([pluralize(counts[kind], kind.removesuffix("s")) for kind in kinds])
+    shared = join_names([pluralize(counts[kind + IN_TWO_FOLDS], kind.removesuffix("s")) for kind in kinds])
     # Scripts look for the first sentence, which has the word of split.csv's column.
     conclusion = "Folds are disjoint." if material.collection.disjoint else "Folds are not disjoint."
     text = (
@@ -61,7 +61,7 @@ def _describe_proof(material: Material) -> tuple[Block | None, ...]:
         f"of {totals}, {shared} are in two subsets."
     )
     examples = [
-        f"{kind.removesuffix('s')} {literal(example)}"
+        f"{kind.removesuffix('s')} {escape_markdown(example)}"
         for kind in kinds
         if proof is not None
         for example in proof.shared.get(kind, ())[:_MOST_ERRORS]
@@ -77,14 +77,14 @@ def _name_left_out(material: Material) -> tuple[Block | None, ...]:
     if dropped:
         belongs, their = ("belongs", "its") if dropped == 1 else ("belong", "their")
         divided = (
-            f"{plural(dropped, 'sample')} {belongs} to no subset, because the official split divided {their} component "
-            "(`data.split.conflict: drop_train`)."
+            f"{pluralize(dropped, 'sample')} {belongs} to no subset, because the official split divided {their} "
+            "component (`data.split.conflict: drop_train`)."
         )
     if not skipped:
         return (make_paragraph("No sample was skipped.", divided),)
     were = "was" if len(skipped) == 1 else "were"
-    head = f"{plural(len(skipped), 'row')} of the index {were} skipped as invalid (`data.on_bad_sample: skip`):"
-    errors = [literal(error) for error in skipped[:_MOST_ERRORS]]
+    head = f"{pluralize(len(skipped), 'row')} of the index {were} skipped as invalid (`data.on_bad_sample: skip`):"
+    errors = [escape_markdown(error) for error in skipped[:_MOST_ERRORS]]
     if len(skipped) > _MOST_ERRORS:
         errors.append(f"and {len(skipped) - _MOST_ERRORS:,} more, in data.json")
     return make_paragraph(head), Items(tuple(errors)), make_paragraph(divided)
@@ -101,7 +101,7 @@ def _list_remarks(material: Material) -> tuple[Block | None, ...]:
         if not note.startswith(NOT_EQUAL)  # in the section on exposure
     }
     lines = [
-        f"{literal(task)}: {literal(note)}"
+        f"{escape_markdown(task)}: {escape_markdown(note)}"
         for task in material.collection.tasks
         for note in sorted(note for noted, note in remarks if noted == task)
     ]

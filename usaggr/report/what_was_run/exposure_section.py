@@ -1,10 +1,10 @@
 """Section on variants with unequal exposure of tasks, and sentences on the balancing of tasks."""
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.exposure import is_unequal, read_variant_setting, unequal_variants
+from usaggr.analysis.exposure import find_unequal_variants, is_unequal, read_variant_setting
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, listed, scale_label
-from usaggr.document.elements import Block, Cell, Details, Section, TextTable, literal
+from usaggr.document.display_names import grouping_label, join_names, scale_label
+from usaggr.document.elements import Block, Cell, Details, Section, TextTable, escape_markdown
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
 
@@ -28,19 +28,19 @@ _BALANCING = {
 
 def warn_of_unequal_exposure(material: Material, variant: str) -> str:
     """Return a warning for results under a variant; empty if tasks are equally exposed."""
-    if variant not in unequal_variants(material.collection):
+    if variant not in find_unequal_variants(material.collection):
         return ""
     rule = read_variant_setting(material.study, variant, "training.sampling")
     return (
         f"**Tasks are not equally exposed here** (`training.sampling: {rule}`): differences from "
-        f"{literal(material.reference)} combine the effects of sharing and of exposure."
+        f"{escape_markdown(material.reference)} combine the effects of sharing and of exposure."
     )
 
 
 def describe_exceptions(material: Material) -> str:
     """Return the exceptions from `under every grouping`: variants whose tasks are not equally exposed."""
-    variants = unequal_variants(material.collection)
-    return f" (except in {listed([literal(name) for name in variants])})" if variants else ""
+    variants = find_unequal_variants(material.collection)
+    return f" (except in {join_names([escape_markdown(name) for name in variants])})" if variants else ""
 
 
 def describe_balancing(material: Material) -> str:
@@ -49,14 +49,15 @@ def describe_balancing(material: Material) -> str:
     for variant in material.study.variants:
         method = _BALANCING.get(read_variant_setting(material.study, variant, "training.balancing"))
         if method:
-            where = f"In {literal(variant)}, t" if len(material.study.variants) > 1 else "T"
+            # The sentence begins with "In VARIANT, tasks ..." or with "Tasks ...".
+            where = f"In {escape_markdown(variant)}, t" if len(material.study.variants) > 1 else "T"
             sentences.append(
                 f"{where}asks that share a model are balanced by {method}; this does not affect other models."
             )
     for variant in material.study.variants:
         rule = _RULES.get(read_variant_setting(material.study, variant, "training.sampling"))
         if rule:
-            where = f"In {literal(variant)}, t" if len(material.study.variants) > 1 else "T"
+            where = f"In {escape_markdown(variant)}, t" if len(material.study.variants) > 1 else "T"
             sentences.append(
                 f"{where}he training examples of a model are distributed over its tasks {rule}, so that a task is not "
                 "equally exposed under all groupings."
@@ -66,10 +67,10 @@ def describe_balancing(material: Material) -> str:
 
 def write_exposure(material: Material) -> Section | None:
     """Write the section on variants with unequal exposure; None if every variant exposes tasks equally."""
-    variants = unequal_variants(material.collection)
+    variants = find_unequal_variants(material.collection)
     if not variants:
         return None
-    names = listed([literal(name) for name in variants])
+    names = join_names([escape_markdown(name) for name in variants])
     intro = make_paragraph(
         f"Under {names}, tasks are **not equally exposed** because of `training.sampling`. A model is trained on as "
         "many examples as under equal exposure, but they are distributed differently over its tasks. Each task's "
@@ -94,7 +95,7 @@ def _tabulate_examples(material: Material, variant: str, scale: Scale) -> Block 
         grouping: {
             task: [
                 run
-                for run in material.comparison.runs(variant, scale, grouping)
+                for run in material.comparison.list_runs(variant, scale, grouping)
                 if run.result is not None and task in run.row.tasks
             ]
             for task in material.collection.tasks
@@ -110,14 +111,14 @@ def _tabulate_examples(material: Material, variant: str, scale: Scale) -> Block 
             results = [run.result for run in by_task[task] if run.result is not None]
             mean = sum(result.examples[task] for result in results) / len(results) if results else None
             changed = " *" if any(is_unequal(run, task) for run in by_task[task]) else ""
-            cells.append(table_cells.number(text.count(mean) + changed, mean))
+            cells.append(table_cells.make_number_cell(text.format_count(mean) + changed, mean))
         runs = [run for by_task in columns.values() for run in by_task[task]]
         n_train = [run.result.n_train[task] for run in runs if run.result is not None]
-        lines.append((Cell(task), table_cells.count(max(n_train, default=None)), *cells))
+        lines.append((Cell(task), table_cells.make_count_cell(max(n_train, default=None)), *cells))
     if not columns:
         return None
     labels = tuple(grouping_label(name) for name in columns)
-    where = f"{literal(variant)}, {literal(scale_label(scale))}"
+    where = f"{escape_markdown(variant)}, {escape_markdown(scale_label(scale))}"
     caption = f"Training examples of each task under {where}; * marks numbers that differ from the budget."
     table = TextTable(
         ("task", "train", *labels), tuple(lines), ("train", *labels), name=f"examples-{variant}-s{scale:g}",

@@ -1,7 +1,7 @@
 """Description of the trained networks: normalization, conditioning on the task, and numbers of parameters."""
 
 from usaggr.document.display_names import grouping_label
-from usaggr.document.elements import Block, Cell, TextTable, literal
+from usaggr.document.elements import Block, Cell, TextTable, escape_markdown
 from usaggr.report import table_cells
 from usaggr.report.material import Material
 from usaggr.results.stored_study import StudyFacts
@@ -15,14 +15,14 @@ def describe_network(study: StudyFacts) -> str:
     The text follows the name of the encoder in a sentence.
     """
     features = []
-    norm = study.setting("model.norm")
+    norm = study.get_setting("model.norm")
     if norm is not None:
-        features.append(f"{literal(norm)} normalization")
-    conditioning = study.setting("model.conditioning")
+        features.append(f"{escape_markdown(norm)} normalization")
+    conditioning = study.get_setting("model.conditioning")
     if conditioning is not None:
         where = "" if conditioning == "none" else f" in {_name_blocks(study)}"
         features.append(f"{_describe_conditioning(study, conditioning)}{where}")
-    frozen = study.setting("model.freeze")
+    frozen = study.get_setting("model.freeze")
     if frozen is not None:
         named = {
             "none": "no layers frozen",
@@ -30,33 +30,36 @@ def describe_network(study: StudyFacts) -> str:
             "backbone": "backbone frozen",
             "encoder": "encoder frozen",
         }
-        features.append(named.get(frozen, f"frozen: {literal(frozen)}"))
+        features.append(named.get(frozen, f"frozen: {escape_markdown(frozen)}"))
     return ", ".join(features) or "settings not recorded"
 
 
 def _describe_conditioning(study: StudyFacts, name: object) -> str:
     match name:
         case "experts":
-            count, top = study.setting("model.experts.count"), study.setting("model.experts.top_k")
-            router = study.setting("model.experts.router")
+            count, top = study.get_setting("model.experts.count"), study.get_setting("model.experts.top_k")
+            router = study.get_setting("model.experts.router")
             routing = {"task": "routed by token and task", "token": "routing depends on the token only",
                        "uniform": "all weighted equally"}  # fmt: skip
-            return f"{literal(count)} experts ({literal(top)} per token, {routing.get(router, literal(router))})"
+            description = routing.get(router, escape_markdown(router))
+            return f"{escape_markdown(count)} experts ({escape_markdown(top)} per token, {description})"
         case "lora":
-            return f"task-specific low-rank adapters (LoRA, rank {literal(study.setting('model.lora_rank'))})"
+            return (
+                f"task-specific low-rank adapters (LoRA, rank {escape_markdown(study.get_setting('model.lora_rank'))})"
+            )
         case "film":
             return "task-specific scales and shifts (FiLM)"
         case "none":
             return "the same MLP for all tasks"
         case _:
-            return literal(name)
+            return escape_markdown(name)
 
 
 def _name_blocks(study: StudyFacts) -> str:
-    blocks = study.setting("model.conditioned_blocks")
+    blocks = study.get_setting("model.conditioned_blocks")
     if not isinstance(blocks, list | tuple) or len(blocks) != 2:
         return "the second half of the transformer blocks"
-    return f"transformer blocks {literal(blocks[0])} to {literal(blocks[1])}"
+    return f"transformer blocks {escape_markdown(blocks[0])} to {escape_markdown(blocks[1])}"
 
 
 def write_networks(material: Material) -> Block | None:
@@ -83,7 +86,11 @@ def write_networks(material: Material) -> Block | None:
         variant_cells = [Cell(variant)] if has_variants else []
         counts = [len(sizes), total, *largest]
         lines.append(
-            (*variant_cells, Cell(grouping_label(grouping)), *(table_cells.count(number) for number in counts))
+            (
+                *variant_cells,
+                Cell(grouping_label(grouping)),
+                *(table_cells.make_count_cell(number) for number in counts),
+            )
         )
     if not material.comparison.runs_done:
         return None

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from usaggr.analysis.exposure import unequal_variants
-from usaggr.document.display_names import listed
-from usaggr.document.elements import literal
+from usaggr.analysis.exposure import find_unequal_variants
+from usaggr.document.display_names import join_names
+from usaggr.document.elements import escape_markdown
 from usaggr.report.material import Material
 from usaggr.report.what_was_run.exposure_section import describe_exceptions
 
@@ -12,19 +12,19 @@ from usaggr.report.what_was_run.exposure_section import describe_exceptions
 def describe_run_limits(material: Material) -> Iterator[str]:
     """Yield limits of this study's training, then those of training in general."""
     study = material.study
-    if study.setting("data.subset") == "fixed":
+    if study.get_setting("data.subset") == "fixed":
         yield (
             "All seeds use the same training samples (`data.subset: fixed`), so intervals do not cover the variation "
             "from the choice of training samples."
         )
-    if study.setting("model.norm") == "batch":
+    if study.get_setting("model.norm") == "batch":
         yield (
             "Batch normalization (`model.norm: batch`) mixes the samples of a batch, so a prediction depends on the "
             "other samples in its batch during training, and groupings are not compared under equal conditions."
         )
-    unequal = unequal_variants(material.collection)
+    unequal = find_unequal_variants(material.collection)
     if unequal:
-        names = listed([literal(name) for name in unequal])
+        names = join_names([escape_markdown(name) for name in unequal])
         yield (
             f"In {names}, `training.sampling` changes the number of training examples of a task between groupings. "
             "There, the effect of sharing cannot be separated from the effect of exposure."

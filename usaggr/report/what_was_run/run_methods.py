@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from usaggr.document import numbers as text
-from usaggr.document.display_names import listed, plural
-from usaggr.document.elements import literal
+from usaggr.document.display_names import join_names, pluralize
+from usaggr.document.elements import escape_markdown
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material
 from usaggr.report.topic import Entry
@@ -31,14 +31,14 @@ def _describe_split(material: Material) -> str:
         sum(facts.n_val for facts in tasks),
         sum(facts.n_test for facts in tasks),
     ]
-    seed = material.study.setting("data.split.seed")
-    drawn = f"; split seed {literal(seed)}" if seed is not None else ""
+    seed = material.study.get_setting("data.split.seed")
+    drawn = f"; split seed {escape_markdown(seed)}" if seed is not None else ""
     return (
-        f"The data comprise {plural(len(tasks), 'task')} with {plural(sum(sizes), 'labeled sample')}. They were split "
-        f"once into training, validation and test subsets ({listed([f'{size:,}' for size in sizes])} samples{drawn}), "
-        "which are the same for all groupings. Samples that share an image or a subject, in any task, form one "
-        "component, and each component is in one subset, so no test image or test subject was used in training under "
-        "any grouping."
+        f"The data comprise {pluralize(len(tasks), 'task')} with {pluralize(sum(sizes), 'labeled sample')}. They were "
+        f"split once into training, validation and test subsets ({join_names([f'{size:,}' for size in sizes])} "
+        f"samples{drawn}), which are the same for all groupings. Samples that share an image or a subject, in any "
+        "task, form one component, and each component is in one subset, so no test image or test subject was used in "
+        "training under any grouping."
     )
 
 
@@ -47,10 +47,12 @@ def _describe_scales(material: Material) -> str:
     if not study.scales:
         return ""
     if isinstance(study.scales[0], int):
-        amounts = f"at most {listed([f'{scale:,}' for scale in study.scales], 'or')} training samples per task"
+        amounts = f"at most {join_names([f'{scale:,}' for scale in study.scales], 'or')} training samples per task"
     else:
-        amounts = f"{listed([text.share(scale) for scale in study.scales], 'or')} of each task's training samples"
-    is_fixed = study.setting("data.subset") == "fixed"
+        amounts = (
+            f"{join_names([text.format_share(scale) for scale in study.scales], 'or')} of each task's training samples"
+        )
+    is_fixed = study.get_setting("data.subset") == "fixed"
     drawn = "once for all seeds" if is_fixed else "independently for each seed"
     # The integer 1 is a scale of one sample per task, not all of them.
     if all(scale == 1.0 and not isinstance(scale, int) for scale in study.scales):
@@ -66,33 +68,39 @@ def _describe_scales(material: Material) -> str:
 def _describe_training(material: Material) -> str:
     study = material.study
 
-    def setting(key: str) -> str:
-        value = study.setting(key)
-        return "not recorded" if value is None else literal(value)
+    def format_setting(key: str) -> str:
+        value = study.get_setting(key)
+        return "not recorded" if value is None else escape_markdown(value)
 
-    groupings = listed(
-        [f"{explain_label(name)}: {plural(material.comparison.models(name), 'model')}" for name in study.groupings]
+    groupings = join_names(
+        [
+            f"{explain_label(name)}: {pluralize(material.comparison.count_models(name), 'model')}"
+            for name in study.groupings
+        ]
     )
     several = ""
     if len(study.variants) > 1:
-        changes = [f"{literal(n)} ({literal(' '.join(o)) if o else 'no change'})" for n, o in study.variants.items()]
-        several = f" Every grouping was trained in {len(changes)} variants: {listed(changes)}."
+        changes = [
+            f"{escape_markdown(n)} ({escape_markdown(' '.join(o)) if o else 'no change'})"
+            for n, o in study.variants.items()
+        ]
+        several = f" Every grouping was trained in {len(changes)} variants: {join_names(changes)}."
     balancing = describe_balancing(material)
     several += f" {balancing}" if balancing else ""
-    weights = study.setting("model.weights")
-    start = f"starting from the weights {literal(weights)}" if weights else "trained from scratch"
+    weights = study.get_setting("model.weights")
+    start = f"starting from the weights {escape_markdown(weights)}" if weights else "trained from scratch"
     return (
         f"The following groupings were compared: {groupings}. The tasks of a block share one model, and a block that "
         "occurs in several groupings was trained once. All models have the same architecture "
-        f"({setting('model.name')}, encoder {setting('model.encoder')}, {describe_network(study)}, {start}), with "
-        f"inputs of {setting('data.image_size')} pixels and one head per task. Under every grouping"
-        f"{describe_exceptions(material)}, each task was trained for {setting('training.budget')}, in the same order "
-        "and with the same augmentations, which depend only on the task and the seed. A shared model receives the "
-        "examples of its tasks in proportion to their numbers. The batch size was "
-        f"{setting('training.batch_size')} and the learning rate {setting('training.learning_rate')}. Initial weights "
-        "of the shared network depend on the seed, and those of a head on task and seed. Training was repeated with "
-        f"{plural(len(study.seeds), 'seed')} ({', '.join(map(str, study.seeds))}). The "
-        f"{setting('training.score_weights')} weights of each run were scored.{several}"
+        f"({format_setting('model.name')}, encoder {format_setting('model.encoder')}, {describe_network(study)}, "
+        f"{start}), with inputs of {format_setting('data.image_size')} pixels and one head per task. Under every "
+        f"grouping{describe_exceptions(material)}, each task was trained for {format_setting('training.budget')}, in "
+        "the same order and with the same augmentations, which depend only on the task and the seed. A shared model "
+        "receives the examples of its tasks in proportion to their numbers. The batch size was "
+        f"{format_setting('training.batch_size')} and the learning rate {format_setting('training.learning_rate')}. "
+        "Initial weights of the shared network depend on the seed, and those of a head on task and seed. Training was "
+        f"repeated with {pluralize(len(study.seeds), 'seed')} ({', '.join(map(str, study.seeds))}). The "
+        f"{format_setting('training.score_weights')} weights of each run were scored.{several}"
     )
 
 

@@ -11,9 +11,9 @@ from usaggr.report.what_was_run.run_limits import describe_run_limits
 from usaggr.report.what_was_run.run_methods import describe_design, describe_validity
 
 
-def _chapter(material: Material) -> Section | None:
+def _write_chapter(material: Material) -> Section | None:
     writers = (write_settings, write_data, write_run, write_exposure, write_validity)
     return make_section("Study settings and runs", sections=tuple(write(material) for write in writers))
 
 
-TOPIC = Topic(_chapter, design=describe_design, methods=describe_validity, limits=describe_run_limits)
+TOPIC = Topic(_write_chapter, design=describe_design, methods=describe_validity, limits=describe_run_limits)

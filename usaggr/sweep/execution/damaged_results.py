@@ -28,7 +28,7 @@ def set_damaged_aside(runs: Iterable[PlannedRun]) -> Iterator[str]:
             continue
         directory = RunDirectory(run.directory)
         try:
-            directory.result()
+            directory.read_result()
             check_predictions(directory.result_path, directory.predictions_path, check_content=False)
         except DamagedError as damage:
             try:

@@ -9,7 +9,7 @@ from usaggr import stopping
 from usaggr.config.study import StudyConfig
 from usaggr.data.batches.cache import build_or_open
 from usaggr.data.batches.run_data import select_run_data
-from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, one_of
+from usaggr.errors import ConfigError, RunError, UsaggrError, WriteError, explain_unknown_name
 from usaggr.progress import Progress
 from usaggr.results.run_directory import RunDirectory
 from usaggr.stopping import RunInterrupted
@@ -46,10 +46,10 @@ def choose_run(plan: Plan, block: str | None, scale: float | None, seed: int | N
             continue
         existing = {getattr(run.spec, name) for run in runs}
         if value not in existing:
-            raise ConfigError(one_of(f"--{name}", value, map(str, existing)))
+            raise ConfigError(explain_unknown_name(f"--{name}", value, map(str, existing)))
         runs = [run for run in runs if getattr(run.spec, name) == value]
     for run in runs:
-        if run.state() != "done":
+        if run.read_state() != "done":
             return run
     raise ConfigError(
         "train: all matching runs are done; to train a run again, remove its directory: "
@@ -77,7 +77,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
     study = _decide_weights(plan, make_tracked_study(plan, run))
     data = select_run_data(plan.manifest, run.spec, build_or_open(plan.manifest.dataset, run.study.data, progress))
     directory = RunDirectory(run.directory)
-    status = directory.status()
+    status = directory.read_status()
     attempt = status.attempt + 1 if status else 1
     # The same number of threads as in a sweep, so that a run computes the same; Lightning chooses the device.
     executor = run.study.executor.machine.model_copy(update={"devices": None})
@@ -100,7 +100,7 @@ def train_run(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         except Exception as error:
             reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
             with suppress(WriteError):
-                directory.fail(f"{reason}\n\n{traceback.format_exc()}", attempt)
+                directory.mark_failed(f"{reason}\n\n{traceback.format_exc()}", attempt)
             raise
 
 
@@ -124,9 +124,9 @@ def _find_parent(plan: Plan, run: PlannedRun) -> PlannedRun | None:
     if run.spec.parent is None:
         return None
     parent = next(candidate for candidate in plan.runs if candidate.spec.run_id == run.spec.parent)
-    is_parent_done = parent.state() == "done"
+    is_parent_done = parent.read_state() == "done"
     if not is_parent_done or parent in find_weightless(plan.runs):
-        problem = "done, but without weights" if is_parent_done else parent.state()
+        problem = "done, but without weights" if is_parent_done else parent.read_state()
         # `usaggr train` skips finished runs, so only a sweep trains a parent without weights again.
         other = "" if is_parent_done else f" or `usaggr train --block {parent.spec.block}`"
         raise ConfigError(
@@ -140,7 +140,7 @@ def print_scores(run: PlannedRun, console: "Console") -> None:
     """Print a finished run's scores next to those of the trivial predictor, which ignores the image."""
     from rich.table import Table
 
-    result = RunDirectory(run.directory).result()
+    result = RunDirectory(run.directory).read_result()
     table = Table("task", "metric", "score", "trivial", title=run.directory.name, title_justify="left")
     for task_id, scores in result.scores.items():
         for metric, value in scores.items():

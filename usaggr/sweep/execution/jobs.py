@@ -46,7 +46,7 @@ Outcome = Literal[
 * queued: it is in a cluster's queue, and this sweep does not wait for it (`executor.wait=false`).
 * cancelled: its job was removed from the cluster's queue; the next sweep submits the run again.
 """
-AloneScope = Literal["device", "machine"]
+ExclusiveScope = Literal["device", "machine"]
 """Scope in which no other run may run at the same time: on the device (the CPU is one device), or on the machine."""
 
 
@@ -63,7 +63,7 @@ class Job:
     """Number of the attempt, from 1, over all sweeps."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions and platform, for run.yaml."""
-    alone: AloneScope | None = None
+    exclusive_scope: ExclusiveScope | None = None
     """Place where no other run may run at the same time; set if an earlier attempt ran out of memory."""
     seconds: float | None = None
     """Estimated seconds on one worker, from finished runs; None without such runs."""
@@ -117,7 +117,10 @@ class Executor(Protocol):
         """
 
     def submit(self, job: Job) -> None:
-        """Start a job; requires `has_free_slot`. A job with `alone` starts once the other jobs there have ended."""
+        """Start a job; requires `has_free_slot`.
+
+        A job with an `exclusive_scope` starts once the other jobs there have ended.
+        """
 
     def wait(self, timeout: float) -> list[JobEnd]:
         """Return the jobs that have ended since the last call; wait up to `timeout` seconds for the first one."""

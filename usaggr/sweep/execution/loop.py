@@ -15,7 +15,7 @@ from usaggr.errors import RunError, WriteError
 from usaggr.io.atomic_files import is_disk_error
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
-from usaggr.sweep.execution.jobs import AdoptingExecutor, AloneScope, Executor, Job, JobEnd
+from usaggr.sweep.execution.jobs import AdoptingExecutor, ExclusiveScope, Executor, Job, JobEnd
 from usaggr.sweep.execution.parent_weights import provide_parent_weights
 from usaggr.sweep.execution.provenance import collect_provenance
 from usaggr.sweep.execution.run_order import sort_longest_first
@@ -25,7 +25,7 @@ from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace
 
 _MAX_RELEASES = 3
-"""Number of times that a sweep takes up a run that another process had."""
+"""Number of times that a sweep takes over a run whose process, of another sweep, has died."""
 _WAIT_SECONDS = 0.25
 """Seconds between two updates of the live line, and longest delay after a request to stop."""
 
@@ -68,24 +68,24 @@ class Loop:
         self._runs = {run.spec.run_id: run for run in runs}
         self._attempts = attempts
         self._is_adoptable: Callable[[Path], bool] = lambda directory: False
-        """Function that returns whether a live job of a cluster has a run, so that the executor can follow the job."""
+        """Function from a run directory to whether a live job of a cluster trains the run, which is then followed."""
         self._pace: float | None = None
         """Seconds per training example, from which executors of clusters estimate the duration of their jobs."""
         self._fail_fast = fail_fast
-        self._todo = {run.spec.run_id for run in todo}
+        self._ids_to_train = {run.spec.run_id for run in todo}
         self._waiting = deque(sort_longest_first(todo))
         self._running: dict[str, float] = {}
         """Start of each running job on the monotonic clock, by run_id."""
         self._started: set[str] = set()
         """run_id of all runs that this sweep has started, however they ended; `limit` counts them."""
         self._releases: Counter[str] = Counter()
-        """Number of times that this sweep has taken up a run that another process had, by run_id."""
+        """Number of times that this sweep has taken over a run from another process, by run_id."""
         self._tries: Counter[str] = Counter()
         """Number of times that this sweep has started a run, by run_id."""
-        self._alone: dict[str, AloneScope] = {}
+        self._exclusive_scopes: dict[str, ExclusiveScope] = {}
         """Place where no other run may run during the next try, by run_id, for runs that ran out of memory."""
-        self._to_retry = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
-        for run_id in self._to_retry:  # pending until this sweep has tried them again
+        self._ids_to_retry = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
+        for run_id in self._ids_to_retry:  # pending until this sweep has tried them again
             self._states[run_id] = "pending"
 
     @property
@@ -99,8 +99,8 @@ class Loop:
         Runs beyond the limit are left as requested, and so are those that a cluster has in its queue, with their
         children.
         """
-        left = {run_id for run_id, state in self._states.items() if state not in ("done", "failed", "queued")}
-        return len(left & self._started if self.is_at_limit or self.count("queued") else left)
+        unfinished = {run_id for run_id, state in self._states.items() if state not in ("done", "failed", "queued")}
+        return len(unfinished & self._started if self.is_at_limit or self.count("queued") else unfinished)
 
     def get_state(self, run_id: str) -> State:
         """Return the state of a planned run as this sweep last saw it."""
@@ -142,7 +142,7 @@ class Loop:
                 self._tries[run.spec.run_id] += 1
                 self._running[run.spec.run_id] = time.monotonic()
             if not self._running:
-                if self._take_back_released():
+                if self._reclaim_released():
                     continue
                 return
             self._update_line(line, remaining)
@@ -170,22 +170,26 @@ class Loop:
                 self._fail(run, self._find_next_attempt(run), f"its parent {parent} failed", line)
             elif parent_state != "done":
                 postponed.append(run)
-            elif self._is_open(run) and self._provide_weights(run, line):
+            elif self._is_available(run) and self._provide_weights(run, line):
                 startable = run
         self._waiting.extendleft(reversed(postponed))
         return startable
 
-    def _take_back_released(self) -> bool:
-        """Update the states of runs that other processes had; return whether one of them is to be trained here.
+    def _reclaim_released(self) -> bool:
+        """Update the states of runs that other processes train; return whether one of them is to be trained here.
 
-        The process that had a run may have died meanwhile, which released its lock.
+        Such a process may have died meanwhile, which released the lock of its run.
         """
         released: list[PlannedRun] = []
         for run_id, run in self._runs.items():
             if self._states[run_id] != "running":
                 continue
-            state = run.state()
-            if state in ("pending", "stale") and run_id in self._todo and self._releases[run_id] < _MAX_RELEASES:
+            state = run.read_state()
+            if (
+                state in ("pending", "stale")
+                and run_id in self._ids_to_train
+                and self._releases[run_id] < _MAX_RELEASES
+            ):
                 self._releases[run_id] += 1
                 released.append(run)
             if state != "queued":
@@ -198,13 +202,13 @@ class Loop:
         """True if this sweep has started as many runs as it may."""
         return self.limit is not None and len(self._started) >= self.limit
 
-    def _is_open(self, run: PlannedRun) -> bool:
+    def _is_available(self, run: PlannedRun) -> bool:
         """Return whether no other process has started or ended the run since this sweep read its state."""
         run_id = run.spec.run_id
-        state = run.state()
+        state = run.read_state()
         if state == "running" and self._is_adoptable(run.directory):
             return True
-        if state in ("running", "done") or (state == "failed" and run_id not in self._to_retry):
+        if state in ("running", "done") or (state == "failed" and run_id not in self._ids_to_retry):
             self._states[run_id] = state
             return False
         return True
@@ -245,13 +249,13 @@ class Loop:
             data,
             self._find_next_attempt(run),
             provenance,
-            alone=self._alone.get(run.spec.run_id),
+            exclusive_scope=self._exclusive_scopes.get(run.spec.run_id),
             seconds=None if self._pace is None else self._pace * run.examples,
         )
 
     def _find_next_attempt(self, run: PlannedRun) -> int:
         """Return the number of the next attempt at a run, counted from 1 over all sweeps."""
-        status = RunDirectory(run.directory).status()
+        status = RunDirectory(run.directory).read_status()
         return 1 if status is None else status.attempt + 1
 
     def _handle_end(self, job_end: JobEnd, line: SweepLine, remaining: RemainingTime) -> None:
@@ -290,9 +294,9 @@ class Loop:
                 self.unstartable |= job_end.outcome == "unstartable"
                 line.print_message(f"{run_id}: {job_end.message}")
             case "memory" if job_end.crowded and not self._is_closed():
-                self._retry_alone(job_end, run, "device", line)
+                self._retry_exclusively(job_end, run, "device", line)
             case "killed" if self._may_retry(run_id):
-                self._retry_alone(job_end, run, "machine", line)
+                self._retry_exclusively(job_end, run, "machine", line)
             case "died" if self._may_retry(run_id):
                 line.print_message(f"{run_id}: {job_end.message}; it is tried again")
                 self._waiting.appendleft(run)
@@ -301,13 +305,15 @@ class Loop:
                 times = f" (tried {tries} times)" if job_end.outcome in ("died", "killed") and tries > 1 else ""
                 self._fail(run, job_end.job.attempt, job_end.message + times, line)
 
-    def _retry_alone(self, job_end: JobEnd, run: PlannedRun, alone: AloneScope, line: SweepLine) -> None:
+    def _retry_exclusively(
+        self, job_end: JobEnd, run: PlannedRun, exclusive_scope: ExclusiveScope, line: SweepLine
+    ) -> None:
         """Put a run at the front of the queue, to be tried alone, because other runs may have taken its memory.
 
         Args:
             job_end: the job that ran out of memory.
             run: its run.
-            alone: where no other run may run during the next try.
+            exclusive_scope: where no other run may run during the next try.
             line: prints the message.
         """
         run_id = run.spec.run_id
@@ -315,7 +321,7 @@ class Loop:
         # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
         with suppress(WriteError):
             RunDirectory(run.directory).record_end("pending", job_end.job.attempt)
-        self._alone[run_id] = alone
+        self._exclusive_scopes[run_id] = exclusive_scope
         self._waiting.appendleft(run)
 
     def _may_retry(self, run_id: str) -> bool:
@@ -335,10 +341,10 @@ class Loop:
             line: prints the failure.
         """
         directory = RunDirectory(run.directory)
-        state = directory.state()
+        state = directory.read_state()
         if state in ("pending", "queued", "stale"):
             try:
-                state = "failed" if directory.record_end("failed", attempt, reason) else directory.state()
+                state = "failed" if directory.record_end("failed", attempt, reason) else directory.read_state()
             except WriteError:  # failed for this sweep; the next sweep finds the run as it was
                 state = "failed"
         self._states[run.spec.run_id] = state
@@ -364,14 +370,14 @@ class Loop:
     def _record_stop(self, job: Job, line: SweepLine) -> None:
         """Release the claim of a stopped job, unless its run ended meanwhile."""
         run, directory = self._runs[job.spec.run_id], RunDirectory(job.directory)
-        status = directory.status()
-        if directory.state() != "failed":
+        status = directory.read_status()
+        if directory.read_state() != "failed":
             with suppress(WriteError):
                 directory.record_end("pending", job.attempt)
         elif status is not None and status.attempt == job.attempt:  # a failure of an earlier attempt was reported then
             self._fail(run, job.attempt, ((status.error or "").splitlines() or ["failed without a reason"])[0], line)
-        self._states[job.spec.run_id] = directory.state()
-        if directory.state() == "done":
+        self._states[job.spec.run_id] = directory.read_state()
+        if directory.read_state() == "done":
             self.trained.append(run)
 
     def _update_line(self, line: SweepLine, remaining: RemainingTime, stopping: bool = False) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from usaggr.errors import RunError
-from usaggr.io.atomic_files import make_write_error, replacing
+from usaggr.io.atomic_files import make_write_error, replace_file
 from usaggr.io.checksums import SUFFIX
 from usaggr.results.contract import PARENT, WEIGHTS
 from usaggr.results.find_runs import is_done
@@ -82,7 +82,7 @@ def _link_or_copy(file: Path, target: Path) -> None:
     # Under a temporary name first, so that another process never reads half a copy.
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary:
+        with replace_file(target) as temporary:
             temporary.unlink(missing_ok=True)
             try:
                 os.link(file, temporary)

@@ -21,7 +21,7 @@ from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.plan import PlanRow, read_plan
 from usaggr.results.plan_coverage import check_coverage, is_unlisted
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint
 from usaggr.results.stored_study import StudyFacts, read_source
 
 Kind = Literal["unplanned run", "weights", "retrained run", "leftover"]
@@ -76,11 +76,11 @@ def list_removable(directory: Path, weights: bool = False) -> list[Removable]:
     items = [_measure("leftover", path, directory) for path in _list_temporary(directory)]
     items += _list_retrained(directory, paths, planned_fingerprints, weights)
     for path in run_directories(directory):
-        fingerprint = stored_fingerprint(path)
+        fingerprint = read_fingerprint(path)
         if path.is_symlink() or (fingerprint is None and not (path / contract.STATUS).exists()):
             continue  # not written by a sweep
         is_planned = path.name in planned_names if fingerprint is None else fingerprint in planned_fingerprints
-        if RunDirectory(path).state() == "running":
+        if RunDirectory(path).read_state() == "running":
             continue
         if not is_planned:
             # Without its line in plan.csv, a finished run of the study would look unplanned.
@@ -120,7 +120,7 @@ def describe_kept_weights(directory: Path, items: Sequence[Removable]) -> Iterat
 
 def _keeps_weights(study: StudyFacts | None) -> bool:
     """Return whether a study wants the weights of its finished runs; True if this is unknown."""
-    if study is None or study.setting("training.keep_weights") != "none":
+    if study is None or study.get_setting("training.keep_weights") != "none":
         return True
     return any("keep_weights" in override for overrides in study.variants.values() for override in overrides)
 
@@ -138,8 +138,8 @@ def _list_retrained(
     """
     folder = directory / contract.RETRAINED
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        fingerprint = stored_fingerprint(path)
-        if fingerprint is None or path.is_symlink() or RunDirectory(path).state() == "running":
+        fingerprint = read_fingerprint(path)
+        if fingerprint is None or path.is_symlink() or RunDirectory(path).read_state() == "running":
             continue
         run = paths.get(fingerprint)
         is_needed = fingerprint in planned and run is not None and not (run / contract.WEIGHTS).is_file()
@@ -173,7 +173,7 @@ def _check_names(directory: Path, plan_rows: Sequence[PlanRow]) -> None:
     """
     for row in plan_rows:
         path = directory / "runs" / row.run_id
-        fingerprint = stored_fingerprint(path)
+        fingerprint = read_fingerprint(path)
         if fingerprint is not None and fingerprint != row.fingerprint and fingerprint[:8] == row.run_id[-8:]:
             raise RunError(
                 f"{directory / contract.PLAN}: the fingerprint of {row.run_id} is not that of its directory; it was "
@@ -219,7 +219,7 @@ def _remove(item: Removable) -> bool:
             shutil.rmtree(item.path, ignore_errors=True)
             return not item.path.exists()
         case "unplanned run" | "retrained run":
-            if not item.path.is_dir() or RunDirectory(item.path).state() == "running":
+            if not item.path.is_dir() or RunDirectory(item.path).read_state() == "running":
                 return False
             with hold_lock(item.path / ".lock") as is_locked:
                 if is_locked:

@@ -1,8 +1,8 @@
 """The smallest difference from the reference that a study can detect on each task, computed before it is run.
 
-The spread over seeds is measured on finished runs, if there are any, or else assumed in conf/report. The spread over
-test subjects is always assumed (for AUC, from the classes in the test set), because a plan reads no predictions.
-docs/glossary.md defines component, cell, family and margin.
+The standard deviation (SD) over seeds is measured on finished runs, if there are any, or else assumed in conf/report.
+The SD over test subjects is always assumed (for AUC, from the classes in the test set), because a plan reads no
+predictions. docs/glossary.md defines component, cell, family and margin.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from usaggr.config.study import ReportConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
-from usaggr.metrics.names import Metric, main_metric
-from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, rarer_class
-from usaggr.statistics.power import auc_variance, seeds_to_decide, smallest_difference
+from usaggr.metrics.names import Metric, get_main_metric
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, count_rarer_class
+from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
 from usaggr.statistics.variance_pooling import SHARED
 from usaggr.statistics.verdicts import ALPHA
-from usaggr.sweep.inspect.seed_spread import SeedSpread, find_stage, measure_seed_spread, read_finished_scores
+from usaggr.sweep.inspect.seed_sd import SeedSd, find_stage, measure_seed_sd, read_finished_scores
 from usaggr.sweep.planning.study_plan import Plan
 
 Integers = NDArray[np.int64]
@@ -55,7 +55,7 @@ class DetectableDifference:
     seeds: int | None
     """Number of seeds that suffice to test the margin at Holm's first level; None if more test subjects are needed."""
     is_measured: bool
-    """True if the spread over seeds is measured on finished runs."""
+    """True if the SD over seeds is measured on finished runs."""
     reason: str = ""
     """Reason why there will be no verdict; empty otherwise."""
 
@@ -64,7 +64,7 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
     """Return one entry for each task that any grouping compares with the reference, sorted by id."""
     report, compared = plan.study.report, _find_compared_groupings(plan)
     scores, test_sets = read_finished_scores(plan), _collect_test_sets(plan)
-    metrics = {task_id: main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
+    metrics = {task_id: get_main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
     subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
     reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
     # Holm's family of a grouping: the tasks on which it is compared and that will get a verdict.
@@ -73,7 +73,7 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
     inputs = []
     for task_id, groupings in compared.items():
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
-        spread = measure_seed_spread(plan, task_id, groupings, scores, metric)
+        measured_sd = measure_seed_sd(plan, task_id, groupings, scores, metric)
         n_models = len({find_stage(plan, grouping, task_id) for grouping in groupings})
         # Cells that share the reference's runs are correlated, so they add fewer degrees of freedom.
         cells = len(plan.study.scales) * n_models / (1 + (n_models - 1) * SHARED)
@@ -82,10 +82,10 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
             metric,
             subjects=int(np.unique(components).size),
             family=max(1, *(family_sizes[grouping] for grouping in groupings)),
-            seed_sd=spread.seed_sd if spread else report.assumed_seed_sd,
-            subject_sd=_estimate_subject_sd(report, metric, labels, components, spread),
-            pooled_cells=cells if spread is None or spread.is_homogeneous else 1.0,
-            is_measured=spread is not None,
+            seed_sd=measured_sd.seed_sd if measured_sd else report.assumed_seed_sd,
+            subject_sd=_estimate_subject_sd(report, metric, labels, components, measured_sd),
+            pooled_cells=cells if measured_sd is None or measured_sd.is_homogeneous else 1.0,
+            is_measured=measured_sd is not None,
             reason=reasons[task_id],
         )
         inputs.append(task_input)
@@ -126,9 +126,10 @@ def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[
     level = ALPHA / np.array([i.family for i in inputs])
     margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])
     corrected, uncorrected = (
-        smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, pooled=pooled) for alpha in (level, ALPHA)
+        find_smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, pooled=pooled)
+        for alpha in (level, ALPHA)
     )
-    needed_seeds = seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
+    needed_seeds = count_seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
     return tuple(
         DetectableDifference(
             task=row.task,
@@ -177,7 +178,7 @@ def _estimate_subject_sd(
     metric: Metric,
     labels: Integers,
     components: Integers,
-    spread: SeedSpread | None,
+    measured_sd: SeedSd | None,
 ) -> float:
     """Return the standard deviation of a difference over subjects: assumed, or for AUC computed from its classes.
 
@@ -188,17 +189,17 @@ def _estimate_subject_sd(
         metric: main metric of the task.
         labels: (N,) classes of the test samples.
         components: (N,) their components.
-        spread: measured on finished runs, or None.
+        measured_sd: measured on finished runs, or None.
     """
     if metric.name != "auc":
         return report.assumed_subject_sd
-    auc = float(np.clip(spread.reference if spread else ASSUMED_AUC, *_AUC_RANGE))
+    auc = float(np.clip(measured_sd.reference if measured_sd else ASSUMED_AUC, *_AUC_RANGE))
     variances = []
     for label in np.unique(labels):
         is_label = labels == label
         positives, negatives = np.unique(components[is_label]).size, np.unique(components[~is_label]).size
         if positives and negatives:
-            variances.append(auc_variance(auc, positives, negatives))
+            variances.append(estimate_auc_variance(auc, positives, negatives))
     if not variances:
         return report.assumed_subject_sd
     n_classes = len(variances)
@@ -223,7 +224,7 @@ def _explain_no_verdict(metric: Metric, subjects: int, labels: Integers, compone
     if np.unique(components).size == 1:
         return "all test samples are connected in one component"
     if metric.name == "auc":
-        rarer = rarer_class(labels, components, int(labels.max()) + 1)
+        rarer = count_rarer_class(labels, components, int(labels.max()) + 1)
         if rarer < FEWEST_SUBJECTS:
             return f"fewer than {FEWEST_SUBJECTS} test components in the rarer class"
     return ""

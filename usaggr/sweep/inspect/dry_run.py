@@ -19,7 +19,7 @@ def describe_dry_run(plan: Plan, retry_failed: bool = False, limit: int | None =
         retry_failed: True if the sweep trains failed runs again.
         limit: Largest number of runs that the sweep trains; None: all.
     """
-    states = {run.spec.run_id: run.state() for run in plan.runs}
+    states = {run.spec.run_id: run.read_state() for run in plan.runs}
     requested = sort_longest_first(select_runs(plan, states, retry_failed).to_train)
     runs = requested[:limit]
     if not runs:

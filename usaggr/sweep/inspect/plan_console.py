@@ -40,7 +40,7 @@ def print_plan(plan: Plan, console: Console, decision: KeptWeights | None = None
         decision: whether the runs keep their weights; None leaves these lines out.
     """
     console.print(_make_task_table(plan))
-    states = [run.state() for run in plan.runs]
+    states = [run.read_state() for run in plan.runs]
     console.print(_make_run_table(plan, states) if len(plan.runs) <= MAX_LISTED_RUNS else _make_sum_table(plan, states))
     if len(plan.runs) > MAX_LISTED_RUNS:
         console.print(
@@ -84,16 +84,16 @@ def describe_inputs(plan: Plan) -> list[str]:
     models = {run.study.model.model_dump_json(): run.study.model for run in plan.runs if run.study.model.weights}
     if not models:
         return []
-    from usaggr.models.assumed_input import find_input_scale
+    from usaggr.models.assumed_input import find_pixel_normalization
 
     lines = []
     for model in models.values():
         try:
-            scale = find_input_scale(model)
+            normalization = find_pixel_normalization(model)
         except UsaggrError as error:  # a sweep would end with this error
             lines.append(str(error))
         else:
-            lines += [] if scale is None else [f"input: {scale.line()}"]
+            lines += [] if normalization is None else [f"input: {normalization.describe()}"]
     return list(dict.fromkeys(lines))
 
 
@@ -218,7 +218,7 @@ def describe_slurm_jobs(plan: Plan, config: SlurmConfig) -> str:
     """Return one line about the jobs that a sweep would submit, with their runs and their estimated cost."""
     from usaggr.sweep.executors.slurm.packing import assign_to_jobs, make_job_machine
 
-    to_submit = [run for run in sort_longest_first(plan.runs) if run.state() in ("pending", "stale")]
+    to_submit = [run for run in sort_longest_first(plan.runs) if run.read_state() in ("pending", "stale")]
     if not to_submit:
         return "jobs of Slurm: none to submit"
     pace = estimate_pace(plan.runs)

@@ -116,7 +116,6 @@ def main() -> None:
     print(json.dumps([a if isinstance(a, str) else dataclasses.asdict(a) for a in answers]))
 
 
-
 def _read_network(content: dict[str, Any]) -> Network:
     """Return the network that `describe_network` has described."""
     model: ModelConfig = TypeAdapter(ModelConfig).validate_python(content["model"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.errors import RunError
 from usaggr.io.terminal_text import escape_line
-from usaggr.metrics.missing_metrics import REMEDY, missing_metrics
+from usaggr.metrics.missing_metrics import REMEDY, find_missing_metrics
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.integrity import REPEAT, read_json
 from usaggr.results.plan import read_plan
@@ -102,7 +102,7 @@ def _read_missing_metrics(path: Path, mtime_ns: int) -> tuple[str, ...]:
     # `mtime_ns` is used by the cache alone: a result that is written again has another key.
     try:
         content = read_json(path, REPEAT)
-        missing = missing_metrics(content["scores"], content.get("notes", {}))
+        missing = find_missing_metrics(content["scores"], content.get("notes", {}))
         return tuple(dict.fromkeys(name for metrics in missing.values() for name in metrics))
     except (RunError, LookupError, TypeError, AttributeError):
         return ()  # a damaged result is named by the report
@@ -227,5 +227,5 @@ def _describe_job(directory: Path, run: RunState) -> str:
 
 def _read_state(run_id: str, path: Path) -> RunState:
     run = RunDirectory(path)
-    state = run.state()
-    return RunState(run_id, path, state, None if state == "done" else run.status())
+    state = run.read_state()
+    return RunState(run_id, path, state, None if state == "done" else run.read_status())

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from usaggr.data.read.subject_names import normalize_subject
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.tasks import Task
 
 Attribute = Literal["task", "all", "clinical_group", "organ", "type", "image_source"]
@@ -133,7 +133,7 @@ class Grouping:
 
 
 def partition_tasks(
-    name: str, config: GroupingConfig, tasks: Mapping[str, Task], image_sources: ImageSources
+    name: str, config: GroupingConfig, tasks: Mapping[str, Task], get_image_sources: ImageSources
 ) -> Grouping:
     """Partition tasks into the blocks of a grouping, by an attribute or as its file lists them.
 
@@ -141,7 +141,7 @@ def partition_tasks(
         name: name of the grouping.
         config: content of its file, with `by` or `blocks`.
         tasks: tasks of the study by id.
-        image_sources: returns the image source of each task; called only for `by: image_source`.
+        get_image_sources: returns the image source of each task; called only for `by: image_source`.
 
     Raises:
         ConfigError: a block names an unknown task or selects none, or a task is in two blocks or in none.
@@ -149,7 +149,7 @@ def partition_tasks(
     if config.by is not None:
         blocks: dict[str, list[str]] = {}
         if config.by == "image_source":
-            block_names = image_sources()
+            block_names = get_image_sources()
         else:
             block_names = {task.id: _read_attribute(task, config.by) for task in tasks.values()}
         for task_id in tasks:
@@ -196,14 +196,14 @@ def _select_tasks(location: str, selectors: Sequence[str | Selector], tasks: Map
     for selector in selectors:
         if isinstance(selector, str):
             if selector not in tasks:
-                raise ConfigError(one_of(f"{location}: task", selector, tasks))
+                raise ConfigError(explain_unknown_name(f"{location}: task", selector, tasks))
             members.append(selector)
             continue
         selected = [task.id for task in tasks.values() if selector.selects(task)]
         if not selected:
             attribute = next(iter(selector.model_fields_set))
             existing = {str(getattr(task, attribute)) for task in tasks.values()}
-            raise ConfigError(one_of(f"{location}: {attribute}", getattr(selector, attribute), existing))
+            raise ConfigError(explain_unknown_name(f"{location}: {attribute}", getattr(selector, attribute), existing))
         members.extend(selected)
     # Several selectors of a block may match the same task.
     return list(dict.fromkeys(members))

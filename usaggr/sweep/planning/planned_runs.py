@@ -34,9 +34,9 @@ class PlannedRun:
     examples: int
     """Number of training examples of all tasks together, from which the training time is estimated."""
 
-    def state(self) -> State:
+    def read_state(self) -> State:
         """Read the run's current state from disk."""
-        return RunDirectory(self.directory).state()
+        return RunDirectory(self.directory).read_state()
 
 
 @dataclass

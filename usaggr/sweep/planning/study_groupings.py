@@ -15,7 +15,7 @@ from usaggr.config.compose import read_grouping
 from usaggr.config.messages import explain
 from usaggr.config.study import StudyConfig
 from usaggr.data.samples import Dataset, Sample
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.sweep.planning.controls import draw_groupings
 from usaggr.sweep.planning.grouping import Grouping, GroupingConfig, ImageSources, Staging, partition_tasks
 from usaggr.sweep.planning.stages import check_blocks
@@ -39,27 +39,29 @@ def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Datas
     """
 
     # A function, because finding them reads all samples, and few studies need them.
-    def image_sources() -> dict[str, str]:
+    def get_image_sources() -> dict[str, str]:
         return find_image_sources(sample for task_id in tasks for sample in dataset.by_task[task_id])
 
     groupings: dict[str, Grouping] = {}
     for name in study.groupings:
         config = _read_config(name, study)
         if config.like is None:
-            grouping = partition_tasks(name, config, tasks, image_sources)
-            staging = _make_staging(name, config, study, tasks, image_sources)
+            grouping = partition_tasks(name, config, tasks, get_image_sources)
+            staging = _make_staging(name, config, study, tasks, get_image_sources)
             if staging is not None:
                 check_blocks(grouping, staging.parent)
             groupings[name] = replace(grouping, staging=staging)
             continue
         if config.like not in study.groupings:
-            raise ConfigError(one_of(f"grouping {name}: like: of the study's groupings", config.like, study.groupings))
+            raise ConfigError(
+                explain_unknown_name(f"grouping {name}: like: of the study's groupings", config.like, study.groupings)
+            )
         like = _read_config(config.like, study)
         if like.like is not None:
             raise ConfigError(f"grouping {name}: like: {config.like} is itself random; name a grouping that is not")
         if like.parent is not None:
             raise ConfigError(f"grouping {name}: like: {config.like} is staged; name one whose runs have one stage")
-        for grouping in draw_groupings(name, config, partition_tasks(config.like, like, tasks, image_sources)):
+        for grouping in draw_groupings(name, config, partition_tasks(config.like, like, tasks, get_image_sources)):
             groupings[grouping.name] = grouping
     if study.reference not in groupings:
         raise ConfigError(f"reference: {study.reference} is drawn at random; allowed: {', '.join(groupings)}")
@@ -67,7 +69,7 @@ def make_groupings(study: StudyConfig, tasks: Mapping[str, Task], dataset: Datas
 
 
 def _make_staging(
-    name: str, config: GroupingConfig, study: StudyConfig, tasks: Mapping[str, Task], image_sources: ImageSources
+    name: str, config: GroupingConfig, study: StudyConfig, tasks: Mapping[str, Task], get_image_sources: ImageSources
 ) -> Staging | None:
     """Return the parent and the second stage of a staged grouping; None for other groupings.
 
@@ -76,7 +78,7 @@ def _make_staging(
         config: content of its file.
         study: finds the parent's file; the parent need not be one of the study's groupings.
         tasks: tasks of the study by id.
-        image_sources: returns the image source of each task.
+        get_image_sources: returns the image source of each task.
 
     Raises:
         ConfigError: the parent does not exist, is no partition, or is itself random or staged.
@@ -91,7 +93,7 @@ def _make_staging(
     if parent_config.like is not None or parent_config.parent is not None:
         problem = "drawn at random" if parent_config.like is not None else "itself staged"
         raise ConfigError(f"{key}: {config.parent} is {problem}; name a grouping whose runs have one stage")
-    parent = partition_tasks(config.parent, parent_config, tasks, image_sources)
+    parent = partition_tasks(config.parent, parent_config, tasks, get_image_sources)
     return Staging(parent, config.share, config.budget, tuple(config.overrides))
 
 

@@ -16,7 +16,7 @@ from usaggr.config.study import StudyConfig
 from usaggr.config.unused_keys import PlannedTasks
 from usaggr.data.read.load_dataset import load_dataset
 from usaggr.data.split.manifest import Manifest, check_same_data, make_manifest, write_manifest
-from usaggr.errors import ConfigError, one_of
+from usaggr.errors import ConfigError, explain_unknown_name
 from usaggr.progress import NoProgress, Progress
 from usaggr.results import contract
 from usaggr.results.contract_sums import write_contract_file
@@ -70,13 +70,13 @@ def _make_plan(study: StudyConfig, progress: Progress) -> Plan:
     dataset = load_dataset(study.data, progress)
     for task_id in study.tasks or ():
         if task_id not in dataset.tasks:
-            raise ConfigError(one_of("tasks", task_id, dataset.tasks))
+            raise ConfigError(explain_unknown_name("tasks", task_id, dataset.tasks))
     proposal = propose(study, dataset)
     study = proposal.study
     tasks = {t: dataset.tasks[t] for t in sorted(study.tasks or dataset.tasks)}
     for task_id in study.training.task_weights:
         if task_id not in dataset.tasks:
-            raise ConfigError(one_of("training.task_weights", task_id, dataset.tasks))
+            raise ConfigError(explain_unknown_name("training.task_weights", task_id, dataset.tasks))
     manifest = make_manifest(dataset, study.data, study.seeds)
     # Before the groupings are made: other data or a newer version may be the cause of an error in a grouping.
     check_replaceable(study.directory)
@@ -102,7 +102,7 @@ def write_plan(plan: Plan) -> None:
 
 def write_states(plan: Plan) -> None:
     """Write plan.csv with the runs' current states."""
-    write_plan_rows(plan.directory, ((_make_row(run), run.state()) for run in plan.runs))
+    write_plan_rows(plan.directory, ((_make_row(run), run.read_state()) for run in plan.runs))
 
 
 def _make_row(run: PlannedRun) -> PlanRow:

@@ -30,7 +30,7 @@ def estimate_pace(runs: Sequence[PlannedRun]) -> float | None:
     paces = []
     for run in _sample_runs([run for run in runs if is_done(run.directory)]):
         with suppress(RunError):
-            paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
+            paces.append(RunDirectory(run.directory).read_result().cost.seconds / run.examples)
     return median(paces) if paces else None
 
 
@@ -45,7 +45,7 @@ def estimate_time_and_disk(runs: Sequence[PlannedRun]) -> Estimate:
     paces, bytes_per_task = [], []
     for run in _sample_runs(finished):
         try:
-            paces.append(RunDirectory(run.directory).result().cost.seconds / run.examples)
+            paces.append(RunDirectory(run.directory).read_result().cost.seconds / run.examples)
         except RunError:
             continue
         weights = run.directory / WEIGHTS.parent

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from usaggr.config.compose import apply_variant
-from usaggr.config.section import FINGERPRINTED, result_settings
+from usaggr.config.section import FINGERPRINTED, get_result_settings
 from usaggr.config.study import StudyConfig
 from usaggr.models.weights import check_weights
 from usaggr.sweep.planning.balancing_checks import check_balancing, check_sampling
@@ -56,5 +56,5 @@ def apply_variants(study: StudyConfig, groupings: Mapping[str, Grouping]) -> dic
 
 def _make_applied_variant(name: str, study: StudyConfig) -> AppliedVariant:
     check_balancing(study.training)
-    settings = {section: result_settings(getattr(study, section)) for section in FINGERPRINTED}
+    settings = {section: get_result_settings(getattr(study, section)) for section in FINGERPRINTED}
     return AppliedVariant(name, study, settings, json.dumps(settings, sort_keys=True), check_weights(study.model))

@@ -81,7 +81,7 @@ class LocalExecutor:
         self._finished: queue.SimpleQueue[tuple[Slot, Future]] = queue.SimpleQueue()
         self._slots: list[Slot] = []
         self._safe_search = SafeSearch()
-        self._losses: Counter[str] = Counter()
+        self._lost_workers: Counter[str] = Counter()
         """Number of workers that each run has lost by no fault of its own, by run_id."""
         self._lost_in_a_row: set[str] = set()
         """run_id of the runs that have lost a worker in this way since a worker last ended its run by itself."""
@@ -130,7 +130,7 @@ class LocalExecutor:
         """End the workers and the server."""
         self.stop()
         stop_server()
-        if self._losses:
+        if self._lost_workers:
             end_orphans()
         self._slots = []  # only now: a worker that is just starting still needs the semaphores of its pool
         self._safe_search.__exit__()
@@ -258,9 +258,9 @@ class LocalExecutor:
         If other runs lose their workers too and none ends, the machine is at fault, and the sweep stops. Otherwise, all
         runs would fail one after the other.
         """
-        self._losses[job.spec.run_id] += 1
+        self._lost_workers[job.spec.run_id] += 1
         self._lost_in_a_row.add(job.spec.run_id)
-        if self._losses[job.spec.run_id] <= _LOST_WORKERS:
+        if self._lost_workers[job.spec.run_id] <= _LOST_WORKERS:
             return "interrupted", message
         return ("unstartable" if len(self._lost_in_a_row) > 1 else "died"), message
 
@@ -276,8 +276,8 @@ class LocalExecutor:
             return False
         slot.checked_at = now
         is_owned = not slot.future.running() or is_held(slot.job.directory / ".lock")
-        slot.n_unowned_checks = 0 if is_owned else slot.n_unowned_checks + 1
-        return slot.n_unowned_checks >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
+        slot.unowned_checks = 0 if is_owned else slot.unowned_checks + 1
+        return slot.unowned_checks >= 2 and bool(slot.future.cancel())  # type: ignore[no-untyped-call]
 
 
 def start_worker_server(
@@ -306,14 +306,14 @@ def explain_worker_exit(exitcode: int) -> str:
 
 def _read_stored_reason(job: Job) -> str:
     """Return the first line of the error that a worker has written into the status of its run."""
-    status = RunDirectory(job.directory).status()
+    status = RunDirectory(job.directory).read_status()
     reason = (status.error or "") if status is not None else ""
     return (reason.splitlines() or ["failed without a reason"])[0]
 
 
 def _has_begun(job: Job) -> bool:
     """Return whether a worker has claimed the run for this attempt."""
-    status = RunDirectory(job.directory).status()
+    status = RunDirectory(job.directory).read_status()
     return status is not None and status.attempt >= job.attempt
 
 

@@ -217,12 +217,12 @@ def _has_lost_socket(address: str | None) -> bool:
     return address is not None and not util.is_abstract_socket_namespace(address) and not Path(address).exists()
 
 
-def _end_orphans(spared: Collection[int]) -> None:
+def _end_orphans(excluded: Collection[int]) -> None:
     """Kill the processes that a killed server has forked, and spare those with the given process ids."""
     _kill_and_wait(
         process
         for process in psutil.process_iter()
-        if process.pid not in spared and _read_token(process.pid) == _tokens[-1]
+        if process.pid not in excluded and _read_token(process.pid) == _tokens[-1]
     )
 
 

@@ -78,7 +78,7 @@ def end_survivor(job: Job) -> None:
 
 def find_local_owner(job: Job) -> int | None:
     """Return the process id of the owner of a job's run on this machine; None if there is no owner."""
-    status = RunDirectory(job.directory).status()
+    status = RunDirectory(job.directory).read_status()
     if status is None or status.state != "running" or status.host != socket.gethostname():
         return None
     # While the lock is held, its owner is alive, and no other process can have its id.

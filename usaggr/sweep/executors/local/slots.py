@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pebble
 
 from usaggr.results.spec import Placement
-from usaggr.sweep.execution.jobs import AloneScope, Job, Outcome
+from usaggr.sweep.execution.jobs import ExclusiveScope, Job, Outcome
 
 Future = pebble.ProcessFuture[tuple[Outcome, str]]
 
@@ -29,7 +29,7 @@ class Slot:
     """Start time of the job, by time.monotonic(), like all times here."""
     checked_at: float = 0.0
     """Time at which the owner of the run was last checked."""
-    n_unowned_checks: int = 0
+    unowned_checks: int = 0
     """Number of consecutive checks that found no owner of the run."""
     crowded: bool = False
     """True if another run was on the job's device at some time."""
@@ -44,7 +44,7 @@ class Slot:
 
     def record_start(self, future: Future) -> None:
         """Record that the job was passed to a worker."""
-        self.future, self.n_unowned_checks, self.working_since, self.overdue = future, 0, None, False
+        self.future, self.unowned_checks, self.working_since, self.overdue = future, 0, None, False
         self.started_at = self.checked_at = time.monotonic()
 
     def clear(self) -> None:
@@ -64,10 +64,10 @@ def can_start(slot: Slot, slots: Sequence[Slot]) -> bool:
         return False
     # Two jobs that must run alone both wait. The first one that is checked starts, and then excludes the other.
     running = [other for other in list_neighbors(slot, slots, "machine") if other.future is not None]
-    return not any(_exclude_each_other(slot, other) for other in running)
+    return not any(_are_mutually_exclusive(slot, other) for other in running)
 
 
-def list_neighbors(slot: Slot, slots: Sequence[Slot], where: AloneScope) -> list[Slot]:
+def list_neighbors(slot: Slot, slots: Sequence[Slot], where: ExclusiveScope) -> list[Slot]:
     """Return the other slots with a job, on the same device or on the whole machine.
 
     Args:
@@ -83,11 +83,11 @@ def _share_device(slot: Slot, other: Slot) -> bool:
     return slot.placement.device == other.placement.device
 
 
-def _exclude_each_other(slot: Slot, other: Slot) -> bool:
-    alone = {each.job.alone for each in (slot, other) if each.job is not None}
-    return "machine" in alone or ("device" in alone and _share_device(slot, other))
+def _are_mutually_exclusive(slot: Slot, other: Slot) -> bool:
+    exclusive_scopes = {each.job.exclusive_scope for each in (slot, other) if each.job is not None}
+    return "machine" in exclusive_scopes or ("device" in exclusive_scopes and _share_device(slot, other))
 
 
 def _is_reserved(slot: Slot, slots: Sequence[Slot]) -> bool:
     """Return whether a free slot must stay empty for a job that must run alone, now or later."""
-    return any(_exclude_each_other(slot, other) for other in list_neighbors(slot, slots, "machine"))
+    return any(_are_mutually_exclusive(slot, other) for other in list_neighbors(slot, slots, "machine"))

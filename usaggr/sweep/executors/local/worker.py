@@ -27,7 +27,7 @@ from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.atomic_files import find_disk_error, is_writable, make_write_error
 from usaggr.results import contract
 from usaggr.results.run_directory import HEARTBEAT_SECONDS, RunDirectory
-from usaggr.results.run_settings import stored_fingerprint
+from usaggr.results.run_settings import read_fingerprint
 from usaggr.results.spec import Placement
 from usaggr.results.versions import check_yaml
 from usaggr.stopping import RunInterrupted
@@ -39,15 +39,17 @@ OUT_OF_MEMORY = 72
 """Exit status of a worker that ends to free its memory, after a run that ran out of memory."""
 
 
-def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, renew: bool = True) -> tuple[Outcome, str]:
+def run_in_worker(
+    job: Job, placement: Placement, target: str = EXECUTE_RUN, ends_after_job: bool = True
+) -> tuple[Outcome, str]:
     """Execute a job in this process; return how it ended, and why in one line.
 
     Args:
         job: The job, with its run.
         placement: Threads and device of the run.
         target: Function that trains a run, as `module:function`.
-        renew: True if the pool ends this process after each job. Otherwise the process itself ends after a failure,
-            with the exit status AFTER_FAILURE or OUT_OF_MEMORY.
+        ends_after_job: True if the pool ends this process after each job. Otherwise the process itself ends after a
+            failure, with the exit status AFTER_FAILURE or OUT_OF_MEMORY.
     """
     stopping.withdraw_request()
     if placement.device is None:
@@ -62,9 +64,9 @@ def run_in_worker(job: Job, placement: Placement, target: str = EXECUTE_RUN, ren
                 outcome, message = _execute(job, run, placement, target)
     except OSError as error:  # the claim or the log cannot be written; nothing was trained
         return _end_unwritten(run, error)
-    if outcome in ("failed", "memory") and not renew and run.state() == "failed":
+    if outcome in ("failed", "memory") and not ends_after_job and run.read_state() == "failed":
         os._exit(OUT_OF_MEMORY if outcome == "memory" else AFTER_FAILURE)
-    if placement.device is not None and not renew:
+    if placement.device is not None and not ends_after_job:
         _free_gpu_memory()
     return outcome, message
 
@@ -124,7 +126,7 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
     host, now = socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S")
     try:
         print(f"--- attempt {job.attempt}, {now}, {host}, pid {os.getpid()}")
-        stored = stored_fingerprint(run.path)
+        stored = read_fingerprint(run.path)
         if stored not in (None, job.spec.fingerprint):
             raise RunError(f"{run.path} holds another run (fingerprint {stored}); move it away")
         check_yaml(run.path / contract.RUN_SETTINGS)
@@ -143,11 +145,11 @@ def _execute(job: Job, run: RunDirectory, placement: Placement, target: str) -> 
     except BaseException as error:  # any error fails this run and no other
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        if _ends_sweep(error, run):
+        if _is_disk_failure(error, run):
             return _end_unwritten(run, error, job.attempt)
         reason = str(error) if isinstance(error, UsaggrError) else f"{type(error).__name__}: {error}"
         with contextlib.suppress(WriteError):
-            run.fail(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
+            run.mark_failed(f"{reason.strip()}\n\n{traceback.format_exc()}", job.attempt)
         outcome: Outcome = "memory" if is_out_of_memory(error) else "failed"
         return outcome, (reason.strip().splitlines() or [type(error).__name__])[0]
     return "done", ""
@@ -160,10 +162,10 @@ def _end_unwritten(run: RunDirectory, error: BaseException, attempt: int | None 
             run.release(attempt)
     path = Path(error.filename) if isinstance(error, OSError) and isinstance(error.filename, str) else run.path
     message = str(error if isinstance(error, WriteError) else make_write_error(path, error))
-    return ("unwritable" if _ends_sweep(error, run) else "failed"), message
+    return ("unwritable" if _is_disk_failure(error, run) else "failed"), message
 
 
-def _ends_sweep(error: BaseException, run: RunDirectory) -> bool:
+def _is_disk_failure(error: BaseException, run: RunDirectory) -> bool:
     """Return whether an error says that a disk cannot be used, so that all other runs would fail too."""
     number = find_disk_error(error)
     # A folder that was mounted read-only in the place of one run affects no other run.
@@ -206,7 +208,7 @@ def _redirect_output(path: Path) -> Iterator[None]:
     """Append to a file all that this process and its C libraries write to the standard streams."""
     sys.stdout.flush()
     sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
+    saved_descriptors = os.dup(1), os.dup(2)
     with path.open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -222,12 +224,12 @@ def _redirect_output(path: Path) -> Iterator[None]:
             sys.stderr.flush()
         except OSError:
             # The disk is full. What is still in the buffers must not appear on the terminal.
-            with Path(os.devnull).open("wb", buffering=0) as nowhere:
-                os.dup2(nowhere.fileno(), 1)
-                os.dup2(nowhere.fileno(), 2)
+            with Path(os.devnull).open("wb", buffering=0) as null_device:
+                os.dup2(null_device.fileno(), 1)
+                os.dup2(null_device.fileno(), 2)
             sys.stdout.flush()
             sys.stderr.flush()
-        for descriptor, stream in zip(saved, (1, 2), strict=True):
+        for descriptor, stream in zip(saved_descriptors, (1, 2), strict=True):
             os.dup2(descriptor, stream)
             os.close(descriptor)
 

@@ -41,7 +41,7 @@ class _ActiveRun:
     started: float
     task: Any = None
     """Ray's reference to the task; None once its result was taken."""
-    is_alone: bool = True
+    ran_alone: bool = True
     """False if another job was active at some time."""
     claim: ExitStack = field(default_factory=ExitStack)
     """Holds the claim of the run in this process, if the nodes do not see its directory."""
@@ -49,7 +49,7 @@ class _ActiveRun:
     """Time of the last heartbeat that this process wrote for the run; 0 if it writes none. Monotonic."""
     end: JobEnd | None = None
     """End of the job; None until then. Its process may be active for some time after that."""
-    lost_at: float = 0.0
+    lost_since: float = 0.0
     """Time at which the task was found to be lost; 0 if it is not. Monotonic."""
 
 
@@ -67,7 +67,7 @@ class RayExecutor:
         self._accelerator = accelerator
         self._target = target
         self._active: list[_ActiveRun] = []
-        self._losses: dict[str, int] = {}
+        self._lost_nodes: dict[str, int] = {}
         """Number of lost nodes for each run_id."""
 
     @property
@@ -100,7 +100,7 @@ class RayExecutor:
             self._request = ResourceRequest(self.threads, self._config.gpus, self._config.memory)
             self._machine = make_task_machine(self._config)
             if self._config.workers is None and not self._cluster.count_possible_runs(self._request):
-                largest = self._cluster.describe_largest()
+                largest = self._cluster.describe_largest_node()
                 raise ConfigError(f"executor: no node of the cluster has {self._request}; the largest have {largest}")
         except BaseException:
             self._cluster.close()
@@ -116,10 +116,10 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Start a job; a job that must run alone requests a whole GPU, or all cores of a node."""
-        active = _ActiveRun(job, time.monotonic(), is_alone=not self._active and job.alone is None)
+        active = _ActiveRun(job, time.monotonic(), ran_alone=not self._active and job.exclusive_scope is None)
         # Ray does not say on which nodes runs are, so every run that overlaps another one counts as crowded.
         for other in self._active:
-            other.is_alone = False
+            other.ran_alone = False
         self._active.append(active)
         try:
             parcel = None if self._config.shared else self._make_parcel(active)
@@ -128,7 +128,11 @@ class RayExecutor:
         if active.end is None:
             job_to_send = job if parcel is None else replace(job, data=None)
             task = Task(job_to_send, self._machine, self._accelerator, self._target, usaggr.__version__, parcel)
-            request = self._request if job.alone is None else self._cluster.request_alone(self._request, job.alone)
+            request = (
+                self._request
+                if job.exclusive_scope is None
+                else self._cluster.request_exclusive(self._request, job.exclusive_scope)
+            )
             active.task = self._cluster.start_task(execute, task, request, job.spec.run_id)
 
     def _make_parcel(self, active: _ActiveRun) -> Parcel:
@@ -174,12 +178,12 @@ class RayExecutor:
         task, active.task = active.task, None
         result, is_lost = self._cluster.get_result(task)
         if is_lost:
-            active.lost_at = time.monotonic()
+            active.lost_since = time.monotonic()
             result = self._count_loss(active.job, result)
         elif result.files is not None:
             result = _unpack_result(active.job, result)
         seconds = time.monotonic() - active.started
-        crowded = not active.is_alone and active.job.alone is None
+        crowded = not active.ran_alone and active.job.exclusive_scope is None
         active.end = JobEnd(active.job, result.outcome, result.message, seconds, crowded)
 
     def _count_loss(self, job: Job, result: TaskResult) -> TaskResult:
@@ -187,18 +191,18 @@ class RayExecutor:
         if result.outcome != "interrupted":
             return result
         run_id = job.spec.run_id
-        self._losses[run_id] = self._losses.get(run_id, 0) + 1
-        return result if self._losses[run_id] <= _LOST_NODES else replace(result, outcome="died")
+        self._lost_nodes[run_id] = self._lost_nodes.get(run_id, 0) + 1
+        return result if self._lost_nodes[run_id] <= _LOST_NODES else replace(result, outcome="died")
 
     def _is_gone(self, active: _ActiveRun) -> bool:
         """Return whether no process trains the run of a lost task any longer; if so, its claim is released."""
-        if not active.lost_at or not self._config.shared:
+        if not active.lost_since or not self._config.shared:
             return True
         directory = active.job.directory
         if has_no_owner(directory):
             release_claim(directory, active.job.attempt)
             return True
-        return time.monotonic() - active.lost_at > _RELEASE_SECONDS
+        return time.monotonic() - active.lost_since > _RELEASE_SECONDS
 
     def stop(self) -> list[Job]:
         """End all active jobs and wait until they are gone; a run has `grace` seconds for a checkpoint."""
@@ -235,5 +239,5 @@ def _unpack_result(job: Job, result: TaskResult) -> TaskResult:
     if result.outcome == "done" and not run.result_path.exists():
         result = TaskResult("failed", "the node returned no result", error="the node returned no result")
     if result.outcome in ("failed", "memory"):
-        run.fail(result.error or result.message, job.attempt)
+        run.mark_failed(result.error or result.message, job.attempt)
     return result

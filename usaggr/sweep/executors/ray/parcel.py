@@ -84,7 +84,7 @@ def unpack(packed: bytes, directory: Path) -> None:
         extract(packed, incoming)
         arrived = RunDirectory(incoming)
         if arrived.result_path.exists():
-            arrived.result()  # raises an error if the result is damaged, before any earlier file is replaced
+            arrived.read_result()  # raises an error if the result is damaged, before any earlier file is replaced
         for name in (*_CLAIM_FILES, _INCOMING):
             (incoming / name).unlink(missing_ok=True)
         _append(arrived.log_path, directory / contract.LOG)
@@ -98,7 +98,7 @@ def unpack(packed: bytes, directory: Path) -> None:
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     run = RunDirectory(directory)
-    status = run.status()
+    status = run.read_status()
     if status is not None and run.result_path.exists():
         run.write_status(replace(status, state="done"))
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from usaggr.errors import ConfigError
 from usaggr.safe_path import SafeSearch, list_search_folders
-from usaggr.sweep.execution.jobs import AloneScope
+from usaggr.sweep.execution.jobs import ExclusiveScope
 from usaggr.sweep.executors.local.placement import count_usable_cores
 from usaggr.sweep.executors.ray.task import TaskResult
 
@@ -61,7 +61,7 @@ class Cluster:
             # A connection that already exists in this process is used, and is not closed by this object.
             self._owns_connection = not self._ray.is_initialized()
             if self._owns_connection:
-                _silence(self._ray)
+                _silence_node_messages(self._ray)
                 self._connect(address)
         self._listed_at = -math.inf
         self._nodes: list[dict[str, float]] = []  # resources of each node by Ray's names, such as CPU; memory in bytes
@@ -97,7 +97,7 @@ class Cluster:
         """Return the number of runs that the current nodes could hold at once if nothing else used them."""
         return sum(_count_fitting_runs(node, request) for node in self._list_node_resources())
 
-    def describe_largest(self) -> str:
+    def describe_largest_node(self) -> str:
         """Return the largest amount of each resource on any node, for messages."""
         nodes = self._list_node_resources()
         cpus, gpus, memory = (
@@ -105,14 +105,14 @@ class Cluster:
         )
         return f"{cpus:g} cores, {gpus:g} GPUs, {memory / _GIB:.1f} GiB"
 
-    def request_alone(self, request: ResourceRequest, where: AloneScope) -> ResourceRequest:
+    def request_exclusive(self, request: ResourceRequest, scope: ExclusiveScope) -> ResourceRequest:
         """Return the resources to reserve for a run that must not share its GPU or its node with other runs.
 
         Args:
             request: Resources that the run would reserve otherwise.
-            where: "device" for a GPU of its own, "machine" for a node of its own. A run without a GPU gets a node.
+            scope: "device" for a GPU of its own, "machine" for a node of its own. A run without a GPU gets a node.
         """
-        if where == "device" and request.gpus:
+        if scope == "device" and request.gpus:
             return replace(request, gpus=math.ceil(request.gpus))
         # Ray has no exclusive nodes. A run that reserves all cores of the largest node that it fits on is alone there.
         node_cpus = [node["CPU"] for node in self._list_node_resources() if _count_fitting_runs(node, request)]
@@ -157,7 +157,7 @@ class Cluster:
             result: TaskResult = self._ray.get(task)
             return result, False
         except Exception as error:
-            return read_error(error, self._ray.exceptions), True
+            return explain_lost_task(error, self._ray.exceptions), True
 
     def cancel(self, tasks: Sequence[Any], force: bool) -> None:
         """Ask tasks to end by themselves; with `force`, kill their processes."""
@@ -175,7 +175,7 @@ class Cluster:
         return self._nodes
 
 
-def read_error(error: Exception, ray_exceptions: Any) -> TaskResult:
+def explain_lost_task(error: Exception, ray_exceptions: Any) -> TaskResult:
     """Return the outcome of a run whose task was lost, from the exception that Ray raised.
 
     Args:
@@ -260,7 +260,7 @@ def _make_job_config(ray: Any) -> Any:
     return JobConfig()
 
 
-def _silence(ray: Any) -> None:
+def _silence_node_messages(ray: Any) -> None:
     """Replace the function by which Ray prints messages of its node processes, such as their state when one dies."""
     # Ray has no setting for this, so a private function is replaced, if this version of Ray has it.
     worker = ray._private.worker

@@ -28,7 +28,7 @@ def release_claim(directory: Path, attempt: int) -> None:
     """
     run = RunDirectory(directory)
     with hold_lock(directory / ".lock") as locked:
-        status = run.status()
+        status = run.read_status()
         if not locked or status is None or status.state != "running" or status.attempt != attempt:
             return
         run.write_status(replace(status, state="pending", host=socket.gethostname()))

@@ -127,7 +127,7 @@ def _train_in_scratch(task: Task, parcel: Parcel, interrupts: list[int]) -> Task
         extract(parcel.files, directory)
         data = None if parcel.content is None else _load_data(task.job.study, task.job.spec, parcel.content)
         result = _train(task, replace(task.job, directory=directory, data=data), interrupts)
-        status = RunDirectory(directory).status()
+        status = RunDirectory(directory).read_status()
         error = status.error if status is not None and result.outcome in ("failed", "memory") else None
         return replace(result, files=pack(directory), error=error)
     finally:

@@ -49,7 +49,7 @@ class _ActiveRun:
     """Time at which the run was submitted or taken over."""
     failed_at: float | None = None
     """Time at which the run was first seen to have failed; None while it has not."""
-    gone_at: float | None = None
+    missing_since: float | None = None
     """Time at which its job was first seen to be gone; None while it is live."""
 
 
@@ -78,7 +78,7 @@ class SlurmExecutor:
         self._queue = queue or SlurmQueue()
         self._submitter = submitter or Submitter(config, accelerator, target)
         self._active: list[_ActiveRun] = []
-        self._losses: Counter[str] = Counter()
+        self._lost_jobs: Counter[str] = Counter()
         """Number of lost jobs for each run_id."""
         self._checked_at = -1e9
 
@@ -172,13 +172,13 @@ class SlurmExecutor:
         Raises:
             ConfigError: Slurm refuses the array.
         """
-        new = [active for active in self._active if active.slurm_id is None]
-        if not new:
+        collected = [active for active in self._active if active.slurm_id is None]
+        if not collected:
             return
-        folder = new[0].job.directory.parents[1] / "jobs"
+        folder = collected[0].job.directory.parents[1] / "jobs"
         with _lock_submission(folder / ".lock"):
             unsubmitted = []
-            for active in new:
+            for active in collected:
                 # Another sweep may have submitted the run meanwhile.
                 active.slurm_id = find_live_job(active.job.directory, self._queue)
                 if active.slurm_id is None:
@@ -211,42 +211,42 @@ class SlurmExecutor:
             return job_end if not is_live or now - active.failed_at > _LAST_WRITE_SECONDS else None
         active.failed_at = None
         if is_live:
-            active.gone_at = None
+            active.missing_since = None
             return None
-        active.gone_at = active.gone_at or now
-        return self._classify_lost_job(active, active.slurm_id, now - active.gone_at)
+        active.missing_since = active.missing_since or now
+        return self._classify_lost_job(active, active.slurm_id, now - active.missing_since)
 
-    def _classify_lost_job(self, active: _ActiveRun, slurm_id: str, seconds_gone: float) -> JobEnd | None:
+    def _classify_lost_job(self, active: _ActiveRun, slurm_id: str, seconds_missing: float) -> JobEnd | None:
         """Return the outcome of a run that is neither done nor failed, although its job is gone.
 
         Args:
             active: The run.
             slurm_id: Id of the lost job.
-            seconds_gone: Seconds since the job was first seen to be gone.
+            seconds_missing: Seconds since the job was first seen to be gone.
 
         Returns:
             The outcome; None if another job has the run, or if it is too early to know.
         """
-        if seconds_gone < _LAST_WRITE_SECONDS:
+        if seconds_missing < _LAST_WRITE_SECONDS:
             return None
         other = find_live_job(active.job.directory, self._queue)
         if other is not None and other != slurm_id:
-            active.slurm_id, active.gone_at = other, None
+            active.slurm_id, active.missing_since = other, None
             return None
         state = self._queue.read_end_states([slurm_id]).get(slurm_id)
-        if state is None and seconds_gone < _ACCOUNT_SECONDS:
+        if state is None and seconds_missing < _ACCOUNT_SECONDS:
             return None
         directory, job = active.job.directory, active.job
-        status = RunDirectory(directory).status()
+        status = RunDirectory(directory).read_status()
         has_started = status is not None and status.attempt >= job.attempt
         # If another process has claimed the run meanwhile, it is no longer a run of this sweep.
         if _release_claim(directory, slurm_id) == "running":
             return JobEnd(job, "elsewhere", "", 0.0)
-        self._losses[job.spec.run_id] += 1
+        self._lost_jobs[job.spec.run_id] += 1
         outcome: Outcome = "interrupted"
         if state == "CANCELLED":
             outcome = "cancelled"
-        elif (has_started and state in ("FAILED", "OUT_OF_MEMORY")) or self._losses[job.spec.run_id] > _LOST_JOBS:
+        elif (has_started and state in ("FAILED", "OUT_OF_MEMORY")) or self._lost_jobs[job.spec.run_id] > _LOST_JOBS:
             outcome = "died"
         reason = f"ended as {state}" if state else "is gone"
         message = f"its job {PREFIX}{slurm_id} {reason} before the run was done; see jobs/{slurm_id}_0_log.out"
@@ -255,7 +255,7 @@ class SlurmExecutor:
     def _read_end(self, job: Job) -> JobEnd | None:
         """Return how a run ended according to its directory; None if it has not ended."""
         run = RunDirectory(job.directory)
-        status, has_result = run.status(), run.result_path.exists()
+        status, has_result = run.read_status(), run.result_path.exists()
         seconds = 0.0
         if status is not None and status.started is not None:
             seconds = max(status.heartbeat - status.started, 0.0)
@@ -269,10 +269,10 @@ class SlurmExecutor:
 def _release_claim(directory: Path, slurm_id: str) -> str:
     """Release the claim of a run whose job is gone, and return the run's state after that."""
     run = RunDirectory(directory)
-    status = run.status()
+    status = run.read_status()
     if status is not None and status.state == "running" and find_slurm_id(status) == slurm_id:
         release_claim(directory, status.attempt)
-    return run.state()
+    return run.read_state()
 
 
 @contextmanager

@@ -91,9 +91,9 @@ class Pack:
 
     def list_unfinished(self) -> list[Job]:
         """Return the jobs whose runs have not ended and are not active in another process."""
-        return [job for job in self.jobs if RunDirectory(job.directory).state() in ("pending", "queued", "stale")]
+        return [job for job in self.jobs if RunDirectory(job.directory).read_state() in ("pending", "queued", "stale")]
 
-    def work(self, loop: Loop, executor: LocalExecutor) -> None:
+    def run_loop(self, loop: Loop, executor: LocalExecutor) -> None:
         """Run a loop to its end in another thread, so that this thread can handle signals.
 
         A signal handler interrupts the main thread at any point. So it only sets a flag, which the other thread reads
@@ -145,7 +145,7 @@ def run_pack(
     runs = [PlannedRun(job.spec, (), job.directory, job.study, 1) for job in jobs]
     # Runs are submitted after their parents are done, so parents count as done.
     states: dict[str, State] = {job.spec.parent: "done" for job in jobs if job.spec.parent is not None}
-    states |= {run.spec.run_id: run.state() for run in runs}
+    states |= {run.spec.run_id: run.read_state() for run in runs}
     # Failed runs stay in `runs`, so that the last line counts them.
     remaining = [run for run in runs if states[run.spec.run_id] not in ("done", "running", "failed")]
     loop = Loop(runs, remaining, states, machine.attempts)
@@ -158,7 +158,7 @@ def run_pack(
             stack.enter_context(executor)
         signal.signal(signal.SIGTERM, pack.stop)
         try:
-            pack.work(loop, executor)
+            pack.run_loop(loop, executor)
         finally:
             signal.signal(signal.SIGTERM, previous)
     ends = [loop.get_state(run.spec.run_id) for run in runs]
@@ -184,7 +184,7 @@ def mark_as_queued(jobs: Sequence[Job], name: str) -> None:
     """Mark runs as queued in a job, except those that are active, done or failed."""
     for job in jobs:
         run = RunDirectory(job.directory)
-        if run.state() in ("pending", "queued", "stale"):
+        if run.read_state() in ("pending", "queued", "stale"):
             run.enqueue(name)
 
 

@@ -124,7 +124,7 @@ def has_slurm() -> bool:
 def find_live_job(directory: Path, queue: SlurmQueue) -> str | None:
     """Return the live job of a run; None if there is none, or if the run is neither queued nor active."""
     run = RunDirectory(directory)
-    status = run.status()
+    status = run.read_status()
     job = find_slurm_id(status)
     if status is None or job is None or status.state not in ("queued", "running") or run.result_path.exists():
         return None

@@ -8,7 +8,7 @@ Values = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class InputScale:
+class PixelNormalization:
     """Channel means and standard deviations that normalize images in [0, 1] for pretrained weights."""
 
     encoder: str
@@ -29,11 +29,11 @@ class InputScale:
     listed_std: Values | None = None
     """Standard deviations that the library lists, likewise."""
 
-    def line(self) -> str:
-        """Return the assumed normalization and its reason in one line."""
+    def describe(self) -> str:
+        """Return the normalization and its source in one line."""
         text = (
             f"{self.encoder} with weights {self.weights} gets images normalized with "
-            f"{_format_scale(self.mean, self.std)}"
+            f"{_format_mean_and_std(self.mean, self.std)}"
         )
         match self.source:
             case "file":
@@ -49,13 +49,14 @@ class InputScale:
                 text += ": assumed, because the network mh_mtl does so for every encoder and all weights"
         if self.listed_mean is None or self.listed_std is None:
             return text
+        listed = _format_mean_and_std(self.listed_mean, self.listed_std)
         return (
-            f"{text}; the library lists {_format_scale(self.listed_mean, self.listed_std)} for it, so these weights "
-            "were probably trained with another normalization"
+            f"{text}; the library lists {listed} for it, so these weights were probably trained with another "
+            "normalization"
         )
 
 
-def _format_scale(mean: Sequence[float], std: Sequence[float]) -> str:
+def _format_mean_and_std(mean: Sequence[float], std: Sequence[float]) -> str:
     return f"mean {_format_values(mean)} and std {_format_values(std)}"
 
 

@@ -1,6 +1,6 @@
-"""Spread: the standard deviation of the true means of groups of tasks, with an interval.
+"""Standard deviation (SD) of the true means of groups of tasks, with an interval.
 
-A spread of 0 means that all groups have the same mean. Groups are fixed effects, as tasks are: the interval is for
+An SD of 0 means that all groups have the same mean. Groups are fixed effects, as tasks are: the interval is for
 these groups. The observed means also differ by chance, that is, between seeds and between test subjects, so that their
 standard deviation is too large. The variance by chance is estimated from the joint table of all groups and subtracted.
 Subjects are the components of the joint tables: samples of one patient or video.
@@ -24,7 +24,7 @@ _BISECTIONS = 50
 
 
 @dataclass(frozen=True)
-class Spread:
+class GroupSd:
     """Standard deviation (divisor groups - 1) of the true means of groups, with an interval."""
 
     groups: int
@@ -63,8 +63,8 @@ class _SumOfSquares:
         return max(self.observed - self.by_chance, 0.0)
 
 
-def spread(tables: Array, confidence: float) -> Spread:
-    """Estimate the spread of the means of groups, with an interval.
+def estimate_group_sd(tables: Array, confidence: float) -> GroupSd:
+    """Estimate the SD of the true means of groups, with an interval.
 
     The interval is a weighted mean of two intervals. The second one has the greater weight, the more the groups differ
     beyond chance.
@@ -74,11 +74,11 @@ def spread(tables: Array, confidence: float) -> Spread:
        contains all noncentralities that the observed ratio does not reject (Steiger, Psychol Methods 2004). The degrees
        of freedom match the first two moments if groups vary unequally (Satterthwaite, as in Box, Ann Math Stat 1954).
        Seeds and subjects have their own degrees of freedom; they are combined as in two_way_anova.py.
-    2. Delta method. Near the observed means, the spread is a linear combination of the means, along the direction in
+    2. Delta method. Near the observed means, the SD is a linear combination of the means, along the direction in
        which they differ. Its interval is that of two_way_anova.py.
 
     Simulated coverage of a nominal 95 % is 92 to 100 %, with 2 to 8 groups, 2 to 5 seeds, equal and unequal variances
-    (tests/statistics/test_group_spread.py).
+    (tests/statistics/test_group_sd.py).
 
     Args:
         tables: (G groups, K seeds, C subjects) joint tables of the groups' means (joint_tables.py); G at least 2.
@@ -90,44 +90,44 @@ def spread(tables: Array, confidence: float) -> Spread:
     values = np.asarray(tables, dtype=float)
     groups = values.shape[0]
     if groups < 2:
-        raise ValueError("a spread needs two groups")
+        raise ValueError("a standard deviation needs two groups")
     contrasts = np.einsum("ij,jkc->ikc", _make_helmert_contrasts(groups), values)
     squares = _estimate_squares(contrasts)
-    # A spread is the root of a sum of squares over this divisor; bounds are computed for the root alone.
+    # The SD is the root of a sum of squares over this divisor; bounds are computed for the root alone.
     divisor = np.sqrt(groups - 1.0)
     root = np.sqrt(squares.beyond_chance)
     value = root / divisor
     if not squares.by_chance > _ROUNDING * (1 + squares.observed):
-        return Spread(groups, float(value), float("nan"), float("nan"))
+        return GroupSd(groups, float(value), float("nan"), float("nan"))
     low, high = _compute_noncentral_interval(squares, confidence)
     direction = contrasts.mean(axis=(1, 2))
     combination = estimate(np.einsum("i,ikc->kc", direction / np.linalg.norm(direction), contrasts))
-    half_width = float(combination.critical(confidence) * combination.se)
+    half_width = float(combination.compute_critical_value(confidence) * combination.se)
     # Weight of the delta method: 0 if chance explains all differences between groups, near 1 if it explains none.
     delta_weight = squares.beyond_chance / (squares.beyond_chance + squares.by_chance)
     # A noncentral interval that contains 0 keeps its lower bound: chance may explain all differences.
     lower = (1 - delta_weight) * low + delta_weight * max(root - half_width, 0.0) if low > 0 else 0.0
     upper = (1 - delta_weight) * high + delta_weight * (root + half_width)
-    return Spread(groups, float(value), float(lower / divisor), float(upper / divisor))
+    return GroupSd(groups, float(value), float(lower / divisor), float(upper / divisor))
 
 
-def spread_difference(first: Array, second: Array, confidence: float) -> tuple[float, float, float]:
-    """Return the first spread minus the second, and the lower and upper bound of its interval.
+def estimate_group_sd_difference(first: Array, second: Array, confidence: float) -> tuple[float, float, float]:
+    """Return the first SD between groups minus the second, and the lower and upper bound of its interval.
 
-    The method (MOVER) recovers variances from the distances between a spread and its bounds (Zou and Donner, Stat Med
-    2008). The two spreads are correlated, because they share the reference's runs, seeds and subjects. The correlation
-    of their linear combinations (delta method, see `spread`) is used. If either spread may be 0, it has no direction,
-    and no correlation is assumed. Simulated coverage of a nominal 95 % is 92 to 100 %, with 3 and 8 groups, 2 to 5
-    seeds, and a reference that both share.
+    The method (MOVER) recovers variances from the distances between an SD and its bounds (Zou and Donner, Stat Med
+    2008). The two SDs are correlated, because they share the reference's runs, seeds and subjects. The correlation of
+    their linear combinations (delta method, see `estimate_group_sd`) is used. If either SD may be 0, it has no
+    direction, and no correlation is assumed. Simulated coverage of a nominal 95 % is 92 to 100 %, with 3 and 8 groups,
+    2 to 5 seeds, and a reference that both share.
 
     Args:
-        first: (G, K, C) joint tables as for `spread`.
+        first: (G, K, C) joint tables as for `estimate_group_sd`.
         second: (G, K, C) joint tables of the same groups, seeds and subjects.
         confidence: confidence of the interval, in (0, 1).
     """
-    a, b = spread(first, confidence), spread(second, confidence)
+    a, b = estimate_group_sd(first, confidence), estimate_group_sd(second, confidence)
     rho = _estimate_correlation(first, second) if a.low > 0 and b.low > 0 else 0.0
-    # The difference is smallest if the first spread is at its lower bound and the second one at its upper bound.
+    # The difference is smallest if the first SD is at its lower bound and the second one at its upper bound.
     lower_distance = _combine_distances(a.value - a.low, b.high - b.value, rho)
     upper_distance = _combine_distances(a.high - a.value, b.value - b.low, rho)
     difference = a.value - b.value
@@ -146,9 +146,9 @@ def _combine_distances(first: float, second: float, rho: float) -> float:
 
 
 def _estimate_correlation(first: Array, second: Array) -> float:
-    """Return the correlation of two spreads, in [-1, 1].
+    """Return the correlation of two SDs between groups, in [-1, 1].
 
-    Each spread is treated as a linear combination of group means, with weights proportional to their deviations.
+    Each SD is treated as a linear combination of group means, with weights proportional to their deviations.
     """
     combinations = []
     for tables in (first, second):
@@ -226,7 +226,7 @@ def _estimate_trace_of_square(covariance: Array, df: int) -> float:
 
 
 def _compute_noncentral_interval(squares: _SumOfSquares, confidence: float) -> tuple[float, float]:
-    """Return the lower and upper bound of the root of the sum of squared true deviations (see `spread`, step 1)."""
+    """Return the bounds of the root of the sum of squared true deviations: step 1 of `estimate_group_sd`."""
     from scipy import special
 
     seed_share = squares.by_seeds / squares.by_chance
@@ -242,8 +242,8 @@ def _compute_noncentral_interval(squares: _SumOfSquares, confidence: float) -> t
         return float(seed_share * seed_probability + (1 - seed_share) * subject_probability)
 
     observed_ratio, tail = squares.observed / squares.by_chance, (1 - confidence) / 2
-    # Means that are more alike than expected by chance do not prove a spread near 0. The upper bound therefore uses at
-    # least the median of the ratio under a spread of 0.
+    # Means that are more alike than expected by chance do not prove an SD near 0. The upper bound therefore uses at
+    # least the median of the ratio under an SD of 0.
     main_df = seed_df if seed_share > 0.5 else subject_df
     median_ratio = float(special.fdtri(squares.effective_contrasts, main_df, 0.5))
 

@@ -12,16 +12,16 @@ from usaggr.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAXIMUM = 2**16 - 1
+_MAX_16_BITS = 2**16 - 1
 
 
-def read_content(image: "Image") -> bytes:
+def get_file_content(image: "Image") -> bytes:
     """Return the bytes of a file that was opened from memory; call it before the pixels are loaded."""
     stream = getattr(image, "fp", None)
     return stream.getvalue() if isinstance(stream, io.BytesIO) else b""
 
 
-def decode_deep(image: "Image", content: bytes, name: str) -> NDArray[np.uint16]:
+def decode_high_bit_depth(image: "Image", content: bytes, name: str) -> NDArray[np.uint16]:
     """Return the stored values of an image of more than 8 bits: (H, W), or (H, W, 3 or 4) for RGB and RGBA.
 
     Args:
@@ -32,15 +32,16 @@ def decode_deep(image: "Image", content: bytes, name: str) -> NDArray[np.uint16]
     Raises:
         DataError: A value is negative or needs more than 16 bits, the value 0 is white, or OpenCV cannot decode it.
     """
+    # Pillow inverts such files only up to 8 bits, so black and white would be swapped.
     if has_white_zero(image):
         raise DataError(f"{name}: is a TIFF file of more than 8 bits in which 0 is white; save it with 0 as black")
     if image.mode.startswith("I"):
         stored = np.asarray(image)
         lowest, highest = (int(stored.min()), int(stored.max())) if stored.size else (0, 0)
-        if lowest < 0 or highest > _MAXIMUM:
+        if lowest < 0 or highest > _MAX_16_BITS:
             raise DataError(
-                f"{name}: has values from {lowest} to {highest}; allowed are 0 to {_MAXIMUM} (16 bits): shift or scale "
-                "all files of the task by the same numbers"
+                f"{name}: has values from {lowest} to {highest}; allowed are 0 to {_MAX_16_BITS} (16 bits): shift or "
+                "scale all files of the task by the same numbers"
             )
         return stored.astype(np.uint16)
     pixels = _decode_colors(content)
@@ -52,7 +53,7 @@ def decode_deep(image: "Image", content: bytes, name: str) -> NDArray[np.uint16]
 
 
 def find_maximum(values: NDArray[np.uint16]) -> int:
-    """Return the largest gray value or color of `decode_deep`; the alpha channel does not count."""
+    """Return the largest gray value or color of `decode_high_bit_depth`; the alpha channel does not count."""
     return int((values[:, :, :3] if values.ndim == 3 else values).max(initial=0))
 
 
@@ -64,7 +65,8 @@ def scale_to_8_bits(values: NDArray[np.uint16], depth: int) -> NDArray[np.uint8]
         depth: 8, 10, 12 or 16. Values of 8 bits stay.
     """
     if depth == 16 and values.ndim == 2:
-        # 65535 / 255. Other depths drop the lowest bits, so that shifted values of 8 bits become what they were.
+        # 65535 = 257 x 255, so this restores 8-bit values that were multiplied by 257. The other depths drop the
+        # lowest bits, which restores 8-bit values that were shifted.
         return (values // 257).astype(np.uint8)
     highest = np.uint16(2**depth - 1)
     return (np.minimum(values, highest) >> (depth - 8)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Spread over seeds of differences from the reference, measured on a study's finished runs."""
+"""Standard deviation (SD) over seeds of differences from the reference, measured on a study's finished runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from usaggr.sweep.planning.stages import Stage, make_stage
 from usaggr.sweep.planning.study_plan import Plan
 
 _FEWEST_DF = 2
-"""Smallest degrees of freedom from which the spread over seeds is estimated."""
+"""Smallest degrees of freedom from which the SD over seeds is estimated."""
 
 Run = tuple[str, tuple[str, ...], float | int, int]
 """A run as grouping, block, scale and seed."""
@@ -24,8 +24,8 @@ Scores = Mapping[Run, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
-class SeedSpread:
-    """Spread over seeds of a task's differences from the reference."""
+class SeedSd:
+    """Standard deviation over seeds of a task's differences from the reference."""
 
     seed_sd: float
     """Standard deviation of a difference; for metrics whose best value is 0, as a fraction of the reference's mean."""
@@ -53,7 +53,7 @@ def read_finished_scores(plan: Plan) -> Scores:
     for run in plan.runs:
         if run.spec.variant == first and is_done(run.directory):
             try:
-                run_scores = RunDirectory(run.directory).result().scores
+                run_scores = RunDirectory(run.directory).read_result().scores
             except RunError:
                 # A plan ignores a damaged result: the sweep reports it and trains its run again.
                 continue
@@ -62,10 +62,10 @@ def read_finished_scores(plan: Plan) -> Scores:
     return scores
 
 
-def measure_seed_spread(
+def measure_seed_sd(
     plan: Plan, task_id: str, groupings: tuple[str, ...], scores: Scores, metric: Metric
-) -> SeedSpread | None:
-    """Return the spread over seeds, pooled over groupings and all scales; None if too few runs are finished.
+) -> SeedSd | None:
+    """Return the SD over seeds, pooled over groupings and all scales; None if too few runs are finished.
 
     A finished run without the metric, such as an undefined AUC, is left out.
 
@@ -103,7 +103,7 @@ def measure_seed_spread(
     homogeneity_p = pool(variances, df, families).p
     seed_sd = float(np.sqrt(np.average(variances, weights=df)))
     # `not p <= LEVEL`, because p is NaN for a single cell, which has nothing to differ from.
-    return SeedSpread(seed_sd, float(np.mean(means)), not homogeneity_p <= LEVEL)
+    return SeedSd(seed_sd, float(np.mean(means)), not homogeneity_p <= LEVEL)
 
 
 def _read_score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:
