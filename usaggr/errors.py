@@ -36,7 +36,7 @@ def explain_unknown_name(name: str, value: object, allowed: Iterable[str]) -> st
         value: The unknown name.
         allowed: All allowed names.
 
-    >>> one_of("model.norm", "grup", ["group", "frozen"])
+    >>> explain_unknown_name("model.norm", "grup", ["group", "frozen"])
     "model.norm: unknown 'grup', did you mean 'group'? Allowed: frozen, group"
     """
     names = sorted(allowed)

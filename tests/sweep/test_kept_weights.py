@@ -127,7 +127,7 @@ def test_finished_runs_count_so_that_later_sweeps_decide_the_same(tmp_path: Path
     assert (first.missing, second.missing) == (8 * GIGABYTE, 4 * GIGABYTE)
     assert second.keeps_automatic == first.keeps_automatic
     assert list_lacking(plan, second) == [plan.runs[1]]
-    assert plan.runs[1].state() == "done"
+    assert plan.runs[1].read_state() == "done"
 
 
 def test_a_sweep_says_what_it_keeps_and_executors_get_no_auto(tmp_path: Path) -> None:

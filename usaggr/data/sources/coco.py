@@ -201,7 +201,7 @@ def _find_keypoints(coco: CocoFile, classes: dict[str, list[Entry]]) -> tuple[st
     return keypoint_lists.pop()
 
 
-def _area_of(box: tuple[float, float, float, float]) -> float:
+def _compute_area(box: tuple[float, float, float, float]) -> float:
     """Return the area of a box; 0 if it is reversed, although both of its sides may be negative."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
 
@@ -279,7 +279,7 @@ class _RowReader:
         if not corners or (len(corners) < len(objects) and self.options.several == "union"):
             return "bbox is not four numbers"
         x_min, y_min, x_max, y_max = (
-            max(corners, key=_area_of)
+            max(corners, key=_compute_area)
             if self.options.several != "union"
             else tuple(
                 choose(values) for choose, values in zip((min, min, max, max), zip(*corners, strict=True), strict=True)
@@ -298,7 +298,7 @@ class _RowReader:
     def _compute_area(self, annotation: Entry) -> float:
         """Return the area of an object's box; -1 if it has no valid box, so that any other object is larger."""
         box = self._get_corners(annotation)
-        return _area_of(box) if box else -1.0
+        return _compute_area(box) if box else -1.0
 
     def _read_keypoints(self, image: Path, annotation: Entry, factors: ImageSize) -> SourceRow | str:
         values = parse_numbers(annotation.get("keypoints"), 3 * self.n_keypoints)
