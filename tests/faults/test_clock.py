@@ -68,11 +68,14 @@ def test_the_clock_of_this_host_does_not_matter(
     assert not claims(run)
 
 
-JUMPS = [-HOURS, HOURS, time.time(), time.time() + 100_000, time.time() - 15e9]
-"""Two hours forward or back, 1970, a day before 1970, and the year 2445."""
+# Names, because the times would differ between the processes that run the tests.
+JUMPS = {
+    "2 hours forward": -HOURS, "2 hours back": HOURS, "to 1970": time.time(), "to a day before 1970": time.time() + 1e5,
+    "to 2445": time.time() - 15e9,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
 def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert run.read_state() == "stale"  # a single look cannot tell
@@ -83,7 +86,7 @@ def test_a_live_run_is_not_taken_over_after_a_jump_of_the_file_server_s_clock(ru
     assert run.read_state() == "running"
 
 
-@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
 def test_a_dead_run_is_taken_over_after_a_jump_of_the_file_server_s_clock(run: RunDirectory, jump: float) -> None:
     set_written(run, jump)
     assert claims(run)
