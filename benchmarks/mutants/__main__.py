@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         outcomes = try_all(mutants, laboratory, options)
     options.page.write_text(page(read_catalogue(), read_outcomes(BEFORE), outcomes), encoding="utf-8")
-    write_outcomes(options.published, outcomes, laboratory.content)
+    # Equivalent mutants have no outcome that a reader could learn from.
+    tried_outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.verdict != "equivalent"}
+    write_outcomes(options.published, tried_outcomes, laboratory.content)
     tried = [outcomes.get(mutant.name) for mutant in mutants if not mutant.equivalent]
     fast, slow, survived, _ = shares(tried)
     print(f"{options.page}: {len(tried)} mutants: {fast} killed by fast tests, {slow} by slow ones, {survived} survive")

@@ -46,7 +46,7 @@ def test_the_straightforward_computation_has_the_same_values() -> None:
 
 
 def test_a_difference_between_the_computations_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "distances", lambda *_: (0.0, 0.0, 0.0))
+    monkeypatch.setattr(evaluation, "compute_distances", lambda *_: (0.0, 0.0, 0.0))
     assert evaluation.compare("breast_lesion", 64, pairs=1)[1].difference > 0.1
 
 

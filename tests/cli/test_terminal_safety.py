@@ -94,7 +94,7 @@ def write_hostile_results(folder: Path) -> Path:
     plan = make_plan(compose_study("demo", [*words, "groupings=[task_specific]"]))
     write_plan(plan)
     for run in plan.runs:
-        RunDirectory(run.directory).fail(HOSTILE.replace("\n", " "), 1)
+        RunDirectory(run.directory).mark_failed(HOSTILE.replace("\n", " "), 1)
     stranger = plan.runs[0].directory.parent / HOSTILE
     stranger.mkdir()
     (stranger / "status.json").write_text((plan.runs[0].directory / "status.json").read_text())

@@ -190,7 +190,9 @@ def coco(
     from usaggr.data.sources.coco import CocoOptions, parse_box_format, parse_crowd, parse_kind, parse_sizes
     from usaggr.data.sources.coco_exports import read_coco_exports
     from usaggr.data.sources.masks import parse_several
+    from usaggr.data.sources.table import check_task_name
 
+    check_task_name(task)  # before a large file is read
     folder, conversion = _convert(images, convert, frames)
     options = CocoOptions(
         parse_kind(kind),

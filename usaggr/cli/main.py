@@ -141,14 +141,14 @@ def sweep(
         _show_plan(study_plan, words)
         print(describe_dry_run(study_plan, retry_failed, limit))
         return
-    for line in _describe_choices(study_plan, words):
-        print(line, file=sys.stderr)
     # Imported only now: a dry run needs neither the report nor an executor.
     from usaggr.report.build import refresh_report
     from usaggr.sweep.retraining import check_request, retrain_for_weights
     from usaggr.sweep.sweep import run_sweep
 
     decision = check_request(study_plan) if weights else None
+    for line in _describe_choices(study_plan, words):
+        print(line, file=sys.stderr)
     outcome = run_sweep(
         study_plan,
         retry_failed=retry_failed,

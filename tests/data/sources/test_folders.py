@@ -297,7 +297,7 @@ def test_an_image_of_another_patient_is_not_found_by_its_file_name_alone(tmp_pat
 def test_a_pipe_without_a_suffix_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(draw(tmp_path / "d", "1.png") / "pipe")
     assert [path.name for path in list_images(tmp_path / "d").unread] == ["pipe"]
-    assert [entry.reason for entry in list_images(tmp_path / "d").left_out()] == ["has no suffix of an image"]
+    assert [entry.reason for entry in list_images(tmp_path / "d").list_left_out()] == ["has no suffix of an image"]
 
 
 @pytest.mark.parametrize("other", ["benign lesion", "Benign  Lesion"])

@@ -33,12 +33,12 @@ def test_the_limit_keeps_the_runs_that_the_sweep_starts_first(plan: Plan) -> Non
 def test_failed_runs_count_if_they_are_trained_again(plan: Plan) -> None:
     for run in plan.runs:
         if run.spec.block != "cls":
-            RunDirectory(run.directory).fail("no", 1)
+            RunDirectory(run.directory).mark_failed("no", 1)
     assert describe_dry_run(plan) == f"this sweep would train 1 of 1 runs now: {name(plan, 'cls')}"
     assert describe_dry_run(plan, retry_failed=True).startswith("this sweep would train 5 of 5 runs now: ")
 
 
 def test_a_sweep_with_nothing_to_train_says_so(plan: Plan) -> None:
     for run in plan.runs:
-        RunDirectory(run.directory).fail("no", 1)
+        RunDirectory(run.directory).mark_failed("no", 1)
     assert describe_dry_run(plan, limit=3) == "this sweep would train no run"

@@ -234,7 +234,7 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
     width, height = figure.get_size_inches()
     task = strip.task
 
-    def write_text(x: float, y: float, text: str, **style: object) -> None:
+    def place_text(x: float, y: float, text: str, **style: object) -> None:
         """Write a text onto the sheet.
 
         Args:
@@ -246,14 +246,14 @@ def _draw_strip(figure: "Figure", strip: _Strip, left: float, top: float) -> Non
         figure.text(x / width, 1 - y / height, text, va="top", **style)  # type: ignore[arg-type]
 
     # The width of a name is estimated by its number of characters, because matplotlib measures text only when drawing.
-    write_text(left, top, task.id, fontsize=9.5, weight="bold")
-    write_text(
+    place_text(left, top, task.id, fontsize=9.5, weight="bold")
+    place_text(
         left + 0.09 * len(task.id) + 0.1, top + 0.015, f"{task.type}, {task.clinical_group}", fontsize=8, color="#444"
     )
     x = left
     for number, name in enumerate(strip.legend, 1):
-        write_text(x, top + _TITLE_HEIGHT - 0.03, "\u25a0", fontsize=9, color=get_color(number))
-        write_text(x + 0.12, top + _TITLE_HEIGHT - 0.015, name, fontsize=7.5)
+        place_text(x, top + _TITLE_HEIGHT - 0.03, "\u25a0", fontsize=9, color=get_color(number))
+        place_text(x + 0.12, top + _TITLE_HEIGHT - 0.015, name, fontsize=7.5)
         x += 0.25 + 0.068 * len(name)
     for position, (sample, image) in enumerate(zip(strip.samples, strip.images, strict=True)):
         row, column = divmod(position, strip.per_row)
