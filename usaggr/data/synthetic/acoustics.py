@@ -1,6 +1,7 @@
 """Simulation of an ultrasound image: scatterers, pulse, attenuation, gain, envelope and log compression.
 
-Maps are (D, B): depths along each of B beams. Levels are in decibels; 0 dB is the mean echo of soft tissue.
+A map has the shape (D, B): D depths along each of B beams. Levels are in decibels; 0 dB is the mean echo of soft
+tissue.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ import numpy.typing as npt
 from usaggr.data.synthetic.geometry import Map, convert_to_map
 
 SPECULAR = 6.0
-"""Amplitude of the specular echo at an impedance step of 1, relative to the scatterers of soft tissue."""
+"""Amplitude of the echo of an interface with an impedance step of 1, relative to the scatterers of soft tissue."""
+_DEFOCUS_DEPTH = 0.6
+"""Distance from the focus at which beams have their largest width, as a fraction of the depth."""
+_DEFOCUS_FACTOR = 2.4
+"""Largest width of a beam relative to its width at the focus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +27,9 @@ class Scanner:
     wavelength: float = 4.0
     """Wavelength of the pulse, in depth samples."""
     pulse: float = 1.9
-    """Standard deviation of the pulse's length, in depth samples."""
+    """Standard deviation of the pulse's Gaussian envelope, in depth samples."""
     width: float = 1.1
-    """Standard deviation of a beam's width at the focus, in beams."""
+    """Standard deviation of a beam's Gaussian cross section at the focus, in beams."""
     focus: float = 0.45
     """Depth at which beams are narrowest, 0 to 1."""
     compensation: float = 20.0
@@ -42,67 +47,72 @@ class Scanner:
 
 
 def simulate_envelope(echo: Map, attenuation: Map, impedance: Map, scanner: Scanner, rng: np.random.Generator) -> Map:
-    """Return the envelope of the signal (D, B), with an amplitude of 1 for soft tissue.
+    """Return the envelope of the received signal (D, B), with an amplitude of about 1 for soft tissue.
 
     Args:
         echo: (D, B) level of the scatterers, in decibels.
-        attenuation: (D, B) attenuation on the way there and back, in decibels over the full depth.
+        attenuation: (D, B) attenuation of the pulse and its echo together, in decibels over the full depth.
         impedance: (D, B) acoustic impedance; steps along a beam are bright interfaces.
         scanner: Settings of the machine.
         rng: Generator that draws scatterers and noise.
     """
-    depths = echo.shape[0]
-    sent = convert_to_amplitude(-accumulate_attenuation(attenuation))
-    strength = sent * convert_to_amplitude(echo)
-    # A step is between two samples: the echo of an interface is in the sample behind it, and none is in the first.
+    transmission = convert_to_amplitude(-accumulate_attenuation(attenuation))
+    scatterer_amplitude = transmission * convert_to_amplitude(echo)
     # An interface lies between two samples; its echo is in the second one, so that the first sample has none.
-    mirrored = np.zeros_like(echo)
-    mirrored[1:] = SPECULAR * np.diff(impedance, axis=0) * sent[1:]
-    signal = np.zeros_like(echo)
+    interfaces = np.zeros_like(echo)
+    interfaces[1:] = SPECULAR * np.diff(impedance, axis=0) * transmission[1:]
+    envelope_sum = np.zeros_like(echo)
     for _ in range(scanner.compounded_images):
-        scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * strength
-        in_phase, quadrature = simulate_echoes(convert_to_map(scatterers + mirrored), scanner)
+        scatterers = rng.standard_normal(echo.shape, dtype=np.float32) * scatterer_amplitude
+        in_phase, quadrature = simulate_echoes(convert_to_map(scatterers + interfaces), scanner)
         noise = rng.standard_normal((2, *echo.shape), dtype=np.float32) * convert_to_amplitude(scanner.noise)
-        signal += cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
-    depth = np.linspace(0, 1, depths, dtype=np.float32)[:, None]
-    return convert_to_map(signal / scanner.compounded_images * convert_to_amplitude(scanner.compensation * depth))
+        envelope_sum += cv2.magnitude(in_phase + noise[0], quadrature + noise[1])
+    depth = np.linspace(0, 1, echo.shape[0], dtype=np.float32)[:, None]
+    compensation = convert_to_amplitude(scanner.compensation * depth)
+    return convert_to_map(envelope_sum / scanner.compounded_images * compensation)
 
 
 def accumulate_attenuation(attenuation: Map) -> Map:
-    """Return the decibels lost down to each depth (D, B), from the attenuation (D, B) over the full depth."""
+    """Return the attenuation accumulated down to each depth (D, B), in decibels.
+
+    The argument holds the attenuation at each depth (D, B), as decibels that the same tissue over the full depth has.
+    """
     return np.cumsum(attenuation, axis=0, dtype=np.float32) / np.float32(attenuation.shape[0])
 
 
 def simulate_echoes(scatterers: Map, scanner: Scanner) -> tuple[Map, Map]:
-    """Return the analytic signal of a pulse's echoes: the in-phase and the quadrature part, each (D, B).
+    """Return the echoes of one pulse from the amplitudes of all scatterers (D, B).
 
     The point spread function is a Gaussian across the beams, wider away from the focus, times a Gaussian pulse along
     them. Many scatterers per resolution cell give fully developed speckle: the envelope is Rayleigh distributed
     (Wagner et al., IEEE Transactions on Sonics and Ultrasonics 30, 1983).
+
+    Returns:
+        The in-phase and the quadrature component of the received signal, each (D, B); the magnitude is its envelope.
     """
-    sharp = _make_gaussian(scanner.width)
-    # The beam is focused at one depth; a mixture of two kernels is much faster than one kernel per depth.
-    # A mixture of two kernels stands for a width that grows away from the focus: one filter per depth would be slow.
-    wide = _make_gaussian(2.4 * scanner.width)
-    identity = np.ones(1, dtype=np.float32)
+    narrow_beam = _make_gaussian(scanner.width)
+    wide_beam = _make_gaussian(_DEFOCUS_FACTOR * scanner.width)
+    no_filter = np.ones(1, dtype=np.float32)
+    # The width grows away from the focus. A mixture of two filters is much faster than one filter per depth.
     depth = np.linspace(0, 1, scatterers.shape[0], dtype=np.float32)[:, None]
-    blur = np.clip(np.abs(depth - scanner.focus) / 0.6, 0, 1)
-    across = (1 - blur) * cv2.sepFilter2D(scatterers, -1, sharp, identity) + blur * cv2.sepFilter2D(
-        scatterers, -1, wide, identity
-    )
+    defocus = np.clip(np.abs(depth - scanner.focus) / _DEFOCUS_DEPTH, 0, 1)
+    # sepFilter2D takes the filter across the beams first, then the filter along them; -1 keeps single precision.
+    focused = cv2.sepFilter2D(scatterers, -1, narrow_beam, no_filter)
+    unfocused = cv2.sepFilter2D(scatterers, -1, wide_beam, no_filter)
+    across_beams = (1 - defocus) * focused + defocus * unfocused
     pulse = _make_gaussian(scanner.pulse)
     phase = 2 * np.pi / scanner.wavelength * (np.arange(len(pulse)) - len(pulse) // 2)
-    along = [convert_to_map(pulse * wave(phase)) for wave in (np.cos, np.sin)]
-    in_phase, quadrature = (cv2.sepFilter2D(across, -1, identity, kernel) for kernel in along)
+    in_phase, quadrature = (
+        cv2.sepFilter2D(across_beams, -1, no_filter, convert_to_map(pulse * wave(phase))) for wave in (np.cos, np.sin)
+    )
     return convert_to_map(in_phase), convert_to_map(quadrature)
 
 
 def compress_dynamic_range(signal: Map, scanner: Scanner) -> Map:
-    """Return the gray values in [0, 1] of an envelope, by its decibels in the machine's dynamic range."""
-    # The lower limit keeps the logarithm finite; -120 dB is black at any setting.
-    # The lower limit, -120 dB, keeps the logarithm finite.
-    level = 20 / np.log(10) * cv2.log(np.maximum(signal, 1e-6)) + scanner.gain
-    return convert_to_map(np.clip(scanner.level + level / scanner.dynamic_range, 0, 1))
+    """Return the gray values (D, B) in [0, 1] of an envelope (D, B): linear in decibels within the dynamic range."""
+    # The lower limit keeps the logarithm finite: 1e-6 is -120 dB.
+    decibels = 20 / np.log(10) * cv2.log(np.maximum(signal, 1e-6)) + scanner.gain
+    return convert_to_map(np.clip(scanner.level + decibels / scanner.dynamic_range, 0, 1))
 
 
 def convert_to_amplitude(decibels: npt.ArrayLike) -> Map:
@@ -112,7 +122,10 @@ def convert_to_amplitude(decibels: npt.ArrayLike) -> Map:
 
 
 def _make_gaussian(sigma: float) -> Map:
-    """Return a kernel of unit energy, which does not change the variance of independent scatterers."""
-    reach = int(np.ceil(3 * sigma))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    """Return a Gaussian filter (2 R + 1,) that ends at R, three standard deviations or more, from its center.
+
+    Its energy (sum of squares) is 1, so that it does not change the variance of independent scatterers.
+    """
+    radius = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return convert_to_map(kernel / np.sqrt((kernel**2).sum()))
