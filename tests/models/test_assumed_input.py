@@ -12,6 +12,7 @@ from tests.models.test_vit_weights import TASK, model
 from usaggr.config.compose import compose_study
 from usaggr.config.model import ModelConfig
 from usaggr.data.batches.batches import MEAN, STD
+from usaggr.errors import ConfigError
 from usaggr.models.assumed_input import find_pixel_normalization
 from usaggr.models.build_network import build_network
 
@@ -119,3 +120,8 @@ def test_mh_mtl_has_one_normalization_and_names_another_that_the_library_lists(
     )
     assert (warning in normalization.describe()) is (listed is not None)
     assert "assumed, because the network mh_mtl does so for every encoder and all weights" in normalization.describe()
+
+
+def test_weights_that_timm_does_not_have_are_a_mistake_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"^model\.encoder=tu-resnet18, model\.weights=imagenett: .*imagenett"):
+        find_pixel_normalization(mh_mtl("tu-resnet18", "imagenett"))

@@ -1,7 +1,7 @@
 """Keys of a configuration and their allowed values, read from the JSON schema that pydantic generates.
 
-A node is the JSON schema of one key. A section is a node with fixed keys. `model`, `executor` and `logger` each hold
-one of several alternative sections; the value of the key `name` decides which.
+A node is the JSON schema of one key. A section is a node whose value is a mapping with fixed keys. The keys `model`,
+`executor` and `logger` each have several alternative sections; the key `name` within the value selects one of them.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _LIMIT_WORDS = {
     "exclusiveMaximum": "below",
     "multipleOf": "a multiple of",
 }
-"""Words for each limit of JSON schema. They follow "a number" and precede the limit: "a number above 0"."""
+"""Words between "a number" and each limit of JSON schema, as in "a number above 0"."""
 
 
 @cache
@@ -27,8 +27,7 @@ def read_schema(model: type[BaseModel]) -> Node:
     """Return the JSON schema of a pydantic model, with each reference replaced by its definition."""
     schema = model.model_json_schema()
 
-    # This ends because no section of the configuration contains itself.
-
+    # The recursion ends because no section of the configuration contains itself.
     def resolve_references(node: Any) -> Any:
         if isinstance(node, list):
             return [resolve_references(item) for item in node]
@@ -38,48 +37,57 @@ def read_schema(model: type[BaseModel]) -> Node:
             return resolve_references(schema["$defs"][node["$ref"].rpartition("/")[2]])
         return {name: resolve_references(value) for name, value in node.items() if name != "$defs"}
 
-    resolved: Node = resolve_references(schema)
-    return resolved
+    schema_without_references: Node = resolve_references(schema)
+    return schema_without_references
 
 
 def list_alternatives(node: Node) -> list[Node]:
-    """Return the alternatives of a node, such as text and null; the node itself if it has none."""
+    """Return the alternatives of a node, such as text and null; only the node itself if it has none."""
     alternatives: list[Node] = node.get("anyOf") or node.get("oneOf") or [node]
     return alternatives
 
 
 def list_sections(node: Node) -> list[Node]:
-    """Return the sections among the alternatives of a node; none if its value is not a mapping with fixed keys."""
+    """Return the sections among the alternatives of a node, or the node itself; empty if it has no fixed keys."""
     return [alternative for alternative in list_alternatives(node) if "properties" in alternative]
 
 
 def read_name(section: Node) -> str:
-    """Return the `name` that selects a section among alternatives, such as `mh_mtl` for a section of `model`."""
+    """Return the value of the key `name` that selects a section, such as `mh_mtl` for one of the sections of `model`."""
     return str(section["properties"]["name"]["const"])
 
 
 def list_keys(node: Node) -> dict[str, Node]:
-    """Return the keys of all alternative sections of a node."""
-    # A key of several sections, such as `name`, appears once, with the node of the last section.
+    """Return the node of each key that a node has in any of its sections.
+
+    A key of several sections, such as `name`, has the node of the last section.
+    """
     return {name: key for section in list_sections(node) for name, key in section["properties"].items()}
 
 
 def walk_keys(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
-    """Yield the dotted name and the node of each key under a node, sections included."""
+    """Yield the dotted key and the node of each key below a node, at all depths.
+
+    Args:
+        node: Node to begin with; it is not included.
+        prefix: Its own dotted key; empty for the complete schema.
+    """
     for section in list_sections(node):
-        for name, key in section["properties"].items():
-            dotted = f"{prefix}.{name}" if prefix else name
-            yield dotted, key
-            yield from walk_keys(key, dotted)
+        for name, key_node in section["properties"].items():
+            dotted_key = f"{prefix}.{name}" if prefix else name
+            yield dotted_key, key_node
+            yield from walk_keys(key_node, dotted_key)
 
 
 def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
     """Follow a dotted key through the schema, as far as its names exist.
 
     Returns:
-        The last node that exists, its dotted key, and the remaining dotted names; "" if the complete key exists.
+        The last node that exists, its dotted key, and the rest of the dotted key, which is empty if all of it exists.
     """
-    node, existing, remaining = schema, list[str](), key.split(".")
+    node = schema
+    existing: list[str] = []
+    remaining = key.split(".")
     while remaining and remaining[0] in list_keys(node):
         node = list_keys(node)[remaining[0]]
         existing.append(remaining.pop(0))
@@ -87,14 +95,16 @@ def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
 
 
 def find_entry(node: Node) -> Node | None:
-    """Return the node of the values of a mapping whose keys the user chooses, as in `training.task_weights`.
+    """Return the node that all values of a mapping share whose keys the user chooses, as in `training.task_weights`.
 
-    Other nodes, such as sections, have no such values: the result is None.
+    The result is None for all other nodes, such as sections.
     """
-    # pydantic generates patternProperties if the keys must match a pattern, else additionalProperties, which holds the
-    # node of the values. In a section, additionalProperties is false.
-    patterns = list((node.get("patternProperties") or {}).values())
-    return patterns[0] if patterns else node.get("additionalProperties") or None
+    # pydantic puts this node into patternProperties if the keys must match a pattern, otherwise into
+    # additionalProperties, which is false in a section.
+    nodes_by_pattern: dict[str, Node] = node.get("patternProperties") or {}
+    if nodes_by_pattern:  # pydantic generates one pattern
+        return next(iter(nodes_by_pattern.values()))
+    return node.get("additionalProperties") or None
 
 
 def describe_allowed(node: Node) -> str:
@@ -129,11 +139,13 @@ def describe_allowed(node: Node) -> str:
 
 
 def _describe_limits(node: Node) -> str:
+    """Return the limits of a number, with a space before them, such as " above 0 and at most 1"; empty without limits."""
     limits = " and ".join(f"{words} {node[name]:g}" for name, words in _LIMIT_WORDS.items() if name in node)
     return f" {limits}" if limits else ""
 
 
 def _describe_list(node: Node) -> str:
+    """Return a list in words, with its length if it is fixed."""
     min_items, max_items = node.get("minItems", 0), node.get("maxItems")
     if min_items and min_items == max_items:
         return f"a list of {min_items} items"

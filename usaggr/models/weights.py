@@ -1,7 +1,8 @@
-"""Check of `model.weights` before any network is built: a file, or an id of the library.
+"""Check of `model.weights` before any network is built: null, a local file, or an id of pretrained weights.
 
-The module does not import torch, so that a plan can check and hash the file quickly. `encoders.py` and `vit_weights.py`
-load the weights.
+An id names weights of the library that has the encoder: timm for `m2dino`, segmentation_models_pytorch or timm for
+`mh_mtl`. The module does not import torch, so that a plan can check and hash a file quickly. `encoders.py` and
+`vit_weights.py` load the weights.
 """
 
 from pathlib import Path
@@ -12,16 +13,18 @@ from usaggr.io.checksums import hash_file
 from usaggr.io.home import expand_home
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
-"""Suffixes by which a value is taken for a file name, also if the file does not exist."""
+"""Suffixes of weights files. A value with one of them names a file, even if this file does not exist."""
 TIMM = "timm"
-"""Id of the pretrained weights that timm has for the name of a vision transformer."""
+"""The only id for `m2dino`: the pretrained weights that timm has for the name `model.encoder`."""
 
 
 def find_weights_file(model: ModelConfig) -> Path | None:
     """Return the local file that `model.weights` names; None if it is null or an id of the library.
 
+    The ids of `mh_mtl` are not checked here, because their list is in a library that imports torch.
+
     Raises:
-        ConfigError: The value names a file that does not exist, a folder, or an unknown id.
+        ConfigError: The value names a file that does not exist, a folder, or an id that `m2dino` does not have.
     """
     if model.weights is None:
         return None
@@ -31,6 +34,7 @@ def find_weights_file(model: ModelConfig) -> Path | None:
     if path.exists():
         raise ConfigError(f"model.weights={model.weights}: is a folder; give the file with the encoder's weights")
     library_id = TIMM if model.name == "m2dino" else "imagenet"
+    # Ids have no slashes.
     if len(path.parts) > 1 or path.suffix in SUFFIXES:
         raise ConfigError(
             f"model.weights={model.weights}: no such file; give a local file (safetensors or a torch state dict), "
@@ -42,10 +46,14 @@ def find_weights_file(model: ModelConfig) -> Path | None:
 
 
 def check_weights(model: ModelConfig) -> str | None:
-    """Check `model.weights` as far as possible without torch; return the SHA-256 of the file, None without a file.
+    """Check `model.weights` as far as possible without torch, and return the SHA-256 of the file.
+
+    Returns:
+        The hash in hexadecimal; None if the value is null or an id.
 
     Raises:
-        ConfigError: The file does not exist or cannot be read, or `norm: frozen` has no weights with statistics.
+        ConfigError: The file does not exist or cannot be read, the id is unknown, or `model.norm=frozen` has no
+            pretrained weights whose statistics it could keep.
     """
     if model.weights is None:
         if model.name == "mh_mtl" and model.norm == "frozen":
