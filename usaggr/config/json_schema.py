@@ -53,7 +53,7 @@ def list_sections(node: Node) -> list[Node]:
 
 
 def read_name(section: Node) -> str:
-    """Return the value of the key `name` that selects a section, such as `mh_mtl` for one of the sections of `model`."""
+    """Return the value of the key `name` that selects a section, such as `mh_mtl` for a section of `model`."""
     return str(section["properties"]["name"]["const"])
 
 
@@ -139,7 +139,7 @@ def describe_allowed(node: Node) -> str:
 
 
 def _describe_limits(node: Node) -> str:
-    """Return the limits of a number, with a space before them, such as " above 0 and at most 1"; empty without limits."""
+    """Return the limits of a number, such as " above 0 and at most 1" with a space before; empty without limits."""
     limits = " and ".join(f"{words} {node[name]:g}" for name, words in _LIMIT_WORDS.items() if name in node)
     return f" {limits}" if limits else ""
 

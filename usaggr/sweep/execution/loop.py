@@ -1,6 +1,6 @@
-"""The loop of a sweep, which chooses the next run to start, and decides what follows when a run has ended.
+"""The loop of a sweep: it starts runs while slots are free, and decides after each job if its run is tried again.
 
-The loop also runs in each job of Slurm, over the runs of that job (`executors/slurm/pack.py`).
+Each job of Slurm has such a loop, too, over the runs of that job (`executors/slurm/pack.py`).
 """
 
 import time
@@ -24,10 +24,10 @@ from usaggr.sweep.execution.status_line import RemainingTime, SweepLine
 from usaggr.sweep.planning.study_plan import PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace
 
-_MAX_RELEASES = 3
-"""Number of times that a sweep takes over a run whose process, of another sweep, has died."""
+_MAX_TAKEOVERS = 3
+"""Maximum number of times that a sweep takes over the same run from another sweep's process that has died."""
 _WAIT_SECONDS = 0.25
-"""Seconds between two updates of the live line, and longest delay after a request to stop."""
+"""Seconds between two updates of the live line, and longest delay between a request to stop and its effect."""
 
 
 class Loop:
@@ -45,32 +45,32 @@ class Loop:
         """Make a loop that has not started yet.
 
         Args:
-            runs: all planned runs.
-            todo: runs to train.
-            states: state of each planned run by run_id; the loop updates it.
-            attempts: maximum number of attempts at a run whose process dies.
-            fail_fast: Starts no run after the first failure.
+            runs: All planned runs.
+            todo: Those that this sweep is to train.
+            states: State of each planned run by run_id; the loop updates it.
+            attempts: Maximum number of times that a run is started whose process dies.
+            fail_fast: True to start no run after the first failure.
             limit: Maximum number of runs to start. Default: no limit.
         """
         self.limit = limit
         self.interrupted = False
         self.failures: dict[str, str] = {}
-        """Reasons in one line, by run_id, of the runs that failed in this sweep."""
+        """Reason in one line for each run that failed in this sweep, by run_id."""
         self.unwritable = False
         """True if a disk is full, read-only, failing or gone; no further run is started then."""
         self.unstartable = False
-        """True if the processes of several runs die repeatedly; no further run is started then."""
+        """True if the processes of several runs died repeatedly; no further run is started then."""
         self.trained: list[PlannedRun] = []
         """Runs that this sweep has trained to their end."""
         self.slot_seconds = 0.0
-        """Time of all jobs from their start to their end."""
+        """Sum of the seconds of all jobs, each from its start to its end."""
         self._states = states
         self._runs = {run.spec.run_id: run for run in runs}
         self._attempts = attempts
         self._is_adoptable: Callable[[Path], bool] = lambda directory: False
-        """Function from a run directory to whether a live job of a cluster trains the run, which is then followed."""
-        self._pace: float | None = None
-        """Seconds per training example, from which executors of clusters estimate the duration of their jobs."""
+        """Function that returns whether a live job of a cluster trains the run of a directory; set by `run`."""
+        self._seconds_per_example: float | None = None
+        """Seconds per training example, by which executors of clusters estimate a job's duration; set by `run`."""
         self._fail_fast = fail_fast
         self._ids_to_train = {run.spec.run_id for run in todo}
         self._waiting = deque(sort_longest_first(todo))
@@ -78,14 +78,15 @@ class Loop:
         """Start of each running job on the monotonic clock, by run_id."""
         self._started: set[str] = set()
         """run_id of all runs that this sweep has started, however they ended; `limit` counts them."""
-        self._releases: Counter[str] = Counter()
+        self._takeovers: Counter[str] = Counter()
         """Number of times that this sweep has taken over a run from another process, by run_id."""
         self._tries: Counter[str] = Counter()
-        """Number of times that this sweep has started a run, by run_id."""
+        """Number of times that this sweep has started a run, by run_id; a try that was interrupted does not count."""
         self._exclusive_scopes: dict[str, ExclusiveScope] = {}
-        """Place where no other run may run during the next try, by run_id, for runs that ran out of memory."""
+        """Scope in which no other run may run during the next try, by run_id, for runs that ran out of memory."""
         self._ids_to_retry = {run.spec.run_id for run in todo if states[run.spec.run_id] == "failed"}
-        for run_id in self._ids_to_retry:  # pending until this sweep has tried them again
+        """run_id of the runs that failed in an earlier sweep and that this sweep tries again."""
+        for run_id in self._ids_to_retry:
             self._states[run_id] = "pending"
 
     @property
@@ -94,20 +95,21 @@ class Loop:
         return len(self._states)
 
     def count_unfinished(self) -> int:
-        """Return the number of runs that are left although this sweep should have finished them.
+        """Return the number of runs that have no end, although this sweep should have trained them.
 
-        Runs beyond the limit are left as requested, and so are those that a cluster has in its queue, with their
-        children.
+        At the limit of runs, and with runs in a cluster's queue, whose children must wait, runs that this sweep has
+        not started do not count.
         """
         unfinished = {run_id for run_id, state in self._states.items() if state not in ("done", "failed", "queued")}
-        return len(unfinished & self._started if self.is_at_limit or self.count("queued") else unfinished)
+        is_sweep_partial = self.is_at_limit or self.count("queued") > 0
+        return len(unfinished & self._started if is_sweep_partial else unfinished)
 
     def get_state(self, run_id: str) -> State:
         """Return the state of a planned run as this sweep last saw it."""
         return self._states[run_id]
 
     def count(self, state: State) -> int:
-        """Return the number of planned runs in a state; after the loop, `running` means by another process."""
+        """Return the number of planned runs in a state; after the loop, another process trains the `running` ones."""
         return sum(current == state for current in self._states.values())
 
     def run(
@@ -121,16 +123,17 @@ class Loop:
         """Start runs and handle their ends, until no run is left that may be started.
 
         Args:
-            executor: trains the runs.
-            get_data: returns the data of a run.
-            line: live line, which also prints messages.
-            interruption: set when somebody requests a stop.
-            get_study: returns the study with which a run is trained.
+            executor: Trains the runs.
+            get_data: Returns the data of a run; None if the executor's processes read the data themselves.
+            line: Live line, which also prints messages.
+            interruption: Requested when the sweep is to stop.
+            get_study: Returns the study with which a run is trained.
         """
         remaining = RemainingTime(executor.slots)
         provenance = collect_provenance()
         if isinstance(executor, AdoptingExecutor):
-            self._is_adoptable, self._pace = executor.is_adoptable, estimate_pace(list(self._runs.values()))
+            self._is_adoptable = executor.is_adoptable
+            self._seconds_per_example = estimate_pace(list(self._runs.values()))
         while True:
             if interruption.is_requested:
                 self._stop(executor, line, remaining)
@@ -142,7 +145,7 @@ class Loop:
                 self._tries[run.spec.run_id] += 1
                 self._running[run.spec.run_id] = time.monotonic()
             if not self._running:
-                if self._reclaim_released():
+                if self._take_over_abandoned_runs():
                     continue
                 return
             self._update_line(line, remaining)
@@ -152,7 +155,8 @@ class Loop:
     def _take_next(self, line: SweepLine) -> PlannedRun | None:
         """Remove the first run that may be started now from the queue, and return it; None if there is none.
 
-        Runs before it leave the queue too if another process has started them, or if their parents have failed.
+        Runs before it leave the queue, too, if another process has started or ended them, or if they failed because
+        their parents failed. Runs whose parents are not done yet stay in the queue.
         """
         if self._is_closed():
             return None
@@ -175,27 +179,25 @@ class Loop:
         self._waiting.extendleft(reversed(postponed))
         return startable
 
-    def _reclaim_released(self) -> bool:
-        """Update the states of runs that other processes train; return whether one of them is to be trained here.
+    def _take_over_abandoned_runs(self) -> bool:
+        """Put runs into the queue whose process, of another sweep, has ended before the run; update their states.
 
-        Such a process may have died meanwhile, which released the lock of its run.
+        Returns:
+            True if this sweep may start such a run.
         """
-        released: list[PlannedRun] = []
+        abandoned: list[PlannedRun] = []
         for run_id, run in self._runs.items():
             if self._states[run_id] != "running":
                 continue
             state = run.read_state()
-            if (
-                state in ("pending", "stale")
-                and run_id in self._ids_to_train
-                and self._releases[run_id] < _MAX_RELEASES
-            ):
-                self._releases[run_id] += 1
-                released.append(run)
+            may_take_over = run_id in self._ids_to_train and self._takeovers[run_id] < _MAX_TAKEOVERS
+            if state in ("pending", "stale") and may_take_over:
+                self._takeovers[run_id] += 1
+                abandoned.append(run)
             if state != "queued":
                 self._states[run_id] = state
-        self._waiting.extend(released)
-        return bool(released) and not self._is_closed() and not self.is_at_limit
+        self._waiting.extend(abandoned)
+        return bool(abandoned) and not self._is_closed() and not self.is_at_limit
 
     @property
     def is_at_limit(self) -> bool:
@@ -203,10 +205,10 @@ class Loop:
         return self.limit is not None and len(self._started) >= self.limit
 
     def _is_available(self, run: PlannedRun) -> bool:
-        """Return whether no other process has started or ended the run since this sweep read its state."""
+        """Return whether this sweep may start the run: no other process trains it or has ended it meanwhile."""
         run_id = run.spec.run_id
         state = run.read_state()
-        if state == "running" and self._is_adoptable(run.directory):
+        if state == "running" and self._is_adoptable(run.directory):  # `submit` then follows the job of the cluster
             return True
         if state in ("running", "done") or (state == "failed" and run_id not in self._ids_to_retry):
             self._states[run_id] = state
@@ -216,7 +218,7 @@ class Loop:
     def _provide_weights(self, run: PlannedRun, line: SweepLine) -> bool:
         """Provide the parent's weights to a run; return whether it has them, and mark it as failed otherwise."""
         parent = self._runs.get(run.spec.parent or "")
-        # In a job of a cluster the parent is no run of the loop: its weights were provided before the submission.
+        # In a job of a cluster, the parent may not be in the loop: its weights were provided before the submission.
         if parent is None or run.spec.window is None:
             return True
         try:
@@ -237,10 +239,10 @@ class Loop:
         """Return the next attempt at a run.
 
         Args:
-            run: the run to start.
-            study: study with which it is trained.
-            data: its data; None if the executor's processes find the data themselves.
-            provenance: versions and platform, for run.yaml.
+            run: The run to start.
+            study: Study with which it is trained.
+            data: Its data; None if the executor's processes read the data themselves.
+            provenance: Versions and platform, for run.yaml.
         """
         return Job(
             run.spec,
@@ -250,7 +252,7 @@ class Loop:
             self._find_next_attempt(run),
             provenance,
             exclusive_scope=self._exclusive_scopes.get(run.spec.run_id),
-            seconds=None if self._pace is None else self._pace * run.examples,
+            seconds=None if self._seconds_per_example is None else self._seconds_per_example * run.examples,
         )
 
     def _find_next_attempt(self, run: PlannedRun) -> int:
@@ -259,12 +261,12 @@ class Loop:
         return 1 if status is None else status.attempt + 1
 
     def _handle_end(self, job_end: JobEnd, line: SweepLine, remaining: RemainingTime) -> None:
-        """Record how a job ended, and put its run back into the queue if it is to be tried again.
+        """Record the end of a job, and put its run back into the queue if it is to be tried again.
 
         Args:
-            job_end: the job and its outcome.
-            line: prints messages.
-            remaining: estimate that learns from runs trained to their end.
+            job_end: The job and its outcome; `Outcome` explains each of them.
+            line: Prints messages.
+            remaining: Estimate of the remaining time, to which a run that is done is added.
         """
         run_id = job_end.job.spec.run_id
         run = self._runs[run_id]
@@ -293,6 +295,7 @@ class Loop:
                 self.unwritable |= job_end.outcome == "unwritable"
                 self.unstartable |= job_end.outcome == "unstartable"
                 line.print_message(f"{run_id}: {job_end.message}")
+            # Without other jobs on its device, the run would run out of memory again.
             case "memory" if job_end.crowded and not self._is_closed():
                 self._retry_exclusively(job_end, run, "device", line)
             case "killed" if self._may_retry(run_id):
@@ -311,14 +314,14 @@ class Loop:
         """Put a run at the front of the queue, to be tried alone, because other runs may have taken its memory.
 
         Args:
-            job_end: the job that ran out of memory.
-            run: its run.
-            exclusive_scope: where no other run may run during the next try.
-            line: prints the message.
+            job_end: The job that ran out of memory.
+            run: Its run.
+            exclusive_scope: Scope in which no other run may run during the next try.
+            line: Prints the message.
         """
         run_id = run.spec.run_id
         line.print_message(f"{run_id}: {job_end.message}; it is tried again, alone")
-        # Its worker has marked it as failed. If this sweep ends before its turn, it must be pending.
+        # Its worker has marked it as failed. If this sweep ends before the next try, it must be pending.
         with suppress(WriteError):
             RunDirectory(run.directory).record_end("pending", job_end.job.attempt)
         self._exclusive_scopes[run_id] = exclusive_scope
@@ -335,10 +338,10 @@ class Loop:
         """Mark a run as failed and print the reason, unless another process has started it meanwhile.
 
         Args:
-            run: the run that cannot be finished; its worker may have marked it already.
-            attempt: number of the attempt that failed, from 1.
-            reason: reason in one line.
-            line: prints the failure.
+            run: The run that cannot be finished; its worker may have marked it as failed already.
+            attempt: Number of the attempt that failed, from 1.
+            reason: Reason in one line.
+            line: Prints the failure.
         """
         directory = RunDirectory(run.directory)
         state = directory.read_state()
@@ -353,12 +356,12 @@ class Loop:
             line.print_message(f"failed: {run.spec.run_id}: {reason}")
 
     def _stop(self, executor: Executor, line: SweepLine, remaining: RemainingTime) -> None:
-        """Stop all running jobs and release the claims of their runs.
+        """Stop all running jobs, and set their runs back to pending.
 
         Args:
-            executor: stops the jobs.
-            line: shows that the sweep is stopping.
-            remaining: estimate for the live line.
+            executor: Stops the jobs.
+            line: Shows that the sweep is stopping.
+            remaining: Estimate for the live line.
         """
         self._update_line(line, remaining, stopping=True)
         self.slot_seconds += sum(time.monotonic() - since for since in self._running.values())
@@ -368,13 +371,14 @@ class Loop:
         self.interrupted = True
 
     def _record_stop(self, job: Job, line: SweepLine) -> None:
-        """Release the claim of a stopped job, unless its run ended meanwhile."""
+        """Set the run of a stopped job back to pending, unless the run ended meanwhile."""
         run, directory = self._runs[job.spec.run_id], RunDirectory(job.directory)
         status = directory.read_status()
         if directory.read_state() != "failed":
             with suppress(WriteError):
                 directory.record_end("pending", job.attempt)
-        elif status is not None and status.attempt == job.attempt:  # a failure of an earlier attempt was reported then
+        # Only a failure of this attempt is new; that of an earlier attempt was reported when it happened.
+        elif status is not None and status.attempt == job.attempt:
             self._fail(run, job.attempt, ((status.error or "").splitlines() or ["failed without a reason"])[0], line)
         self._states[job.spec.run_id] = directory.read_state()
         if directory.read_state() == "done":
@@ -384,8 +388,8 @@ class Loop:
         """Update the live line.
 
         Args:
-            line: the live line.
-            remaining: estimate of the remaining seconds.
+            line: The live line.
+            remaining: Estimate of the remaining seconds.
             stopping: True while running jobs are being stopped.
         """
         now = time.monotonic()
