@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +294,17 @@ def _killed(number: int) -> int:
 @pytest.mark.parametrize("function", [_twice, _killed], ids=["no failure", "a process is killed"])
 def test_every_piece_of_work_is_done_once(function: Any) -> None:
     assert sorted(map_in_processes(function, range(12), 2)) == [2 * i for i in range(12)]
+
+
+def test_every_piece_of_work_is_done_once_if_the_processes_die_while_pieces_are_submitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    submit = ProcessPoolExecutor.submit
+
+    def break_at_third_piece(pool: ProcessPoolExecutor, function: Any, piece: int) -> Any:
+        if piece == 2:
+            raise BrokenProcessPool
+        return submit(pool, function, piece)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", break_at_third_piece)
+    assert sorted(map_in_processes(_twice, range(12), 2)) == [2 * i for i in range(12)]

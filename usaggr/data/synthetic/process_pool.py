@@ -1,7 +1,8 @@
-"""Processes that draw phantoms: drawing is Python code on small arrays, which threads do not make faster.
+"""A pool of processes that draw phantoms.
 
-Processes are spawned, so that they share nothing with the server from which a sweep forks its workers. They end when
-the process that started them ends, even if it is killed.
+Threads would not make it faster, because drawing is Python code on small arrays. The processes are spawned, so that they
+share nothing with the server from which a sweep forks its workers. They end when the process that started them ends,
+even if it is killed.
 """
 
 import multiprocessing
@@ -21,47 +22,49 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 _MIN_PIECES_PER_PROCESS = 4
-"""Smallest number of pieces per process; with fewer, starting the process takes longer than it saves."""
+"""Smallest number of pieces of work per process; with fewer, its start takes longer than it saves."""
 
 
 def map_in_processes(
     function: Callable[[Piece], Result], work: Sequence[Piece], workers: int | None
 ) -> Iterator[Result]:
-    """Yield the results of a function on each piece, in the order in which they are ready.
+    """Yield the result of a function for each piece of work, in the order in which the results are ready.
+
+    The current process does the work if it is little, or cannot start others, and finishes it if one of them dies.
 
     Args:
         function: Function that can be pickled.
-        work: Pieces of work. A small number of pieces is processed in the current process.
+        work: Pieces of work, which can be pickled.
         workers: Largest number of processes; None for one per core.
     """
-    count = min(workers or count_bound_cores(), len(work) // _MIN_PIECES_PER_PROCESS)
-    if count <= 1:
+    process_count = min(workers or count_bound_cores(), len(work) // _MIN_PIECES_PER_PROCESS)
+    if process_count <= 1:
         yield from map(function, work)
         return
-    missing = set(range(len(work)))
+    remaining = set(range(len(work)))  # indices of the pieces without a result
     context = multiprocessing.get_context("spawn")
     try:
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_process)
+        pool = ProcessPoolExecutor(process_count, mp_context=context, initializer=_prepare_process)
     except OSError:  # no semaphores, because /dev/shm is full or not writable
         yield from map(function, work)
         return
     with pool:
-        with SafeSearch():  # all processes start with the first piece
-            futures = {pool.submit(function, piece): i for i, piece in enumerate(work)}
         try:
-            for future in as_completed(futures):
+            with SafeSearch():  # the pool starts its processes while pieces are submitted
+                index_by_future = {pool.submit(function, piece): i for i, piece in enumerate(work)}
+            for future in as_completed(index_by_future):
                 result = future.result()
-                missing.remove(futures[future])
+                remaining.remove(index_by_future[future])
                 yield result
         except BrokenProcessPool:
             # A script without a main guard cannot start processes, and processes may be killed for lack of memory.
-            yield from (function(work[i]) for i in sorted(missing))
+            yield from (function(work[i]) for i in sorted(remaining))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _prepare_process() -> None:
-    """Prepare a new process: one OpenCV thread, no reaction to Ctrl-C, and an end together with its parent."""
+    """Prepare a new process: it has one OpenCV thread, ignores Ctrl-C, and ends together with its parent process."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -71,7 +74,7 @@ def _prepare_process() -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the parent process, and end this one at once, also in the middle of a picture."""
+    """Wait for the end of the parent process, and then end this one at once, even in the middle of a picture."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
