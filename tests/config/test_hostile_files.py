@@ -72,3 +72,10 @@ def test_references_between_a_few_keys_are_allowed() -> None:
     doubled = {"k0": "x"} | {f"k{i}": f"${{k{i - 1}}}" * 10 for i in range(1, 10)}
     with pytest.raises(ConfigError, match="k4: its references stand for more than 10000 values"):
         check_references(doubled)
+
+
+@pytest.mark.parametrize("item", ["[0]", ".0", ".name"], ids=["index", "dotted index", "through another reference"])
+def test_references_into_a_value_count_as_references_to_it(item: str) -> None:
+    tenfold = {"k0": "x"} | {f"k{i}": [f"${{k{i - 1}{item}}}" * 10] for i in range(1, 10)}
+    with pytest.raises(ConfigError, match="k4: its references stand for more than 10000 values"):
+        check_references(tenfold)

@@ -1,4 +1,8 @@
-"""A limit for references between values of a study: ten lines of `${a}${a}` would otherwise fill the memory."""
+"""Limits for references between values of a study.
+
+OmegaConf replaces a reference `${key}` by the value of the key. Without limits, a few lines that each refer twice to
+the line before, such as `b: ${a}${a}`, would fill the memory.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +11,19 @@ from typing import Any
 from usaggr.errors import ConfigError
 
 MAX_VALUES = 10_000
-"""Most values that the references of one value stand for, with the references in those values."""
+"""Maximum number of values that one value stands for: itself, and those of all references that it leads to."""
 MAX_CHAIN = 20
-"""Most references that follow each other."""
+"""Maximum number of keys that lead to each other by references; it limits the recursion of this check."""
 _REFERENCE = re.compile(r"\$\{([^${}]*)\}")
+"""One reference; its group is the text between the braces."""
 _NESTED = re.compile(r"\$\{[^}]*\$\{")
+"""The beginning of a reference inside another one, such as `${${a}}`."""
 
 
 def check_references(values: Mapping[str, Any]) -> None:
-    """Refuse values whose references stand for too many values; references in a circle are left to OmegaConf.
+    """Refuse values whose references stand for too many values.
+
+    References that lead back to their own key are accepted, because OmegaConf reports them.
 
     Args:
         values: Values by dotted key, before references are replaced; a list is one value.
@@ -25,23 +33,23 @@ def check_references(values: Mapping[str, Any]) -> None:
     """
     texts = {key: str(value) for key, value in values.items() if "${" in str(value)}
     counts: dict[str, int] = {}
-    for key in texts:
-        if _NESTED.search(texts[key]):
-            raise ConfigError(f"{key}: '{texts[key]}' holds a reference inside a reference; write the key itself")
+    for key, text in texts.items():
+        if _NESTED.search(text):
+            raise ConfigError(f"{key}: '{text}' holds a reference inside a reference; write the key itself")
         _count_values(key, values, texts, counts, ())
 
 
 def _count_values(
     key: str, values: Mapping[str, Any], texts: Mapping[str, str], counts: dict[str, int], chain: tuple[str, ...]
 ) -> int:
-    """Return the number of values that a value stands for.
+    """Return the number of values that the value of a key stands for, itself included.
 
     Args:
         key: Key of the value.
         values: All values by key.
-        texts: Those with references.
-        counts: Results by key, which are added to.
-        chain: Keys whose references lead to this one.
+        texts: Texts of the values with references, by key.
+        counts: Results of earlier calls by key; the result of this call is added.
+        chain: Keys whose references led to this key, in their order.
 
     Raises:
         ConfigError: A limit is exceeded.
@@ -56,22 +64,38 @@ def _count_values(
         )
     count = 1
     for reference in _REFERENCE.findall(texts[key]):
-        target = _resolve(reference.strip(), key)
-        # A reference to a mapping stands for all of its values.
-        for name in [name for name in values if name == target or name.startswith(f"{target}.") or not target]:
-            count += _count_values(name, values, texts, counts, (*chain, key))
+        for target_key in _list_target_keys(_find_absolute_key(reference.strip(), key), values):
+            count += _count_values(target_key, values, texts, counts, (*chain, key))
         if count > MAX_VALUES:
             raise ConfigError(f"{key}: its references stand for more than {MAX_VALUES} values; write the value itself")
     counts[key] = count
     return count
 
 
-def _resolve(reference: str, key: str) -> str:
-    """Return the key that a reference names; leading dots are relative to the mapping around its own key."""
+def _list_target_keys(target: str, values: Mapping[str, Any]) -> list[str]:
+    """Return the keys of all values that a reference to `target` stands for; empty if there are none.
+
+    A reference to a mapping stands for all of its values, and "" for those of the complete study. A reference to an
+    item of a list, such as `seeds.0`, counts as one to the list.
+    """
+    keys = [key for key in values if not target or key == target or key.startswith(f"{target}.")]
+    while not keys and "." in target:
+        target = target.rpartition(".")[0]
+        keys = [target] if target in values else []
+    return keys
+
+
+def _find_absolute_key(reference: str, key: str) -> str:
+    """Return the dotted key that a reference names, such as `data.cache` for `data[cache]`; "" for the complete study.
+
+    Args:
+        reference: Text between the braces. As in OmegaConf, one leading dot stands for the mapping that holds `key`,
+            and each further dot for the mapping around that.
+        key: Key of the value with the reference.
+    """
     name = re.sub(r"\[([^\]]*)\]", r".\1", reference).lstrip(".")
     dots = len(reference) - len(reference.lstrip("."))
     if not dots:
-        # An item of a list is part of the list's value.
         return name.rstrip(".")
     parents = key.split(".")[:-dots]
     return ".".join([*parents, name]) if name else ".".join(parents)

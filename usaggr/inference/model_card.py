@@ -1,6 +1,7 @@
-"""Model card of an exported model: intended use, inputs and outputs, scores, and origin.
+"""Model card of an exported model: intended use, inputs and outputs, test scores, and origin.
 
-The keys of the card are a file format and must stay.
+Other programs read the card, so its keys must not change, even if another name would be better: a "place" is the index
+of a task among those of the model. "The graph" is the exported ONNX graph.
 """
 
 import platform
@@ -23,6 +24,7 @@ from usaggr.statistics.score_intervals import score_intervals
 from usaggr.tasks import Task, TaskType
 
 CARD_VERSION = 1
+"""Version of the card's format, its `schema_version`."""
 INTENDED_USE = "Research use; not a medical device."
 LIMITS = (
     "Not for the diagnosis or treatment of patients.",
@@ -32,6 +34,9 @@ LIMITS = (
 )
 UNKNOWN = "not known"
 
+Intervals = dict[str, dict[str, tuple[float, float]]]
+"""Lower and upper bound of a test score, by task id and metric."""
+
 
 def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dict[str, Any]:
     """Make the card as a dictionary for JSON.
@@ -39,10 +44,10 @@ def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dic
     Args:
         stored: Content of the run's folder.
         conditioned: True if the graph has the task as an input.
-        file: Name, hash and comparison of the exported file.
+        file: Entry of the exported file: its name, its hash, and its comparison with the network in torch.
 
     Raises:
-        RunError: The run's predictions cannot be read, from which the intervals are computed.
+        RunError: The run's predictions cannot be read; the intervals of the scores are computed from them.
     """
     data = stored.source.data
     intervals = _compute_intervals(stored)
@@ -85,20 +90,25 @@ def make_card(stored: StoredRun, conditioned: bool, file: dict[str, Any]) -> dic
 
 
 def find_license(model: ModelConfig) -> str:
-    """Return the license of the pretrained weights that a network started from, as far as timm lists it."""
+    """Return the license of the pretrained weights that a network started from, or the reason why it is not known.
+
+    Only timm lists licenses.
+    """
     if model.weights is None:
         return "no pretrained weights: trained from scratch"
     try:
-        is_local = find_weights_file(model) is not None
+        is_local_file = find_weights_file(model) is not None
     except ConfigError:  # the file does not exist any more
-        is_local = True
-    if is_local:
+        is_local_file = True
+    if is_local_file:
         return f"{UNKNOWN}: a local file"
     name = model.encoder
     if model.name == "mh_mtl":
-        if not name.startswith("tu-"):
+        if not name.startswith("tu-"):  # this prefix marks encoders of timm
             return f"{UNKNOWN}: {model.weights} weights of {name} in segmentation-models-pytorch"
-        name = name.removeprefix("tu-") + ("" if model.weights in ("imagenet", TIMM) else f".{model.weights}")
+        # The name alone has timm's default weights; others are named by a tag behind it.
+        has_tag = model.weights not in ("imagenet", TIMM)
+        name = name.removeprefix("tu-") + (f".{model.weights}" if has_tag else "")
     from timm.models import get_pretrained_cfg  # imports torch, which takes seconds
 
     try:
@@ -110,13 +120,13 @@ def find_license(model: ModelConfig) -> str:
 
 
 def _describe_network(model: ModelConfig) -> dict[str, Any]:
-    """Return the settings of a network; a file of weights without its folder, which is private to this machine."""
+    """Return the settings of a network; a weights file without its folder, which may hold private names."""
     weights = model.weights and PurePath(model.weights).name
     return {**model.model_dump(), "weights": weights}
 
 
 def _describe_inputs(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
-    """Return type, shape and meaning of each input of the graph."""
+    """Return type, shape and meaning of each input of the graph; `conditioned` is that of `make_card`."""
     height, width = stored.size
     inputs: dict[str, Any] = {
         "images": {
@@ -138,7 +148,7 @@ def _describe_inputs(stored: StoredRun, conditioned: bool) -> dict[str, Any]:
 
 
 def _describe_preprocessing(stored: StoredRun) -> dict[str, Any]:
-    """Return what a user must do before the graph, and what the graph does itself."""
+    """Return the steps from an image file to the network: those before the graph, and those within it."""
     from usaggr.data.batches.batches import MEAN, STD  # imports torch, which takes seconds
 
     return {
@@ -155,23 +165,32 @@ def _describe_preprocessing(stored: StoredRun) -> dict[str, Any]:
 
 
 def _describe_readings(rules: dict[str, ReadingRules]) -> dict[str, str]:
-    """Return how files become images of 8 bits, by the rules of each task; orientation and transparency are shared."""
-    shared = next(iter(rules.values()))
-    turned = {"apply": "applied", "ignore": "not applied", None: "not applied; files with one are refused"}
-    alpha = {"black": "drawn on black", "ignore": "dropped", None: "dropped; files that hide pixels are refused"}
-    depths = {task_id: _describe_depth(rule) for task_id, rule in rules.items()}
-    is_same = len(set(depths.values())) == 1
+    """Return the conversion of image files to 8 bits, as entries of the card.
+
+    The rules of each task are given by task id. Only their bit depths may differ; orientation and transparency are keys
+    of the configuration, which all tasks share.
+    """
+    shared_rules = next(iter(rules.values()))
+    orientation_texts = {"apply": "applied", "ignore": "not applied", None: "not applied; files with one are refused"}
+    transparency_texts = {
+        "black": "drawn on black",
+        "ignore": "dropped",
+        None: "dropped; files that hide pixels are refused",
+    }
+    depths = {task_id: _describe_depth(task_rules) for task_id, task_rules in rules.items()}
+    if len(set(depths.values())) == 1:
+        depth_text = next(iter(depths.values()))
+    else:
+        depth_text = "; ".join(f"{task_id}: {text}" for task_id, text in depths.items())
     return {
-        "alpha": alpha[shared.transparency],
-        "sixteen_bits": next(iter(depths.values()))
-        if is_same
-        else "; ".join(f"{task_id}: {text}" for task_id, text in depths.items()),
-        "exif_orientation": turned[shared.exif_orientation],
+        "alpha": transparency_texts[shared_rules.transparency],
+        "sixteen_bits": depth_text,
+        "exif_orientation": orientation_texts[shared_rules.exif_orientation],
     }
 
 
 def _describe_depth(rules: ReadingRules) -> str:
-    """Return how values of more than 8 bits become 8 bits."""
+    """Return the conversion of images of more than 8 bits to 8 bits, in words."""
     if rules == FIRST_RULES:
         return "divided by 257, unless no value is above 255"
     if rules.bit_depth is None:
@@ -179,24 +198,26 @@ def _describe_depth(rules: ReadingRules) -> str:
     return f"scaled as values of {rules.bit_depth} bits, so that {2**rules.bit_depth - 1} becomes 255"
 
 
-def _describe_task(
-    stored: StoredRun, task: Task, index: int, intervals: dict[str, dict[str, tuple[float, float]]]
-) -> dict[str, Any]:
+def _describe_task(stored: StoredRun, task: Task, index: int, intervals: Intervals) -> dict[str, Any]:
     """Return the entry of a task: its output in the graph, numbers of samples, and test scores.
 
     Args:
         stored: Content of the run's folder.
         task: Task to describe.
         index: Index of the task among those of the graph.
-        intervals: Task id: metric: lower and upper bound.
+        intervals: Intervals of the scores; a score without one has None as its bounds.
     """
     result = stored.result
     scores = {}
-    for name, value in result.scores[task.id].items():
-        low, high = intervals.get(task.id, {}).get(name, (None, None))
-        trivial = result.trivial[task.id].get(name)
-        better = get_metric(name).higher_is_better
-        scores[name] = {"value": value, "low": low, "high": high, "trivial": trivial, "higher_is_better": better}
+    for metric, value in result.scores[task.id].items():
+        low, high = intervals.get(task.id, {}).get(metric, (None, None))
+        scores[metric] = {
+            "value": value,
+            "low": low,
+            "high": high,
+            "trivial": result.trivial[task.id].get(metric),
+            "higher_is_better": get_metric(metric).higher_is_better,
+        }
     return {
         "id": task.id,
         "type": task.type,
@@ -214,7 +235,7 @@ def _describe_task(
 
 
 def _get_names_key(task_type: TaskType) -> str:
-    """Return the card's key for the names of classes, boxes or points."""
+    """Return the card's key for the names that a task of a type has, of its classes, boxes or points."""
     match task_type:
         case "segmentation" | "classification":
             return "classes"
@@ -245,8 +266,11 @@ def _describe_output(task: Task, size: tuple[int, int]) -> dict[str, Any]:
             assert_never(task.type)
 
 
-def _compute_intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, float]]]:
-    """Return lower and upper bound by task id and metric, for metrics that vary over at least two components."""
+def _compute_intervals(stored: StoredRun) -> Intervals:
+    """Compute the intervals of the test scores, for metrics that vary over at least two components.
+
+    The result is empty if the run has no predictions.
+    """
     pseudovalues = read_pseudovalues(
         stored.path / contract.PREDICTIONS, stored.tasks, read_folds(stored.source.directory / contract.SPLIT)
     )
@@ -255,14 +279,14 @@ def _compute_intervals(stored: StoredRun) -> dict[str, dict[str, tuple[float, fl
 
 
 def _count_samples(stored: StoredRun, task_id: str) -> dict[str, int]:
-    """Return the number of a task's samples in each subset, and of the training samples that this run used."""
-    facts = stored.source.data.tasks[task_id]
-    used = stored.result.n_train[task_id]
-    return {"train": facts.n_train, "train_taken": used, "val": facts.n_val, "test": facts.n_test}
+    """Return the number of a task's samples in each subset, and the number of training samples that this run used."""
+    counts = stored.source.data.tasks[task_id]
+    used_count = stored.result.n_train[task_id]
+    return {"train": counts.n_train, "train_taken": used_count, "val": counts.n_val, "test": counts.n_test}
 
 
 def _read_versions() -> dict[str, str]:
-    """Return the versions of the packages that export the model, as far as they are installed."""
+    """Return the versions of the packages that export the model, of those that are installed."""
     versions = {"usaggr": __version__, "python": platform.python_version()}
     for package in ("torch", "onnx", "onnxscript", "onnxruntime"):
         try:

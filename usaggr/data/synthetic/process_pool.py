@@ -1,6 +1,6 @@
 """A pool of processes that draw phantoms.
 
-Threads would not make it faster, because drawing is Python code on small arrays. The processes are spawned, so that they
+Threads would not be faster, because drawing is Python code on small arrays. The processes are spawned, so that they
 share nothing with the server from which a sweep forks its workers. They end when the process that started them ends,
 even if it is killed.
 """
