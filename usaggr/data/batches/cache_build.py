@@ -49,8 +49,8 @@ WAIT_SECONDS = 0.2
 class CacheMeta:
     """Content of `meta.json`: the shape of a cache's files.
 
-    A row of images.u8 or masks.u8 is one image or mask. The hashes of the rows are in separate files, sorted, so that
-    they are searched in the mapped file. A process that opens a large cache does not have to read them.
+    A row of images.u8 or masks.u8 is one image or mask. Row i of images.sha256 or masks.sha256 is its key in binary
+    form. Rows are sorted by key, so that a process finds a key by bisection in the mapped file, without reading all.
     """
 
     height: int
@@ -61,11 +61,11 @@ class CacheMeta:
     masks: int
     """Number of rows in masks.u8 and masks.sha256."""
     foreground_255: bool
-    """True if the value 255 of masks is class 1."""
+    """True if the value 255 in mask files means class 1."""
     version: int = CACHE_VERSION
 
     def compute_file_sizes(self) -> dict[str, int]:
-        """Return the size of each file in bytes."""
+        """Return the size in bytes of each file that holds rows, by file name."""
         pixels = self.height * self.width
         return {
             "images.u8": self.images * pixels * self.channels,
@@ -77,10 +77,11 @@ class CacheMeta:
 
 @dataclass(frozen=True)
 class RowSource:
-    """Hash of a row's file, and how it is read."""
+    """File that a row is made from: the expected hash of its content, and the rules by which it is read."""
 
     sha256: str
     reading: ImageReading = FILE_READING
+    """Rules for the pixels of an image; not used for a mask."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +94,40 @@ class CachePlan:
     masks: dict[str, Path]
     """Mask files by their keys (`Sample.mask_key`), sorted by key."""
     sources: dict[str, RowSource] = field(default_factory=dict)
-    """Hash and reading of the files whose key is not their hash, or whose reading is not that of a file on its own."""
+    """Sources by key, for the exceptions only: the key differs from the file's hash, or the task sets reading rules.
+
+    Every other key is the hash of its file, which is read with `FILE_READING`.
+    """
 
     @property
     def key(self) -> str:
         """Name of the cache's folder: a hash of all settings and files that determine the content of the cache."""
+        # Another formula would give every existing cache a new name, and all of them would be built again.
         key = hashlib.sha256(json.dumps(vars(self.meta), sort_keys=True).encode())
         key.update("".join((*self.images, *self.masks)).encode())
-        key.update(readers_version.add_readers_version("").encode())  # empty for the first version of the readers
+        key.update(readers_version.add_readers_version("").encode())  # adds nothing for version 1 of the readers
         return key.hexdigest()[:24]
 
 
 def plan_cache(dataset: Dataset, data: DataConfig) -> CachePlan:
-    """Plan the cache of a data set: every distinct image and mask, by the hash of its file."""
-    images = {s.image_key: s.image_path for s in dataset.samples}
-    masks = {s.mask_key: s.mask_path for s in dataset.samples if s.mask_path is not None}
-    sources = {s.mask_key: RowSource(s.label_hash) for s in dataset.samples if s.changed_mask}
-    sources |= {
-        s.image_key: RowSource(s.image_hash, s.reading)
-        for s in dataset.samples
-        if s.changed_image or s.reading != FILE_READING
-    }
+    """Plan the cache of a data set: one row for each distinct image and mask; samples with equal keys share a row."""
+    image_files: dict[str, Path] = {}
+    mask_files: dict[str, Path] = {}
+    mask_sources: dict[str, RowSource] = {}
+    image_sources: dict[str, RowSource] = {}
+    for sample in dataset.samples:
+        image_files[sample.image_key] = sample.image_path
+        if sample.changed_image or sample.reading != FILE_READING:
+            image_sources[sample.image_key] = RowSource(sample.image_hash, sample.reading)
+        if sample.mask_path is not None:
+            mask_files[sample.mask_key] = sample.mask_path
+        if sample.changed_mask:
+            mask_sources[sample.mask_key] = RowSource(sample.label_hash)
     height, width = data.input_size
-    meta = CacheMeta(height, width, data.channels, len(images), len(masks), data.foreground_255)
-    return CachePlan(meta, dict(sorted(images.items())), dict(sorted(masks.items())), sources)
+    meta = CacheMeta(height, width, data.channels, len(image_files), len(mask_files), data.foreground_255)
+    # If one file is both an image and a mask, the image's source applies to both: a mask needs its hash only.
+    sources = mask_sources | image_sources
+    return CachePlan(meta, dict(sorted(image_files.items())), dict(sorted(mask_files.items())), sources)
 
 
 def read_meta(directory: Path) -> CacheMeta | None:
@@ -145,8 +156,8 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
     directory = folder / key
     if not _is_valid(directory, data):
         make_folder(folder)
-        with _exclusive_builder(folder, key, progress):
-            # Checked again, because another process may have built it while this one waited.
+        with _wait_for_lock(folder, key, progress):
+            # Check again: another process may have built the cache while this one waited for the lock.
             if not _is_valid(directory, data):
                 _set_damaged_aside(directory, data)
                 _remove_leftovers(folder, key)
@@ -155,11 +166,15 @@ def ensure_built(plan: CachePlan, folder: Path, data: DataConfig, progress: Prog
 
 
 def _is_valid(directory: Path, data: DataConfig) -> bool:
+    """Return whether a cache is complete and undamaged; this reads all its files to compare their hashes."""
     return read_meta(directory) is not None and _find_damage(directory, data) is None
 
 
 def _find_damage(directory: Path, data: DataConfig) -> str | None:
-    """Return the first file of a complete cache that has changed since it was written; None if there is none.
+    """Return the name of the first file of a cache that has changed since it was written.
+
+    Returns:
+        None if no file has changed. A missing or incomplete cache was never finished, so None is returned for it, too.
 
     Raises:
         DataError: the cache cannot be read.
@@ -174,16 +189,20 @@ def _find_damage(directory: Path, data: DataConfig) -> str | None:
 
 
 def _set_damaged_aside(directory: Path, data: DataConfig) -> None:
-    """Rename a damaged cache and print its new name; an incomplete one is not damaged and stays."""
-    damage = _find_damage(directory, data)
-    if damage is None:
+    """Rename a damaged cache, so that the user can examine it, and print its new name.
+
+    An incomplete cache is not renamed; `_remove_leftovers` removes it.
+    """
+    damaged_file = _find_damage(directory, data)
+    if damaged_file is None:
         return
-    aside = directory.with_suffix(".damaged")
-    shutil.rmtree(aside, ignore_errors=True)
-    directory.rename(aside)
+    damaged_directory = directory.with_suffix(".damaged")
+    shutil.rmtree(damaged_directory, ignore_errors=True)  # a folder from earlier damage
+    directory.rename(damaged_directory)
     print(
-        f"{directory / damage}: has changed since it was written (its SHA-256 differs); the cache is built again, and "
-        f"the old one is kept as {aside.name}: check this disk, and do not trust runs that read the cache since then",
+        f"{directory / damaged_file}: has changed since it was written (its SHA-256 differs); the cache is built "
+        f"again, and the old one is kept as {damaged_directory.name}: check this disk, and do not trust runs that read "
+        "the cache since then",
         file=sys.stderr,
     )
 
@@ -204,19 +223,20 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
 
     temporary = directory.with_suffix(".tmp")
     progress.start("resizing images", len(plan.images) + len(plan.masks))
-    threads = cv2.getNumThreads()  # restored below; OpenCV's threads would compete with the readers
-    cv2.setNumThreads(1)
+    previous_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # OpenCV's threads would compete with those of `map_in_threads`
     try:
         temporary.mkdir()
-        with (temporary / "images.u8").open("wb") as images, (temporary / "masks.u8").open("wb") as masks:
-            work = [
-                *_make_pieces(images, plan.images, plan, data, is_mask=False),
-                *_make_pieces(masks, plan.masks, plan, data, is_mask=True),
+        with (temporary / "images.u8").open("wb") as image_rows, (temporary / "masks.u8").open("wb") as mask_rows:
+            pieces = [
+                *_make_pieces(image_rows, plan.images, plan, data, is_mask=False),
+                *_make_pieces(mask_rows, plan.masks, plan, data, is_mask=True),
             ]
-            for count in map_in_threads(_write_piece, work, count_readers(data.workers)):
+            for count in map_in_threads(_write_piece, pieces, count_readers(data.workers)):
                 progress.advance(count)
-            for file in (images, masks):
+            for file in (image_rows, mask_rows):
                 os.fsync(file.fileno())  # otherwise a power failure could leave the renamed folder without its content
+        # Iterating over the plan gives the keys in the order of the rows.
         (temporary / "images.sha256").write_bytes(bytes.fromhex("".join(plan.images)))
         (temporary / "masks.sha256").write_bytes(bytes.fromhex("".join(plan.masks)))
         (temporary / "meta.json").write_text(json.dumps(vars(plan.meta)), encoding="utf-8")
@@ -227,16 +247,17 @@ def _build(plan: CachePlan, directory: Path, data: DataConfig, progress: Progres
             f"{temporary}: cannot be written ({error.strerror}); choose another data.cache_dir=..."
         ) from error
     finally:
-        cv2.setNumThreads(threads)
-        shutil.rmtree(temporary, ignore_errors=True)
+        cv2.setNumThreads(previous_threads)
+        shutil.rmtree(temporary, ignore_errors=True)  # does nothing after the rename
         progress.finish()
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Consecutive rows of images.u8 or masks.u8, and the files that they are made from."""
+    """Consecutive rows of images.u8 or masks.u8, and the files that they are made from; one thread writes them."""
 
     file: IO[bytes]
+    """Open images.u8 or masks.u8."""
     first_row: int
     files: Sequence[tuple[str, Path]]
     """Key and path of each file."""
@@ -248,11 +269,11 @@ class _Piece:
 def _make_pieces(
     file: IO[bytes], files: dict[str, Path], plan: CachePlan, data: DataConfig, is_mask: bool
 ) -> list[_Piece]:
-    """Divide the rows of a file of the cache into pieces.
+    """Divide the rows of images.u8 or masks.u8 into pieces of `PIECE` rows; the last one may have fewer.
 
     Args:
-        file: open file of the cache.
-        files: image or mask files by key.
+        file: open images.u8 or masks.u8.
+        files: image or mask files by key, in the order of the rows.
         plan: shape and files of the cache.
         data: configuration of the data.
         is_mask: True for masks.
@@ -266,9 +287,10 @@ def _write_piece(piece: _Piece) -> int:
     """Read, resize and write the rows of a piece, and return their number."""
     meta, max_pixels = piece.plan.meta, piece.data.max_pixels
     size = (meta.height, meta.width)
-    block = np.empty((len(piece.files), *size, *([] if piece.is_mask else [meta.channels])), np.uint8)
+    row_shape = size if piece.is_mask else (*size, meta.channels)
+    block = np.empty((len(piece.files), *row_shape), np.uint8)
     for row, (key, path) in zip(block, piece.files, strict=True):
-        source = piece.plan.sources.get(key, RowSource(key))
+        source = piece.plan.sources.get(key, RowSource(sha256=key))
         content = read_unchanged(path, source.sha256, piece.data)
         if piece.is_mask:
             mask = images.decode_mask_values(
@@ -278,27 +300,27 @@ def _write_piece(piece: _Piece) -> int:
         else:
             pixels = images.decode_distinct_channels(content, str(path), meta.channels, max_pixels, source.reading)
             row[:] = resize_image(pixels, size, meta.channels)
-    # With pwrite: on a full disk it raises an error, whereas a write into a mapped file would kill the process.
+    # A full disk makes pwrite raise an error, whereas it would kill a process that writes into a mapped file.
     _write_at(piece.file.fileno(), block.data.cast("B"), piece.first_row * block[0].nbytes)
     return len(block)
 
 
-def _write_at(file: int, content: memoryview, offset: int) -> None:
-    """Write bytes at a position of a file.
+def _write_at(descriptor: int, content: memoryview, offset: int) -> None:
+    """Write bytes at a position of a file; several threads may write to one file at the same time.
 
     Args:
-        file: file descriptor.
+        descriptor: descriptor of the open file.
         content: bytes to write.
         offset: position of the first byte.
     """
-    while content:  # pwrite may write only a part of the bytes
-        written = os.pwrite(file, content, offset)
+    while content:  # pwrite may write only the first few bytes
+        written = os.pwrite(descriptor, content, offset)
         content, offset = content[written:], offset + written
 
 
 @contextmanager
-def _exclusive_builder(folder: Path, key: str, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a cache within the context; wait while another process holds it.
+def _wait_for_lock(folder: Path, key: str, progress: Progress) -> Iterator[None]:
+    """Wait for the lock of a cache, and hold it within the context, so that only one process builds the cache.
 
     Args:
         folder: folder of all caches.
@@ -320,10 +342,16 @@ def _exclusive_builder(folder: Path, key: str, progress: Progress) -> Iterator[N
 
 
 def _remove_leftovers(folder: Path, key: str) -> None:
-    """Remove an incomplete cache, and the temporary folders of interrupted builds."""
+    """Remove an incomplete cache, and the temporary folders of interrupted builds of this and other caches.
+
+    Args:
+        folder: folder of all caches.
+        key: name of the cache, whose lock this process holds.
+    """
     shutil.rmtree(folder / key, ignore_errors=True)
     shutil.rmtree(folder / f"{key}.tmp", ignore_errors=True)
-    for leftover in folder.glob("*.tmp"):  # a folder whose lock is held belongs to a living build
+    for leftover in folder.glob("*.tmp"):
+        # If the lock of another cache is free, no process is building that cache any more.
         with _try_lock(folder / f"{leftover.stem}.lock") as has_lock:
             if has_lock:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -331,13 +359,17 @@ def _remove_leftovers(folder: Path, key: str) -> None:
 
 @contextmanager
 def _try_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock of a cache within the context, if no other process holds it; yield whether this process does.
+    """Hold the lock of a cache within the context, unless another process holds it; do not wait for it.
+
+    Yields:
+        True if this process holds the lock.
 
     Raises:
         DataError: the file system has no locks.
     """
     with ExitStack() as stack:
         try:
+            # The `try` covers the lock alone: errors within the caller's context pass unchanged.
             has_lock = stack.enter_context(hold_lock(path, patience=0, remedy="choose another data.cache_dir=..."))
         except RunError as error:
             raise DataError(str(error)) from error
