@@ -1,4 +1,4 @@
-"""data.json: the data set of a study and its split, with their hashes and the proof that no subsets overlap."""
+"""Writer and reader of data.json: a study's data set and split, their hashes, and the proof that no subsets overlap."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from usaggr.results.integrity import check_names, parse_content, read_json
 from usaggr.tasks import Task, TaskType
 
 _REMEDY = "`usaggr sweep` of the same study writes it again"
+"""Remedy in messages about a damaged file."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class TaskFacts:
     n_val: int
     n_test: int
     n_subjects: int
-    """Number of test subjects."""
+    """Number of subjects in the test subset."""
 
 
 @dataclass(frozen=True)
 class StoredRules:
-    """Rules by which the images of a task are read (`ReadingRules`)."""
+    """Rules by which the images of a task are read: the values of `ReadingRules`, which describes them."""
 
     bit_depth: int | None = None
     exif_orientation: Literal["apply", "ignore"] | None = None
@@ -45,19 +46,20 @@ class DataFacts:
     split_hash: str
     tasks: dict[str, TaskFacts]
     skipped: tuple[str, ...]
-    """Messages about rows of the index that were skipped, each with its reason."""
+    """One message, with the reason, for each row of the index that was skipped."""
     dropped: int
-    """Number of samples in no subset, because an official split divides their component."""
+    """Number of samples that belong to no subset, because an official split divides their component."""
     warnings: tuple[str, ...]
+    """Messages about the data set, such as the tasks without a clinical group."""
     disjoint: dict[str, int]
-    """Numbers of components, images and subjects, and of those in two subsets."""
+    """Counts by name: for example `subjects`, and `subjects_in_two_folds` for those in more than one subset."""
     readings: dict[str, StoredRules] | None = None
     """Rules by which the images of each task are read; None if an older version wrote the file."""
 
 
 @dataclass(frozen=True)
 class StoredHashes:
-    """Keys of data.json that identify the data and the split of a study."""
+    """The keys of data.json that identify the data and the split of a study."""
 
     root: str
     content_hash: str
@@ -65,7 +67,7 @@ class StoredHashes:
 
 
 def write_data(directory: Path, description: Mapping[str, Any]) -> None:
-    """Write the description of a data set to the folder of a study."""
+    """Write data.json to the folder of a study; `describe_manifest` makes the description."""
     write_contract_file(directory / contract.DATA, json.dumps(description, indent=1))
 
 
@@ -78,14 +80,14 @@ def read_hashes(directory: Path) -> StoredHashes | None:
     path = directory / contract.DATA
     if not path.exists():
         return None
-    # Only these three keys are checked, so a file that lacks other keys can still be compared.
+    # Only the three keys of `StoredHashes` are checked, so a file that lacks other keys can still be compared.
     remedy = "choose another name=... or remove the file"
     return parse_content(path, read_json(path, remedy), StoredHashes, remedy)
 
 
 @dataclass(frozen=True)
 class _StoredTask:
-    """A task's entry in data.json."""
+    """A task's entry in data.json; unlike `TaskFacts`, it has the task's values and its counts side by side."""
 
     id: str
     type: TaskType
@@ -101,7 +103,7 @@ class _StoredTask:
 
 @dataclass(frozen=True)
 class _StoredData:
-    """Keys of data.json that are read."""
+    """The keys of data.json that `read_data` needs, with their types; `DataFacts` describes them."""
 
     root: str
     content_hash: str
@@ -123,6 +125,7 @@ def read_data(directory: Path) -> DataFacts:
     path = directory / contract.DATA
     stored = parse_content(path, read_json(path, _REMEDY), _StoredData, _REMEDY)
     check_names(path, "tasks", [task.id for task in stored.tasks])
+    # The checksum comes last, because the checks before it name the key that is wrong.
     check_sum(path, _REMEDY)
     return DataFacts(
         root=stored.root,
@@ -138,7 +141,7 @@ def read_data(directory: Path) -> DataFacts:
 
 
 def _make_task_facts(path: Path, stored: _StoredTask) -> TaskFacts:
-    """Return a task's facts; `path` is for messages.
+    """Convert a task's entry in data.json; `path` is the file, for messages.
 
     Raises:
         RunError: the entry is no valid task.

@@ -1,7 +1,8 @@
-"""Decision whether the runs of a plan keep their weights, if `training.keep_weights` is `auto`.
+"""Decision on whether runs keep their trained weights, where `training.keep_weights` is `auto`.
 
-`usaggr plan`, `sweep` and `train` use `decide_kept_weights`, and executors get studies in which `auto` is replaced, so
-that jobs on other machines decide nothing.
+Either all runs of a plan with `auto` keep them, or none does: they do if the weights of all runs are less than 10 GB,
+and the executor can send them. `usaggr plan`, `sweep` and `train` use `decide_kept_weights`. Executors get studies in
+which `scored` or `none` replaces `auto`, so that jobs on other machines decide nothing.
 """
 
 import shutil
@@ -23,27 +24,27 @@ from usaggr.sweep.network_sizes import write_sizes
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 
 LIMIT_BYTES = 10 * 1000**3
-"""Bytes of the weights of all planned runs from which on `auto` keeps none."""
+"""Limit in bytes for the weights of all planned runs together; if they reach it, runs with `auto` keep none."""
 
 
 @dataclass(frozen=True)
 class KeptWeights:
-    """The decision for a plan, and what it depends on."""
+    """The decision for a plan, with the facts that it depends on."""
 
     setting: str
     """`training.keep_weights` of the study."""
     chosen: tuple[int, ...]
-    """Bytes of the weights of each run that keeps them in any case: by a setting, or because others start from them."""
+    """Bytes of the weights of each run with `scored`, which a user or variant sets, or a run that starts from them."""
     automatic: tuple[int, ...]
     """Bytes of the weights of each run with `auto`."""
     is_known: bool
-    """False if the size of a network could not be found out; it then counts as 0."""
+    """True if the sizes of all networks are known; an unknown size counts as 0 in `chosen` and `automatic`."""
     is_sendable: bool
-    """False if the executor could not send a run with its weights back from its node."""
+    """True if the executor can send each run with its weights from the node that trained it; most need not send."""
     missing: int
-    """Bytes of the weights that are still to be written, if all of these runs keep them."""
+    """Bytes that are still to be written if all runs of `chosen` and `automatic` keep their weights."""
     free: int
-    """Free bytes of the disk of the results."""
+    """Free bytes on the disk that holds the results."""
 
     @property
     def keeps_automatic(self) -> bool:
@@ -53,7 +54,7 @@ class KeptWeights:
         return sum(self.chosen) + sum(self.automatic) < LIMIT_BYTES
 
     def resolve(self, study: StudyConfig) -> StudyConfig:
-        """Return the study of a run with `scored` or `none` in place of `auto`; this changes no result."""
+        """Return a run's study with `scored` or `none` in place of `auto`; this does not change the run's numbers."""
         if study.training.keep_weights != "auto":
             return study
         value = "scored" if self.keeps_automatic else "none"
@@ -64,76 +65,112 @@ class KeptWeights:
         return self.resolve(run.study).training.keep_weights == "scored"
 
     def describe(self) -> str:
-        """Return the decision and its reason in one line."""
-        if not self.chosen and not self.automatic:
-            return "weights: none are kept (training.keep_weights=none)"
-        if self.automatic and not self.is_known:
-            text = "weights: not kept, because the size of the networks is not known (training.keep_weights=auto)"
-        elif self.automatic and not self.is_sendable:
-            text = f"weights: not kept, because nodes of Ray send at most {_format_bytes(MAX_BYTES)} of a run "
-            text += "(executor.shared=false)"
-        elif self.keeps_automatic:
-            amount = _describe_amount([*self.chosen, *self.automatic])
-            text = f"weights: kept of {amount}, less than 10 GB (training.keep_weights=auto)"
-        elif self.automatic:
-            amount = _describe_amount([*self.chosen, *self.automatic])
-            text = f"weights: not kept of {amount}, not less than 10 GB (training.keep_weights=auto; scored keeps them)"
+        """Return the decision, its reason and the free space in one line."""
+        if self.automatic:
+            text = self._describe_automatic()
+        elif self.chosen:
+            text = self._describe_chosen()
         else:
-            by_setting = "training.keep_weights=scored"
-            reason = by_setting if self.setting == "scored" else f"{by_setting} of a variant, or others start from them"
-            amount = _describe_amount(self.chosen) if self.is_known else f"{len(self.chosen)} runs of unknown size"
-            return self._add_free_space(f"weights: kept of {amount} ({reason})")
-        if self.chosen and not self.keeps_automatic:
-            text += f"; kept of the {_describe_amount(self.chosen)} that others start from or whose variant says so"
-        return self._add_free_space(text)
+            return "weights: none are kept (training.keep_weights=none)"
+        # `missing` counts all runs, so it is too high if the runs with `auto` keep no weights but others do.
+        keeps_all = self.keeps_automatic or not self.automatic
+        warning = (
+            ", too little; training.keep_weights=none needs none" if keeps_all and self.missing > self.free else ""
+        )
+        return f"weights: {text}; {_format_bytes(self.free)} are free on this disk{warning}"
 
-    def _add_free_space(self, text: str) -> str:
-        is_kept = self.keeps_automatic or (self.chosen and not self.automatic)
-        warning = ", too little; training.keep_weights=none needs none" if is_kept and self.missing > self.free else ""
-        return f"{text}; {_format_bytes(self.free)} are free on this disk{warning}"
+    def _describe_automatic(self) -> str:
+        """Describe the decision for a plan that has runs with `auto`."""
+        amount = _describe_amount([*self.chosen, *self.automatic])
+        if self.keeps_automatic:
+            return f"kept of {amount}, less than 10 GB (training.keep_weights=auto)"
+        if not self.is_known:
+            text = "not kept, because the size of the networks is not known (training.keep_weights=auto)"
+        elif not self.is_sendable:
+            limit = _format_bytes(MAX_BYTES)
+            text = f"not kept, because nodes of Ray send at most {limit} of a run (executor.shared=false)"
+        else:
+            text = f"not kept of {amount}, not less than 10 GB (training.keep_weights=auto; scored keeps them)"
+        if self.chosen:
+            text += f"; kept of the {_describe_amount(self.chosen)} that others start from or whose variant says so"
+        return text
+
+    def _describe_chosen(self) -> str:
+        """Describe the decision for a plan in which no run has `auto`, but some have `scored`."""
+        reason = "training.keep_weights=scored"
+        if self.setting != "scored":
+            reason += " of a variant, or others start from them"
+        amount = _describe_amount(self.chosen) if self.is_known else f"{len(self.chosen)} runs of unknown size"
+        return f"kept of {amount} ({reason})"
 
 
 def decide_kept_weights(plan: Plan, sizes: Mapping[str, WeightSizes]) -> KeptWeights:
     """Decide for all planned runs, finished or not, so that a later sweep of the same plan decides the same.
 
     Args:
-        plan: runs of the study.
-        sizes: Sizes of its networks by `Network.key`.
+        plan: Runs of the study.
+        sizes: Sizes of its networks by `Network.key`; sizes that are lacking are unknown.
     """
     chosen: list[int] = []
     automatic: list[int] = []
     is_known, missing = True, 0
-    sizes_by_study: dict[int, WeightSizes | None] = {}  # runs share their studies, and there may be ten thousand runs
+    # Computed once per study: runs share their studies, and there may be ten thousand runs.
+    sizes_by_study: dict[int, WeightSizes | None] = {}
     for run in plan.runs:
-        setting = run.study.training.keep_weights
-        if setting == "none":
+        study = run.study
+        if study.training.keep_weights == "none":
             continue
-        if id(run.study) not in sizes_by_study:
-            key = make_network_key(run.study.model, run.study.data.input_size)
-            sizes_by_study[id(run.study)] = sizes.get(key)
-        network = sizes_by_study[id(run.study)]
-        try:
-            count = 0 if network is None else network.sum_for(run.spec.tasks)
-        except KeyError:
-            count = 0
-        is_known &= count > 0
-        missing += 0 if has_weights(run.directory) else count
-        (automatic if setting == "auto" else chosen).append(count)
-    free = _find_free_bytes(plan.directory)
-    executor = plan.study.executor
-    has_separate_files = isinstance(executor, RayConfig) and not executor.shared
-    # The rest of a run's files, most of all its predictions, may take the other half.
-    is_sendable = not has_separate_files or max(automatic, default=0) < MAX_BYTES // 2
-    setting = plan.study.training.keep_weights
-    return KeptWeights(setting, tuple(chosen), tuple(automatic), is_known, is_sendable, missing, free)
+        if id(study) not in sizes_by_study:
+            sizes_by_study[id(study)] = sizes.get(make_network_key(study.model, study.data.input_size))
+        n_bytes = _sum_weights(sizes_by_study[id(study)], run.spec.tasks)
+        if n_bytes == 0:
+            is_known = False
+        if not has_weights(run.directory):
+            missing += n_bytes
+        if study.training.keep_weights == "auto":
+            automatic.append(n_bytes)
+        else:
+            chosen.append(n_bytes)
+    return KeptWeights(
+        setting=plan.study.training.keep_weights,
+        chosen=tuple(chosen),
+        automatic=tuple(automatic),
+        is_known=is_known,
+        is_sendable=_is_sendable(plan.study, max(automatic, default=0)),
+        missing=missing,
+        free=_find_free_bytes(plan.directory),
+    )
+
+
+def _sum_weights(sizes: WeightSizes | None, tasks: Sequence[str]) -> int:
+    """Return the bytes of a network's weights with the heads of these tasks; 0 if they are unknown."""
+    if sizes is None:
+        return 0
+    try:
+        return sizes.sum_for(tasks)
+    except KeyError:  # the sizes do not contain the head of a task
+        return 0
+
+
+def _is_sendable(study: StudyConfig, largest: int) -> bool:
+    """Return whether the executor can send a run with weights of `largest` bytes from the node that trained it.
+
+    Only Ray without a shared file system sends runs at all; other executors write to the folder of the results.
+    """
+    if not isinstance(study.executor, RayConfig) or study.executor.shared:
+        return True
+    # The other half is left for the run's further files, which are mainly its predictions.
+    return largest < MAX_BYTES // 2
 
 
 def decide_after_check(plan: Plan, runs: Sequence[PlannedRun], sizes: Mapping[str, WeightSizes]) -> KeptWeights:
-    """Decide with the sizes that a sweep's check of the networks has found, which are stored for later commands.
+    """Store the sizes of the networks that a sweep has checked, and decide with them and those stored before.
+
+    Later commands, such as `usaggr plan`, read the stored sizes.
 
     Args:
-        plan: runs of the study.
-        runs: runs whose networks were checked.
+        plan: Runs of the study.
+        runs: Runs whose networks were checked.
         sizes: Sizes of these networks by `Network.key`.
     """
     cache = find_cache_folder(plan.study.data)
@@ -141,31 +178,36 @@ def decide_after_check(plan: Plan, runs: Sequence[PlannedRun], sizes: Mapping[st
         write_sizes(cache, network, sizes[network.key])
     try:
         return decide_kept_weights(plan, check_planned_networks(plan))
-    except ConfigError:  # a network of finished runs that this version cannot build; runs to train were checked
+    except ConfigError:
+        # This version cannot build a network of finished runs, whose size remains unknown. Runs to train were checked.
         return decide_kept_weights(plan, sizes)
 
 
 def list_lacking(plan: Plan, decision: KeptWeights) -> list[PlannedRun]:
-    """Return the finished runs that keep their weights by this decision, but have none."""
+    """Return the finished runs that have no weights, although the decision is that they keep them."""
     return [
         run for run in plan.runs if decision.keeps(run) and is_done(run.directory) and not has_weights(run.directory)
     ]
 
 
 def describe_lacking(runs: Sequence[PlannedRun]) -> str:
-    """Return one line about finished runs without weights, and the command that trains them again."""
+    """Return one line about finished runs that lack their weights, with the command that trains them again."""
     count = "1 finished run has" if len(runs) == 1 else f"{len(runs)} finished runs have"
     return f"{count} no weights; `usaggr sweep --weights` of the same study trains again for them, to the same numbers"
 
 
 def _find_free_bytes(directory: Path) -> int:
-    """Return the free bytes of the disk of a folder that may not exist yet."""
-    folder = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.is_dir())
-    return shutil.disk_usage(folder).free
+    """Return the free bytes of the disk of a folder; if it does not exist yet, of its first parent that does."""
+    absolute = directory.absolute()
+    existing_folder = next(path for path in (absolute, *absolute.parents) if path.is_dir())
+    return shutil.disk_usage(existing_folder).free
 
 
 def _describe_amount(sizes: Sequence[int]) -> str:
-    """Return the number of runs, the size of the weights of each, and their sum.
+    """Describe the number of runs, the weights of each run (one size, or the smallest and largest), and their sum.
+
+    Args:
+        sizes: Bytes of the weights of each run; at least one.
 
     >>> _describe_amount([71_000_000, 71_000_000])
     '2 runs x 71 MB = 142 MB'
@@ -173,10 +215,14 @@ def _describe_amount(sizes: Sequence[int]) -> str:
     '2 runs x 0.6 to 71 MB = 71.6 MB'
     """
     smallest, largest = _format_bytes(min(sizes)), _format_bytes(max(sizes))
-    if smallest.split()[1] == largest.split()[1]:
-        smallest = smallest.split()[0]
-    each = largest if smallest in largest.split() else f"{smallest} to {largest}"
-    return f"{len(sizes)} run{'s' if len(sizes) > 1 else ''} x {each} = {_format_bytes(sum(sizes))}"
+    amount, unit = smallest.split()
+    if smallest == largest:
+        per_run = largest
+    elif largest.endswith(unit):
+        per_run = f"{amount} to {largest}"
+    else:
+        per_run = f"{smallest} to {largest}"
+    return f"{len(sizes)} run{'s' if len(sizes) > 1 else ''} x {per_run} = {_format_bytes(sum(sizes))}"
 
 
 def _format_bytes(count: int) -> str:
@@ -186,5 +232,6 @@ def _format_bytes(count: int) -> str:
     ['0 MB', '0.62 MB', '71 MB', '9.999 GB', '5500 GB']
     """
     amount, unit = (count / 1000**3, "GB") if count >= 1000**3 else (count / 1000**2, "MB")
+    # The fourth digit of gigabytes distinguishes 9.999 GB from the limit.
     digits = 2 if amount < 1 else 4 if unit == "GB" else 3
     return f"{amount:.{digits}g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"

@@ -1,13 +1,13 @@
-"""The manifest of a data set: its split and rankings, stored in split.csv and data.json.
+"""The manifest of a data set: the subset of each sample, and the order in which scales take the training samples.
 
-The directory of a study contains the manifest of its data. Reports therefore need no images, and results of another
-data set or split are refused.
+It is stored in the directory of a study as split.csv and data.json. Reports therefore need no images, and a study
+refuses to add results of another data set or split to the directory.
 """
 
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,10 @@ MIN_TEST_SUBJECTS = 5
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set with the subset of every sample and, for each seed, the rank of every training sample."""
+    """A data set with the subset of every sample and, for each seed, a ranking of each task's training samples.
+
+    A scale takes the first samples of the ranking (`usaggr.data.split.ranking`).
+    """
 
     dataset: Dataset
     split: Split
@@ -48,7 +51,7 @@ class Manifest:
         for sample, subset in zip(self.dataset.samples, self.split.subsets, strict=True):
             if subset is not None:
                 groups[sample.task_id, subset].append(sample)
-        return {name: tuple(samples) for name, samples in groups.items()}
+        return {key: tuple(samples) for key, samples in groups.items()}
 
     @cached_property
     def split_hash(self) -> str:
@@ -70,15 +73,19 @@ class Manifest:
         return ranking[: count_at_scale(scale, len(ranking), self._count_cover(task_id, seed))]
 
     def get_task_hash(self, task_id: str) -> str:
-        """Return the hash of the content and the subsets of a task's samples; fingerprints of its runs contain it."""
+        """Return the hash of the content and the subsets of a task's samples; its runs' fingerprints depend on it."""
         return self._task_hashes[task_id]
 
     def _count_cover(self, task_id: str, seed: int) -> int:
-        """Return the number of samples from the start of a ranking that contain all of its classes; cached."""
+        """Return the size of a ranking's cover: its shortest start that contains each class at least once.
+
+        A scale takes at least the cover, so that each class has a training sample. The result is cached.
+        """
         cover = self._covers.get((task_id, seed))
         if cover is None:
             strata, ranking = self._strata[task_id], self.ranks[seed][task_id]
-            if len(set(strata.values())) == 1:  # most tasks have one class, for which nothing has to be counted
+            has_one_stratum = len(set(strata.values())) == 1
+            if has_one_stratum:  # all tasks but classifications; the first sample is the cover
                 cover = min(1, len(ranking))
             else:
                 cover = count_cover([strata[sample_id] for sample_id in ranking])
@@ -92,18 +99,19 @@ class Manifest:
 
     @cached_property
     def _strata(self) -> dict[str, dict[str, int]]:
-        """Stratum of each sample, by task and sample id."""
+        """Stratum of each sample (class of a classification sample, otherwise 0), by task and sample id."""
         return {task_id: {s.sample_id: s.stratum for s in samples} for task_id, samples in self.dataset.by_task.items()}
 
     @cached_property
     def _task_hashes(self) -> dict[str, str]:
-        # Class names, organs and clinical groups are left out, because they change no run.
+        """Hash of each task's properties and samples. Another formula would make all finished runs outdated."""
+        # Class names, organs and clinical groups are left out, because they do not change the numbers of a run.
         digests = {
             task.id: hashlib.sha256(repr((task.id, task.type, task.num_classes)).encode())
             for task in self.dataset.tasks.values()
         }
         for sample, subset in zip(self.dataset.samples, self.split.subsets, strict=True):
-            # A run's fingerprint lists its training samples, so the subset's name without the rank is enough here.
+            # Ranks are left out: a run's fingerprint lists its training samples in rank order itself.
             line = f"{sample.sample_id}\0{sample.subject_id}\0{sample.image_hash}\0{sample.label_hash}\0{subset}"
             digests[sample.task_id].update(f"{line}{sample.changed_files}\n".encode())
         return {task_id: digest.hexdigest() for task_id, digest in digests.items()}
@@ -127,13 +135,17 @@ def make_manifest(dataset: Dataset, config: DataConfig, seeds: Sequence[int]) ->
     for sample, component, subset in zip(dataset.samples, split.components, split.subsets, strict=True):
         if subset == "train":
             training[sample.task_id].append(TrainingSample(sample.sample_id, component, sample.stratum))
-    # With data.subset=fixed, all seeds share one ranking, drawn by the split's seed.
-    ranking_seeds = {seed: seed if config.subset == "per_seed" else config.split.seed for seed in seeds}
     rankers = [Ranker(task_id, training[task_id]) for task_id in dataset.tasks]
-    rankings: dict[int, dict[str, tuple[str, ...]]] = {}
-    for ranking_seed in sorted(set(ranking_seeds.values())):
-        rankings[ranking_seed] = {ranker.task_id: ranker.rank(ranking_seed) for ranker in rankers}
-    return Manifest(dataset, split, {seed: rankings[ranking_seeds[seed]] for seed in seeds})
+    if config.subset == "per_seed":
+        ranks = {seed: _rank_tasks(rankers, seed) for seed in seeds}
+    else:  # with data.subset=fixed, all seeds share one ranking, drawn with the seed of the split
+        ranks = dict.fromkeys(seeds, _rank_tasks(rankers, config.split.seed))
+    return Manifest(dataset, split, ranks)
+
+
+def _rank_tasks(rankers: Sequence[Ranker], seed: int) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the training samples in the rank order of one seed, by task."""
+    return {ranker.task_id: ranker.rank(seed) for ranker in rankers}
 
 
 def describe_empty_subsets(dataset: Dataset, split: Split) -> str:
@@ -185,12 +197,16 @@ def describe_manifest(manifest: Manifest) -> dict[str, Any]:
 
 
 def count_overlaps(manifest: Manifest) -> dict[str, int]:
-    """Count components, images, files and subjects, and those in two subsets (0 unless the split is wrong)."""
+    """Count components, images, files and subjects, and those in more than one subset (0 unless the split is wrong)."""
     return prove_split(manifest.dataset, manifest.split).list_counts()
 
 
 def prove_split(dataset: Dataset, split: Split) -> Proof:
-    """Prove that no image, file or subject (as written in the index) is in two subsets."""
+    """Prove that no component, image, file or subject is in two subsets; dropped samples are in none.
+
+    Subjects are taken from the index as written, so that the proof does not depend on `Sample.subject_id`, by which the
+    split was made.
+    """
     return prove_disjoint(
         PlacedSample(subset, component, s.image_hash, str(s.image_path), s.subject_written)
         for s, component, subset in zip(dataset.samples, split.components, split.subsets, strict=True)
@@ -199,24 +215,28 @@ def prove_split(dataset: Dataset, split: Split) -> Proof:
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> None:
-    """Write split.csv and data.json.
+    """Write split.csv and data.json to the directory of a study.
 
     Raises:
         ConfigError: the directory holds another data set or another split.
     """
     check_same_data(manifest, directory)
     seeds = sorted(manifest.ranks)
-    ranks, samples, split = _make_rank_table(manifest, seeds), manifest.dataset.samples, manifest.split
-    split_rows = (
-        (_make_row(sample, component, subset), ranks[i].tolist() if subset == "train" else None)
-        for i, (sample, component, subset) in enumerate(zip(samples, split.components, split.subsets, strict=True))
-    )
-    write_split_rows(directory, seeds, split_rows)
+    write_split_rows(directory, seeds, _iterate_rows(manifest, seeds))
     write_data(directory, describe_manifest(manifest))
 
 
+def _iterate_rows(manifest: Manifest, seeds: Sequence[int]) -> Iterator[tuple[SplitRow, list[int] | None]]:
+    """Yield the row of each sample, with its rank for each seed; None instead of ranks if it is no training sample."""
+    split = manifest.split
+    rank_table = _make_rank_table(manifest, seeds)
+    samples = zip(manifest.dataset.samples, split.components, split.subsets, rank_table, strict=True)
+    for sample, component, subset, ranks in samples:
+        yield _make_row(sample, component, subset), ranks.tolist() if subset == "train" else None
+
+
 def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow:
-    """Return a sample's row of split.csv.
+    """Return a sample's row of split.csv, without its ranks.
 
     Args:
         sample: sample of the data set.
@@ -228,7 +248,7 @@ def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow
         sample_id=sample.sample_id,
         component=component,
         fold=subset or NO_SUBSET,
-        # The ids of further rows of one image end in #2, #3, ..., which is not part of the path.
+        # If one image has several rows in an index, the ids of the later ones end in #2, #3, ...
         image_path=re.sub(r"#\d+$", "", sample.sample_id),
         subject_id=sample.subject_id,
         subject_written=sample.subject_written,
@@ -239,19 +259,19 @@ def _make_row(sample: Sample, component: int, subset: Subset | None) -> SplitRow
 def _make_rank_table(manifest: Manifest, seeds: Sequence[int]) -> NDArray[np.int32]:
     """Return the rank of each sample of the data set for each seed; -1 if it is not a training sample.
 
-    An array of four bytes per rank, because a large data set with many seeds has millions of ranks.
+    A large data set with many seeds has millions of ranks, so they are stored in an array with four bytes for each.
 
     Returns:
         Array of shape (samples, seeds).
     """
-    sample_indices = {task_id: dict[str, int]() for task_id in manifest.dataset.tasks}
+    index_by_id = {task_id: dict[str, int]() for task_id in manifest.dataset.tasks}
     for i, sample in enumerate(manifest.dataset.samples):
-        sample_indices[sample.task_id][sample.sample_id] = i
+        index_by_id[sample.task_id][sample.sample_id] = i
     table = np.full((len(manifest.dataset.samples), len(seeds)), -1, np.int32)
     for column, seed in enumerate(seeds):
-        for task_id, ids in manifest.ranks[seed].items():
-            task_indices = [sample_indices[task_id][sample_id] for sample_id in ids]
-            table[task_indices, column] = np.arange(len(ids), dtype=np.int32)
+        for task_id, ranking in manifest.ranks[seed].items():
+            ranked_indices = [index_by_id[task_id][sample_id] for sample_id in ranking]
+            table[ranked_indices, column] = np.arange(len(ranking), dtype=np.int32)
     return table
 
 
@@ -265,20 +285,16 @@ def check_same_data(manifest: Manifest, directory: Path) -> None:
     stored = read_hashes(directory)
     if stored is None:
         return
-    for difference, stored_hash, current_hash in (
-        ("another data set", stored.content_hash, manifest.dataset.content_hash),
-        ("another split", stored.split_hash, manifest.split_hash),
-    ):
-        if stored_hash == current_hash:
-            continue
-        if stored_hash == manifest.dataset.first_content_hash:
-            changed = sum(bool(sample.changed_files) for sample in manifest.dataset.samples)
+    dataset, remedy = manifest.dataset, f"choose another folder, such as name={directory.name}_2"
+    if stored.content_hash != dataset.content_hash:
+        # The same files, with another result of reading them: the user changed a setting, or updated usaggr.
+        if stored.content_hash == dataset.first_content_hash:
+            n_changed = sum(1 for sample in dataset.samples if sample.changed_files)
             raise ConfigError(
                 f"{directory} holds results of the same files, of which this version of usaggr or these settings read "
-                f"{changed} in another way (bit depth, orientation, transparency or palette; `usaggr data check` shows "
-                f"it), so that other numbers would be trained; choose another folder, such as name={directory.name}_2"
+                f"{n_changed} in another way (bit depth, orientation, transparency or palette; `usaggr data check` "
+                f"shows it), so that other numbers would be trained; {remedy}"
             )
-        raise ConfigError(
-            f"{directory} holds results of {difference} (from {stored.root}); "
-            f"choose another folder, such as name={directory.name}_2"
-        )
+        raise ConfigError(f"{directory} holds results of another data set (from {stored.root}); {remedy}")
+    if stored.split_hash != manifest.split_hash:
+        raise ConfigError(f"{directory} holds results of another split (from {stored.root}); {remedy}")
