@@ -72,6 +72,13 @@ def test_variants_of_different_sizes_are_added_up(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("size", "text"), [(999_499_999, "999 MB"), (999_500_000, "1 GB"), (1_000_000_000, "1 GB")])
+def test_sizes_of_almost_a_gigabyte_are_written_without_an_exponent(tmp_path: Path, size: int, text: str) -> None:
+    config = study(tmp_path)
+    decision = decide_kept_weights(plan_of(config), sizes_of(config, size))
+    assert f"kept of 1 run x {text} = {text}, less than 10 GB" in decision.describe()
+
+
 def test_a_block_of_more_tasks_has_more_heads(tmp_path: Path) -> None:
     config = study(tmp_path)
     plan = plan_of(config)

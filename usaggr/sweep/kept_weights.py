@@ -40,7 +40,7 @@ class KeptWeights:
     is_known: bool
     """True if the sizes of all networks are known; an unknown size counts as 0 in `chosen` and `automatic`."""
     is_sendable: bool
-    """True if the executor can send each run with its weights from the node that trained it; most need not send."""
+    """True if the executor can send each run with its weights from its node, or does not have to send it."""
     missing: int
     """Bytes that are still to be written if all runs of `chosen` and `automatic` keep their weights."""
     free: int
@@ -230,8 +230,11 @@ def _format_bytes(count: int) -> str:
 
     >>> [_format_bytes(n) for n in (0, 615_304, 71_000_000, 9_999_000_000, 5_500_000_000_000)]
     ['0 MB', '0.62 MB', '71 MB', '9.999 GB', '5500 GB']
+    >>> [_format_bytes(n) for n in (999_499_999, 999_500_000)]
+    ['999 MB', '1 GB']
     """
-    amount, unit = (count / 1000**3, "GB") if count >= 1000**3 else (count / 1000**2, "MB")
+    # From 999.5 MB on, three digits would round to 1e+03 MB.
+    amount, unit = (count / 1000**3, "GB") if count >= 999_500_000 else (count / 1000**2, "MB")
     # The fourth digit of gigabytes distinguishes 9.999 GB from the limit.
     digits = 2 if amount < 1 else 4 if unit == "GB" else 3
     return f"{amount:.{digits}g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"

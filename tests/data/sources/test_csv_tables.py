@@ -121,6 +121,19 @@ def test_a_class_named_as_a_missing_value_is_left_out_with_a_hint_or_read_by_its
     assert [row.label for row in named.rows] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("file,x1,y1,x2,y2\na,1,2,3,4\n", POINTS),
+        ("file,name,x,y\na,tip,1,2\n", TableColumns("file", points="x,y", landmark="name")),
+        ("file,l\na,tip\nb,base\n", TableColumns("file", label="l")),
+    ],
+)
+def test_a_name_that_is_listed_twice_is_refused(tmp_path: Path, text: str, columns: TableColumns) -> None:
+    with pytest.raises(ConfigError, match="--names: tip, tip must be different names"):
+        read(tmp_path, text, columns, names=("tip", "tip "))
+
+
 def test_whole_numbers_with_a_decimal_comma_are_one_label_and_one_patient(tmp_path: Path) -> None:
     text = "file;l;p\na;1,0;17,0\nb;1;17\nsub/c;2;018\n"
     table = read(tmp_path, text, TableColumns("file", label="l", subject="p"), decimal=",")

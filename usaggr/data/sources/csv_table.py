@@ -1,13 +1,13 @@
-"""Reader of a table of landmarks, boxes or labels, as annotation programs and clinics write them.
+"""Reader of tables of landmarks, boxes or classes in CSV files, as annotation programs and clinics write them.
 
-The user names the columns. A row belongs to an image of a folder. The result is a `SourceTable`: one task, with one
-`SourceRow` for each image that has a label.
+The user names the columns. Each row of the table belongs to one image of a folder; an image may have several rows. The
+result is a `SourceTable`: one task, with one `SourceRow` for each image that has a label.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,14 +21,16 @@ from usaggr.data.sources.table_file import Record, TableFile, read_table_file
 from usaggr.errors import ConfigError, DataError, explain_unknown_name
 
 TableBoxes = Literal["xyxy", "xywh", "center"]
-"""The four numbers of a box, in pixels.
+"""Meaning of the four columns of a box; all values are in pixels.
 
 * xyxy: x_min, y_min, x_max, y_max.
 * xywh: x_min, y_min, width, height.
 * center: x and y of the center, width, height.
 """
 _MAX_REVERSED_SHARE = 0.1
-"""Number of boxes per image with x_max <= x_min or y_max <= y_min, above which the columns are hardly corners."""
+"""Largest share of boxes with x_max <= x_min or y_max <= y_min.
+
+A larger share shows that the four columns are not corners. A smaller one is taken for errors of annotation."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class TableColumns:
     """Names of a table's columns. Exactly one of `points`, `box` and `label` is given."""
 
     image: str
-    """Column with the path or name of the image; the suffix may be missing."""
+    """Column with the path or name of the image; the suffix, such as .png, may be missing."""
     points: str | None = None
     """Columns of landmarks, in one of three forms; {i} stands for the number of a landmark.
 
@@ -79,23 +81,27 @@ def read_table(
         columns: Names of the columns.
         names: Names of the classes or landmarks in order, or one name for the box. Empty: those of the table.
         separator: Character that separates columns; None: it is detected.
-        decimal: Decimal point or comma.
+        decimal: Decimal separator, a point or a comma.
         box_format: Meaning of the four columns of a box.
         several: Treatment of several boxes in one image: "refuse" (an error), "largest", or "union" (around all).
 
     Raises:
-        ConfigError: The table or a column does not exist, `names` does not fit, or not one kind of label is selected.
-        DataError: A value is not a number, an image has several labels, or no image is in the folder.
+        ConfigError: The table or a column does not exist, `names` does not fit, or `columns` does not select one kind
+            of label.
+        DataError: A value is not a number, an image has several labels, or no image of the table is in the folder.
     """
     check_task_name(task)
     names = [clean_text(name) for name in names]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"--names: {', '.join(names)} must be different names")
     if sum(value is not None for value in (columns.points, columns.box, columns.label)) != 1:
         raise ConfigError("--points, --box, --label: give one of them, the columns of the labels to read")
     table = read_table_file(path, columns.image, separator, decimal)
-    for option, name in (("--subject-column", columns.subject), ("--split-column", columns.split),
-                         ("--landmark", columns.landmark), ("--label", columns.label)):  # fmt: skip
-        if name is not None:
-            table.check_column(option, name)
+    # Columns of points and boxes are checked where their options are parsed, because one option has several columns.
+    for option, column in (("--subject-column", columns.subject), ("--split-column", columns.split),
+                           ("--landmark", columns.landmark), ("--label", columns.label)):  # fmt: skip
+        if column is not None:
+            table.check_column(option, column)
     folder = list_images(images)
     records, left_out = _group_by_image(table, columns.image, folder)
     reader = _RowReader(table, columns, box_format, several)
@@ -106,19 +112,11 @@ def read_table(
     else:
         source = _read_labels(reader, task, records, names)
     without_row = [LeftOut(str(image), f"is not in {path}") for image in folder.images if image not in records]
-    return SourceTable(
-        source.task,
-        source.type,
-        source.num_classes,
-        source.rows,
-        source.class_names,
-        (*left_out, *source.left_out, *without_row, *folder.list_left_out()),
-        source.notes,
-    )
+    return replace(source, left_out=(*left_out, *source.left_out, *without_row, *folder.list_left_out()))
 
 
 def parse_table_boxes(text: str) -> TableBoxes:
-    """Return the format of boxes for a name on the command line.
+    """Return the format of boxes with a name that a user has written on the command line.
 
     Raises:
         ConfigError: The name is unknown.
@@ -132,7 +130,19 @@ def parse_table_boxes(text: str) -> TableBoxes:
 def _group_by_image(
     table: TableFile, column: str, folder: ImageFolder
 ) -> tuple[dict[Path, list[Record]], list[LeftOut]]:
-    """Return the rows of each image, sorted by its path, and the rows whose image is not in the folder."""
+    """Return the rows of each image, and the rows that belong to no image of the folder.
+
+    Args:
+        table: The table.
+        column: Column with the path or name of the image.
+        folder: Folder of the images.
+
+    Returns:
+        Rows by path of the image, sorted by path, and the rows without an image with the reason.
+
+    Raises:
+        DataError: No row has an image in the folder.
+    """
     records: dict[Path, list[Record]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for record in table.records:
@@ -141,6 +151,7 @@ def _group_by_image(
         if image is not None:
             records[image].append(record)
         else:
+            # A name without a suffix may fit several images; `find` returns None for it, too.
             reason = f"is not one image in {folder.folder}" if text else f"has no {column}"
             left_out.append(LeftOut(text or f"{table.path}, line {record.line}", reason))
     if not records:
@@ -159,19 +170,21 @@ class _RowReader:
     several: Several
 
     def read_name(self, record: Record, column: str) -> str:
-        """Return the name in a cell; 1 for 1.0 (or 1,0), which spreadsheet programs write for a whole number."""
+        """Return the name in a cell; 1.0 (or 1,0), which spreadsheet programs write for a whole number, becomes 1."""
         text = clean_text(record.get_text(column))
         return re.sub(rf"^(-?\d+){re.escape(self.table.decimal)}0+$", r"\1", text)
 
     def read_subject_and_split(self, image: Path, records: Sequence[Record]) -> dict[str, str]:
-        """Return the subject and the subset of an image, by their columns in an index; without those it does not have.
+        """Return the cells `subject_id` and `split` of an image in an index; a cell that would be empty is left out.
 
         Raises:
             DataError: The rows of the image disagree, or the subset is unknown.
         """
         cells: dict[str, str] = {}
         for index_column, column in (("subject_id", self.columns.subject), ("split", self.columns.split)):
-            texts = {self.read_name(record, column) for record in records} - {""} if column else set()
+            if column is None:
+                continue
+            texts = {self.read_name(record, column) for record in records} - {""}
             if len(texts) > 1:
                 raise DataError(
                     f"{self.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -192,7 +205,7 @@ class _RowReader:
 def _read_boxes(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
-    """Read a detection task; `records` holds the rows of each image."""
+    """Read a detection task; the parameters are those of `_read_labels`, with at most one name."""
     columns = [name.strip() for name in (reader.columns.box or "").split(",")]
     if len(columns) != 4:
         raise ConfigError(
@@ -217,7 +230,7 @@ def _read_boxes(
                 f"{reader.table.path}: {image.name} has {len(set(boxes))} boxes, but a sample has one; add --several "
                 "largest, or --several union for the box around all"
             )
-        # The largest, or the only one; a reversed box has no area, although both of its sides are negative.
+        # The largest box, or the only one. The area of a box with two negative sides would be positive without `max`.
         box = max(boxes, key=lambda box: max(0, box[2] - box[0]) * max(0, box[3] - box[1]))
         if reader.several == "union":
             x_min, y_min, x_max, y_max = zip(*boxes, strict=True)
@@ -237,7 +250,7 @@ def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tup
     values = [number for number in numbers if number is not None]
     if len(values) < 4:
         return None
-    x, y, third, fourth = values
+    x, y, third, fourth = values  # the meaning of the last two depends on the format
     match reader.box_format:
         case "xyxy":
             return x, y, third, fourth
@@ -250,7 +263,7 @@ def _read_box(reader: _RowReader, record: Record, columns: Sequence[str]) -> tup
 def _read_points(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
-    """Read a regression task of landmarks; `records` holds the rows of each image."""
+    """Read a regression task of landmarks; the parameters are those of `_read_labels`, with names of landmarks."""
     points = parse_point_columns(reader.columns.points or "", reader.table)
     if reader.columns.landmark is not None:
         return _read_long_points(reader, task, records, points, names)
@@ -259,19 +272,19 @@ def _read_points(
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
-        values = {points.read_points(reader.table, record) for record in image_records}
-        if len(values) > 1:
+        distinct_landmarks = {points.read_points(reader.table, record) for record in image_records}
+        if len(distinct_landmarks) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has {len(image_records)} rows (lines "
                 f"{', '.join(str(record.line) for record in image_records[:5])}) with other landmarks; "
                 "keep one, or name the column of landmarks with --landmark"
             )
-        value = values.pop()
-        if value is None:
+        landmarks = distinct_landmarks.pop()
+        if landmarks is None:
             left_out.append(LeftOut(str(image), "a landmark is missing"))
         else:
             cells = reader.read_subject_and_split(image, image_records)
-            source_rows.append(SourceRow(image, points=value, columns=cells))
+            source_rows.append(SourceRow(image, points=landmarks, columns=cells))
     class_names = tuple(names) or points.names
     return SourceTable(task, "regression", len(points.pairs), tuple(source_rows), class_names, tuple(left_out))
 
@@ -294,22 +307,23 @@ def _read_long_points(
             f"--points: '{reader.columns.points}' must be one pair of columns with --landmark, such as x,y"
         )
     all_records = (record for image_records in records.values() for record in image_records)
-    landmarks = {clean_text(record.get_text(column)) for record in all_records} - {""}
-    order = tuple(names) or tuple(sorted(landmarks, key=_make_natural_key))
-    if set(order) != landmarks:
+    table_names = {clean_text(record.get_text(column)) for record in all_records} - {""}
+    order = tuple(names) or tuple(sorted(table_names, key=_make_natural_key))
+    if set(order) != table_names:
         raise ConfigError(
-            f"--names: {', '.join(order)} must be the landmarks in {column}, each once: {', '.join(sorted(landmarks))}"
+            f"--names: {', '.join(order)} must be the landmarks in {column}, each once: "
+            f"{', '.join(sorted(table_names))}"
         )
     source_rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
         by_name: dict[str, tuple[float, float]] = {}
         for record in image_records:
-            value = points.read_points(reader.table, record)
+            row_points = points.read_points(reader.table, record)
             name = clean_text(record.get_text(column))
-            if value is None or not name:
+            if row_points is None or not name:
                 continue
-            (point,) = value  # `points` has one pair of columns
+            (point,) = row_points  # `points` has one pair of columns
             # The same row may be repeated; two positions of one landmark are an error.
             if by_name.setdefault(name, point) != point:
                 raise DataError(f"{reader.table.path}, line {record.line}: {image.name} has the landmark {name} twice")
@@ -325,14 +339,22 @@ def _read_long_points(
 def _read_labels(
     reader: _RowReader, task: str, records: Mapping[Path, Sequence[Record]], names: Sequence[str]
 ) -> SourceTable:
-    """Read a classification task; `records` holds the rows of each image."""
+    """Read a classification task.
+
+    Args:
+        reader: Table with its options.
+        task: Id of the task.
+        records: Rows of each image; several rows of one image must have the same label.
+        names: Names of the classes in order. Empty: the labels in the table, sorted.
+    """
     column = reader.columns.label or ""
     labels: dict[Path, str] = {}
     left_out: list[LeftOut] = []
     for image, image_records in records.items():
-        marks = {record.marks[column] for record in image_records if column in record.marks}
         texts = {reader.read_name(record, column) for record in image_records} - {""}
-        texts |= marks.intersection(names)
+        # Texts such as "none" count as missing values, unless the user names them as classes.
+        missing_marks = {record.marks[column] for record in image_records if column in record.marks}
+        texts |= missing_marks.intersection(names)
         if len(texts) > 1:
             raise DataError(
                 f"{reader.table.path}: {image.name} has several values of {column}: {', '.join(sorted(texts))}"
@@ -340,17 +362,18 @@ def _read_labels(
         if texts:
             labels[image] = texts.pop()
         else:
-            hint = f" ('{min(marks)}' is read as a missing value unless --names has it)" if marks else ""
+            hint = (
+                f" ('{min(missing_marks)}' is read as a missing value unless --names has it)" if missing_marks else ""
+            )
             left_out.append(LeftOut(str(image), f"has no {column}{hint}"))
     classes = sorted(set(labels.values()), key=_make_natural_key)
-    folded = {text.casefold() for text in classes}
-    if len(folded) < len(classes):
+    if len({text.casefold() for text in classes}) < len(classes):
         raise DataError(
             f"{reader.table.path}: labels in {column} differ only in letter case: {', '.join(classes)}; write them "
             "alike"
         )
     order = tuple(names) or tuple(classes)
-    if set(classes) - set(order) or len(set(order)) != len(order):
+    if not set(classes) <= set(order):
         raise ConfigError(
             f"--names: {', '.join(order)} must contain all labels in {column}, each once: {', '.join(classes)}"
         )
@@ -367,6 +390,11 @@ def _read_labels(
 
 
 def _make_natural_key(text: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sort key that compares numbers within texts by value: p2 comes before p10."""
+    """Return a sort key that compares numbers within texts by value: p2 comes before p10.
+
+    Each run of digits or of other characters gives a pair. Its first element puts numbers before other characters, so
+    that numbers are never compared with texts.
+    """
     # Python converts at most 4300 digits to a number; 18 at a time are always accepted.
-    return tuple((0, int(run)) if run.isdecimal() else (1, run) for run in re.findall(r"\d{1,18}|\D+", text))
+    runs = re.findall(r"\d{1,18}|\D+", text)
+    return tuple((0, int(run)) if run.isdecimal() else (1, run) for run in runs)
