@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from tests.data.factories import write_image
 from usaggr.cli.main import app
 from usaggr.data.read.image_reading import ImageReading, Orientation
+from usaggr.data.read.index import IndexRow
 from usaggr.data.read.paths import FileFinder
 from usaggr.errors import ConfigError, DataError, UsaggrError
 from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.prediction_folder import PredictionFolder
-from usaggr.inference.prediction_pictures import format_class, write_overlays
+from usaggr.inference.prediction_pictures import format_class, make_overlay_path, write_overlays
+from usaggr.inference.prediction_requests import PredictionRequest
 from usaggr.progress import NoProgress
 from usaggr.results.predictions import Prediction
 from usaggr.tasks import Task
@@ -94,6 +96,20 @@ def test_overlays_show_each_prediction_and_are_drawn_for_existing_ones(run: Path
     assert max(picture.shape) >= 480
     assert 10 < is_colored.sum() < 0.2 * is_colored.size, "landmarks are drawn in color on a gray image"
     assert f"{len(drawn)} pictures" in output
+
+
+@pytest.mark.parametrize(
+    ("image_path", "picture"),
+    [
+        ("../images/a.png", "images/a.png.png"),
+        ("./../images//x/../a.png", "images/a.png.png"),
+        ("a.png", "a.png.png"),
+        ("../../../data/root/a.png", "_/_/data/root/a.png.png"),
+    ],
+)
+def test_a_picture_stays_in_the_folder_of_its_task(image_path: str, picture: str) -> None:
+    request = PredictionRequest("det", IndexRow("det.csv", 2, {"image_path": image_path}), None)
+    assert make_overlay_path(request).as_posix() == f"overlays/det/{picture}"
 
 
 @pytest.mark.parametrize(("orientation", "is_upright"), [("apply", True), ("ignore", False)])

@@ -1,5 +1,6 @@
 """Pictures of predictions: each image with its predicted outlines, class, box or landmarks drawn in."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, assert_never
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 OVERLAYS = "overlays"
 """Folder of the pictures, in the folder of predictions."""
 _MIN_SIDE = 480
-"""Smallest length in pixels of a picture's longer side: small images are enlarged, so that lines do not cover them."""
+"""Smallest length of a picture's longer side in pixels.
+
+Smaller images are enlarged, because lines and texts have a fixed size and would cover them."""
 _DPI = 100
+"""Pixels per inch; with figure sizes in inches, it gives the pixels of a picture."""
+_LINE_HEIGHT = 14
+"""Distance between two lines of the legend, in points."""
 
 
 def write_overlays(
@@ -45,15 +51,15 @@ def write_overlays(
     Args:
         folder: Folder with the predictions.
         requests: Predictions to draw.
-        tasks: Tasks by id; give the names of classes.
-        finder: Finds the images.
-        readings: How the images of each task are read, by task id, as for the predictions.
+        tasks: Tasks by id, for the names of classes and landmarks.
+        finder: Finder of the images.
+        readings: Rules by which the images of each task were read for the predictions, by task id.
         max_pixels: Largest number of pixels of an image or mask.
-        progress: Counts the pictures.
+        progress: Display that counts the pictures.
 
     Raises:
         WriteError: A picture cannot be written.
-        DataError: An image that was predicted cannot be read any more.
+        DataError: An image was predicted, but cannot be read any more.
     """
     predicted = [request for request in requests if folder.has(request)]
     if not predicted:
@@ -74,8 +80,11 @@ def write_overlays(
 
 
 def make_overlay_path(request: PredictionRequest) -> PurePosixPath:
-    """Return the path of a request's picture in the folder of predictions."""
-    image = PurePosixPath(request.image_path.removeprefix("../"))
+    """Return the path of a request's picture in the folder of predictions: `overlays/TASK/` and the image's path."""
+    # Paths of an index start in csv_files/, so that one ../ leads to the root.
+    path = posixpath.normpath(request.image_path).removeprefix("../")
+    # An index may leave the root and enter it again, as in ../../root/a.png. The picture must not leave the folder.
+    image = PurePosixPath(*("_" if part == ".." else part for part in PurePosixPath(path).parts))
     # The image's suffix stays in the name: a.png and a.jpg are two images.
     return PurePosixPath(OVERLAYS, request.task, image.parent, f"{image.name}.png")
 
@@ -87,13 +96,13 @@ def format_class(task: Task, probs: NDArray[np.float64]) -> str:
 
 
 def _write_picture(path: Path, task: Task, image: NDArray[np.uint8], prediction: Prediction) -> None:
-    """Draw one prediction.
+    """Draw one prediction into its image, and write the picture.
 
     Args:
         path: PNG file to write.
         task: Task of the prediction.
         image: (H, W) gray values.
-        prediction: Prediction in pixels of the image.
+        prediction: Prediction, in pixels of the image.
 
     Raises:
         WriteError: The file cannot be written.
@@ -105,7 +114,7 @@ def _write_picture(path: Path, task: Task, image: NDArray[np.uint8], prediction:
     height, width = image.shape
     zoom = max(1.0, _MIN_SIDE / max(height, width))
     figure = Figure(figsize=(width * zoom / _DPI, height * zoom / _DPI), dpi=_DPI)
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # without pyplot, which would keep each figure in memory and may need a display
     with rc_context({"text.parse_math": False}):  # otherwise a name with dollar signs would be set as a formula
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
@@ -120,13 +129,15 @@ def _write_picture(path: Path, task: Task, image: NDArray[np.uint8], prediction:
 
 
 def _write_legend(axes: "Axes", task: Task, prediction: Prediction) -> None:
-    """Write the class, or the names of the predicted regions and landmarks, into the picture's upper left corner."""
-    lines: list[tuple[str, str]]
+    """Write the predicted class, or the names of the drawn regions and landmarks, into the upper left corner."""
+    lines: list[tuple[str, str]]  # text and color
     match task.type:
         case "segmentation":
             assert prediction.mask is not None
-            present = [label for label in range(1, task.num_classes) if (prediction.mask == label).any()]
-            lines = [(task.class_names[label], get_color(label)) for label in present] or [("no region", "white")]
+            drawn_classes = [label for label in range(1, task.num_classes) if (prediction.mask == label).any()]
+            lines = [(task.class_names[label], get_color(label)) for label in drawn_classes]
+            if not lines:
+                lines = [("no region", "white")]
         case "classification":
             assert prediction.probs is not None
             lines = [(format_class(task, prediction.probs), "white")]
@@ -137,8 +148,9 @@ def _write_legend(axes: "Axes", task: Task, prediction: Prediction) -> None:
         case _:
             assert_never(task.type)
     background = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.5}
-    for number, (text, color) in enumerate(lines):
+    for i, (text, color) in enumerate(lines):
+        # 5 points from the upper left corner of the picture, which is (0, 1) in matplotlib.
         axes.annotate(
-            text, (0, 1), xycoords="axes fraction", xytext=(5, -5 - 14 * number), textcoords="offset points",
+            text, (0, 1), xycoords="axes fraction", xytext=(5, -5 - _LINE_HEIGHT * i), textcoords="offset points",
             va="top", color=color, fontsize=9, bbox=background,
         )  # fmt: skip
