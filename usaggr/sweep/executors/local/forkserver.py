@@ -175,7 +175,7 @@ def stop_server(patience: float = 2.0) -> None:
         pid, address = server._forkserver_pid, server._forkserver_address
         if pid is None:
             return
-        os.close(server._forkserver_alive_fd)  # the server exits when the other end of this pipe is closed
+        os.close(server._forkserver_alive_fd)  # the server exits when this end of its pipe is closed
         server._forkserver_pid = server._forkserver_alive_fd = server._forkserver_address = None
     if not util.is_abstract_socket_namespace(address):
         Path(address).unlink(missing_ok=True)
