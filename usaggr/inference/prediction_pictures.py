@@ -84,7 +84,7 @@ def make_overlay_path(request: PredictionRequest) -> PurePosixPath:
     # Paths of an index start in csv_files/, so that one ../ leads to the root.
     path = posixpath.normpath(request.image_path).removeprefix("../")
     # An index may leave the root and enter it again, as in ../../root/a.png. The picture must not leave the folder.
-    image = PurePosixPath(*("_" if part == ".." else part for part in PurePosixPath(path).parts))
+    image = PurePosixPath(*("_" if name == ".." else name for name in PurePosixPath(path).parts))
     # The image's suffix stays in the name: a.png and a.jpg are two images.
     return PurePosixPath(OVERLAYS, request.task, image.parent, f"{image.name}.png")
 
