@@ -13,7 +13,7 @@ from usaggr.models.checking import check_network
 from usaggr.config.compose import compose_study
 from usaggr.tasks import CATALOGUE
 for words in (["model=mh_mtl", "model.encoder=resnet18"], ["model=mh_mtl", "model.encoder=efficientnet-b0"]):
-    assert check_network(compose_study("demo", words).model, [CATALOGUE["lung"]], (64, 64)) is None
+    assert check_network(compose_study("demo", words).model, [CATALOGUE["lung"]], (64, 64)).download is None
 print([name for name in ("sympy", "torch._dynamo.convert_frame", "wandb.sdk") if name in sys.modules])
 """
 COMPILE = """
