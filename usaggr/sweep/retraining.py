@@ -149,6 +149,13 @@ def _make_check(plan: Plan, lacking: Sequence[PlannedRun]) -> Check:
     from usaggr.sweep.network_checks import check_networks
 
     def check(retrained_plan: Plan, runs: Sequence[PlannedRun], progress: Progress) -> None:
+        """Check the networks of those runs that are trained again.
+
+        Args:
+            retrained_plan: plan of the runs in `retrained/`; their networks are those of the study's runs.
+            runs: runs to train.
+            progress: receives the number of networks.
+        """
         ids = {run.spec.run_id for run in runs}
         check_networks(plan, [run for run in lacking if run.spec.run_id in ids], progress)
 

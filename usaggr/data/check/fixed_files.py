@@ -147,7 +147,13 @@ def _link(source: str, path: Path) -> None:
 
 
 def write_data(corrected_rows: Sequence[CorrectedRow], writer: FileWriter, progress: Progress) -> None:
-    """Write files and index into the corrected folder; files of an earlier round stay, its index is replaced."""
+    """Write files and index into the corrected folder; files of an earlier round stay, its index is replaced.
+
+    Args:
+        corrected_rows: All rows of the corrected index.
+        writer: Writer of the folder's files.
+        progress: Receives the number of rows that are written.
+    """
     progress.start("writing corrected data", len(corrected_rows))
     try:
         for row in corrected_rows:

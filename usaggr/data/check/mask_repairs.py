@@ -27,7 +27,7 @@ BLACK = "000000"
 
 @dataclass(frozen=True)
 class MaskContext:
-    """What is known about a mask from its row, its image and the other masks of its task."""
+    """Facts about a mask from its row, its image and the other masks of its task."""
 
     num_classes: int
     max_pixels: int

@@ -48,7 +48,7 @@ class RepairedRow:
 
 @dataclass(frozen=True)
 class RepairContext:
-    """What repairs need to know in addition to a row."""
+    """Facts that repairs need in addition to a row."""
 
     data: DataConfig
     finder: FileFinder
