@@ -33,11 +33,11 @@ class CachedWeights:
 DINOV3_SMALL = CachedWeights(
     "DINOv3's weights of ViT-S/16", "timm/vit_small_patch16_dinov3.lvd1689m", None, ("model.safetensors",)
 )
-"""What `model=m2dino_small model.weights=timm` loads."""
+"""Weights that `model=m2dino_small model.weights=timm` loads."""
 EFFICIENTNET_B4 = CachedWeights(
     "EfficientNet-B4's weights of ImageNet",
     "smp-hub/efficientnet-b4.imagenet",
     "05cd5dde5dab658f00c463f9b9aa0ced76784f40",
     ("config.json", "model.safetensors"),
 )
-"""What `model=mh_mtl model.weights=imagenet` loads."""
+"""Weights that `model=mh_mtl model.weights=imagenet` loads."""

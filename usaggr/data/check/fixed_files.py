@@ -48,7 +48,7 @@ class CorrectedRow:
     """Corrected text by column; paths are those of the original files."""
     changes: list[Change] = field(default_factory=list)
     mask: MaskContext | None = None
-    """How the mask file is converted; None if it stays as it is."""
+    """Facts by which the mask file is converted; None if it stays as it is."""
     paths: dict[str, str] = field(default_factory=dict)
     """Paths in the corrected data by column, where they differ from those of the original files."""
     repaired_kinds: set[str] = field(default_factory=set)

@@ -43,7 +43,7 @@ class RepairedRow:
     steps: tuple[Step, ...]
     """Changes, one per cell; empty for a row without errors."""
     mask: MaskContext | None = None
-    """How to convert the mask file; None if it stays as it is."""
+    """Facts by which the mask file is converted; None if it stays as it is."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ Windows and macOS ignore letter case, and old ZIP files hold names that are not 
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,3 +99,13 @@ def _decode_otherwise(name: str) -> set[str]:
         with suppress(UnicodeDecodeError):
             texts.add(compose_name(os.fsencode(name).decode(encoding)))
     return texts
+
+
+def find_name_clash(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ only in letter case, blanks or Unicode form; None if there are none."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(fold_name(name), name)
+        if other != name:
+            return other, name
+    return None

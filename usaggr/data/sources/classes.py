@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from usaggr.data.read.similar_names import fold_name
+from usaggr.data.read.similar_names import find_name_clash
 from usaggr.data.read.subject_names import quote_name
 from usaggr.data.sources.image_folder import (
     ImageFolder,
@@ -82,14 +82,13 @@ def _refuse_mixed_subsets(images: Path, labeled: Sequence[Path], names: Sequence
 
 def _refuse_similar_classes(images: Path, folders: Sequence[str]) -> None:
     """Refuse folders whose names look alike, as `train/Benign` and `test/benign`: they would be two classes."""
-    first: dict[str, str] = {}
-    for name in folders:
-        other = first.setdefault(fold_name(name), name)
-        if other != name:
-            raise ConfigError(
-                f"{images}: the folders {quote_name(other)} and {quote_name(name)} differ only in letter case, blanks "
-                "or Unicode form, and would be two classes; give both the same name"
-            )
+    clash = find_name_clash(folders)
+    if clash is not None:
+        first, second = map(quote_name, clash)
+        raise ConfigError(
+            f"{images}: the folders {first} and {second} differ only in letter case, blanks or Unicode form, and would "
+            "be two classes; give both the same name"
+        )
 
 
 def _refuse_unread_classes(files: ImageFolder, classes: Sequence[str], names: Sequence[str]) -> None:

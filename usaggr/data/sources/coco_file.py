@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from usaggr.data.read.similar_names import fold_name
+from usaggr.data.read.similar_names import find_name_clash
 from usaggr.data.read.subject_names import quote_name
 from usaggr.data.sources.image_folder import ImageFolder
 from usaggr.errors import ConfigError, DataError, explain_unknown_name
@@ -118,14 +118,13 @@ def select_categories(files: Sequence[CocoFile], place: Path, name: str | None, 
         return (name,)
     if len(named) > 1 and not has_all:
         raise ConfigError(f"--category: {place} has {len(named)} categories; choose one of {', '.join(sorted(named))}")
-    first: dict[str, str] = {}
-    for category in named:
-        other = first.setdefault(fold_name(category), category)
-        if other != category:
-            raise ConfigError(
-                f"--category: the categories {quote_name(other)} and {quote_name(category)} in {place} differ only in "
-                "letter case, blanks or Unicode form, and would be two classes; give both the same name"
-            )
+    clash = find_name_clash(named)
+    if clash is not None:
+        first, second = map(quote_name, clash)
+        raise ConfigError(
+            f"--category: the categories {first} and {second} in {place} differ only in letter case, blanks or Unicode "
+            "form, and would be two classes; give both the same name"
+        )
     return tuple(named)
 
 
