@@ -147,7 +147,12 @@ def _compose(origin: Origin) -> StudyConfig:
     except ValidationError as error:
         sources = find_sources(origin)
         files = {key: f" ({source})" for key, source in sources.items() if source != COMMAND_LINE}
-        # The value of seeds[1] is written where seeds is.
         typed_values = {override.key: override.value for override in read_overrides(origin.overrides, origin.folders)}
-        message = explain(error, lambda key: files.get(key.partition("[")[0], ""), typed_values=typed_values)
-        raise ConfigError(message) from error
+
+        def find_file(key: str) -> str:
+            # The value of seeds[1] is written where seeds is, and an unknown mapping where its first value is.
+            written = key.partition("[")[0]
+            first = next((other for other in sources if other.startswith(f"{written}.")), written)
+            return files.get(written if written in sources else first, "")
+
+        raise ConfigError(explain(error, find_file, typed_values=typed_values)) from error

@@ -3,7 +3,6 @@
 What is allowed is read from the schema, so that a message cannot differ from the types and limits in study.py.
 """
 
-import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,8 +20,8 @@ from usaggr.config.json_schema import (
     list_sections,
     read_name,
     read_schema,
-    walk_keys,
 )
+from usaggr.config.nearest_key import find_nearest_key
 from usaggr.config.study import StudyConfig
 from usaggr.errors import explain_unknown_name
 
@@ -87,7 +86,7 @@ def explain_unknown_key(
                 f"{key}{file} is a key of {', '.join(owners)}, not of {read_name(section)}. "
                 f"Allowed in {parent}: {', '.join(names)}"
             )
-    nearest = _find_nearest_key(key, parent, names, root)
+    nearest = find_nearest_key(key, root)
     hint = f", did you mean '{nearest}'?" if nearest else "."
     return f"{key}{file}: unknown key{hint} Allowed {f'in {parent}' if parent else 'at the top'}: {', '.join(names)}"
 
@@ -194,24 +193,6 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
         else:
             node = node.get("properties", {}).get(name) or find_entry(node) or {}
     return key, node, section
-
-
-def _find_nearest_key(key: str, parent: str, names: Sequence[str], schema: Node) -> str | None:
-    """Return the key that was probably meant: in the same section, with the same last name, or similar as a whole.
-
-    Args:
-        key: The unknown dotted key.
-        parent: The section in which it was looked for.
-        names: Keys of that section.
-        schema: The whole schema.
-    """
-    # Cutoffs of difflib's ratio: a name alone is short, so it may differ by more than a whole dotted key.
-    last = key.rpartition(".")[2]
-    if near := difflib.get_close_matches(last, names, n=1, cutoff=0.6):
-        return f"{parent}.{near[0]}".lstrip(".")
-    candidates = [other for other, _ in walk_keys(schema) if not key.startswith(f"{other}.")]
-    same_end = [other for other in candidates if other.rpartition(".")[2] == last]
-    return next(iter(same_end or difflib.get_close_matches(key, candidates, n=1, cutoff=0.7)), None)
 
 
 def _format_value(value: Any) -> str:
