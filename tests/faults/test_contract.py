@@ -64,6 +64,7 @@ ELSEWHERE = {
     "data/read/class_names.py": "labels of data",
     "cli/doctor_machine.py": "the answer of a process of its own",
     "sweep/inspect/planned_networks.py": "the answer of a process of its own",
+    "models/check_process.py": "the request of the process that started it",
     "sweep/network_sizes.py": "the cache",
 }
 

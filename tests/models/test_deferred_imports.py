@@ -12,7 +12,9 @@ defer_imports()
 from usaggr.models.checking import check_network
 from usaggr.config.compose import compose_study
 from usaggr.tasks import CATALOGUE
-for words in (["model=mh_mtl", "model.encoder=resnet18"], ["model=mh_mtl", "model.encoder=efficientnet-b0"]):
+library = [("mh_mtl", encoder) for encoder in ("resnet18", "efficientnet-b0", "tu-convnext_atto")]
+for network, encoder in [*library, ("m2dino", "test_vit")]:
+    words = [f"model={network}", f"model.encoder={encoder}"]
     assert check_network(compose_study("demo", words).model, [CATALOGUE["lung"]], (64, 64)).download is None
 print([name for name in ("sympy", "torch._dynamo.convert_frame", "wandb.sdk") if name in sys.modules])
 """

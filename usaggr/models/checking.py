@@ -25,17 +25,41 @@ from usaggr.tasks import Task
 
 _DRAWS = frozenset({"normal_", "uniform_", "trunc_normal_", "erfinv_"})
 """Functions and methods that draw values, or change drawn ones, in place."""
+_RANDOM_TENSORS = frozenset({"rand", "randn"})
+"""Functions that draw a new tensor."""
+_SCALINGS = frozenset({"mul", "__rmul__", "mul_", "add_", "sub_", "div_", "clamp_"})
+"""Further functions and methods that initial weights are scaled with; with numbers, they keep shape and type."""
 
 
-class _WithoutDraws(TorchFunctionMode):
-    """A mode without random initial weights, for which torch would import its symbolic shapes on the meta device."""
+class _WithoutValues(TorchFunctionMode):
+    """A mode that leaves out what only changes the values of initial weights, for which the meta device has none.
+
+    On that device, torch would import its symbolic shapes (sympy) for such a change: half a second.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch; one that draws values returns its tensor as it is."""
-        named = kwargs or {}
-        tensor = args[0] if args else named.get("tensor")
-        is_draw = getattr(function, "__name__", "") in _DRAWS and isinstance(tensor, torch.Tensor)
-        return tensor if is_draw else function(*args, **named)
+        """Call a function of torch; one that only changes values returns its tensor as it is, and none draws."""
+        options = dict(kwargs or {})
+        tensor, *operands = (*args, *options.values()) or (None,)
+        name = getattr(function, "__name__", "")
+        if isinstance(tensor, torch.Tensor) and tensor.is_meta and _changes_only_values(name, tensor, operands):
+            return tensor
+        if name in _RANDOM_TENSORS:
+            function = torch.empty
+            options.pop("generator", None)
+        return function(*args, **options)
+
+
+def _changes_only_values(name: str, tensor: torch.Tensor, operands: Sequence[Any]) -> bool:
+    """Return whether a function of torch gives a tensor of the same shape and type.
+
+    Args:
+        name: Name of the function.
+        tensor: Its first argument.
+        operands: Its other arguments.
+    """
+    is_scaled = name in _SCALINGS and tensor.is_floating_point()
+    return name in _DRAWS or (is_scaled and all(isinstance(operand, float | int | None) for operand in operands))
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,7 @@ def _build(model: ModelConfig, tasks: Sequence[Task]) -> MultiTaskNetwork:
     elif model.weights is not None:
         return build_network(model, tasks, seed=0)  # the library's loaders do not support the meta device
     try:
-        with torch.device("meta"), _WithoutDraws():
+        with torch.device("meta"), _WithoutValues():
             return build_network(model, tasks, seed=0)
     except UsaggrError:
         raise

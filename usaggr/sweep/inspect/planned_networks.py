@@ -1,23 +1,20 @@
 """Check of a plan's networks without their weights, so that `usaggr plan` refuses an encoder that does not exist.
 
 It also returns how large the weights of each network will be. The check imports torch, so it runs in a process of its
-own (this module as a program). Networks that an earlier plan or sweep has built are left out, so that most plans start
-no process.
+own (`usaggr.models.check_process`). Networks that an earlier plan or sweep has built are left out, so that most plans
+start no process.
 """
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 import usaggr
-from usaggr.config.model import ModelConfig
 from usaggr.data.read.paths import find_cache_folder
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.bounded_content import parse_json
@@ -25,7 +22,6 @@ from usaggr.models.weight_sizes import WeightSizes
 from usaggr.sweep.network_checks import Network, find_distinct_networks
 from usaggr.sweep.network_sizes import describe_network, read_sizes, write_sizes
 from usaggr.sweep.planning.study_plan import Plan
-from usaggr.tasks import Task
 
 NetworkSizes = dict[str, WeightSizes]
 """Sizes of the networks of a plan by `Network.key`; a network whose size could not be found out is missing."""
@@ -38,7 +34,7 @@ _SHIPPED_ENCODERS = {
     "m2dino": {"vit_base_patch16_dinov3", "vit_small_patch16_dinov3", "test_vit"},
 }
 """Encoders of conf/model by network; tests build them."""
-_PROGRAM = "import sys; sys.path.insert(1, sys.argv[1]); from usaggr.sweep.inspect.planned_networks import main; main()"
+_PROGRAM = "import sys; sys.path.insert(1, sys.argv[1]); from usaggr.models.check_process import main; main()"
 """Program of the process. The folder of this package comes after Python's own, and the current folder is left out."""
 
 
@@ -105,19 +101,3 @@ def _check_in_process(networks: Sequence[Network]) -> list[_Answer]:
         return TypeAdapter(list[_Answer]).validate_python(answers)
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return []
-
-
-def main() -> None:
-    """Read networks from standard input, build each, and print the list of their faults and sizes as JSON."""
-    from usaggr.models.deferred_imports import defer_imports
-
-    defer_imports()
-    answers = check_networks_here([_read_network(content) for content in parse_json(sys.stdin.read())])
-    print(json.dumps([a if isinstance(a, str) else dataclasses.asdict(a) for a in answers]))
-
-
-def _read_network(content: dict[str, Any]) -> Network:
-    """Return the network that `describe_network` has described."""
-    model: ModelConfig = TypeAdapter(ModelConfig).validate_python(content["model"])
-    tasks = tuple(Task(**{**task, "class_names": tuple(task["class_names"])}) for task in content["tasks"])
-    return Network(model, tasks, (content["size"][0], content["size"][1]), variant="")
