@@ -5,11 +5,23 @@ values and the remedy. The command line prints it without a traceback and ends w
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""Each character at which str.splitlines() splits."""
 
 
 class UsaggrError(Exception):
-    """Base class of errors that a user can fix."""
+    """Base class of errors that a user can fix.
+
+    Each argument is one line of the message. Line breaks inside it come from a stranger's file name or value and become
+    escapes, so that no name can add a line of its own.
+    """
+
+    def __str__(self) -> str:
+        """Return the message: its first line, and the list of errors that may follow it."""
+        return "\n".join(escape_line_breaks(str(line)) for line in self.args)
 
 
 class ConfigError(UsaggrError):
@@ -43,6 +55,15 @@ def explain_unknown_name(name: str, value: object, allowed: Iterable[str]) -> st
     similar = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f", did you mean '{similar[0]}'?" if similar else "."
     return f"{name}: unknown '{value}'{hint} Allowed: {', '.join(names) or 'none'}"
+
+
+def escape_line_breaks(text: str) -> str:
+    r"""Return a text of one line; `usaggr.io.terminal_text` escapes what a terminal would take for commands.
+
+    >>> escape_line_breaks("a\nnote: all is well")
+    'a\\nnote: all is well'
+    """
+    return _LINE_BREAK.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def get_first_line(error: BaseException) -> str:

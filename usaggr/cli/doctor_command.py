@@ -10,7 +10,6 @@ import typer
 
 from usaggr.cli.arguments import ConfigDir, Words, compose_from_words, split_words
 from usaggr.cli.doctor_findings import Finding
-from usaggr.cli.standard_streams import escape_words
 from usaggr.errors import UsaggrError
 from usaggr.io.terminal_text import escape_line
 
@@ -35,7 +34,7 @@ def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
     warnings = [finding for finding in findings if finding.warning]
     print(f"\n{len(warnings)} warnings" if warnings else "\nno warnings")
     for finding in warnings:
-        print(escape_words(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
+        print(escape_line(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
     raise typer.Exit(1 if warnings else 0)
 
 
@@ -55,7 +54,7 @@ def collect_findings(words: list[str] | None, config_dir: Path | None) -> list[F
         study = compose_from_words(words, config_dir)
         composed = Finding("study", " ".join([study.name, *split_words(words or [])[1]]))
     except UsaggrError as error:
-        composed = Finding("study", "cannot be composed", str(error))
+        composed = Finding("study", "cannot be composed", "; ".join(str(error).splitlines()))
     findings = [composed, *describe_machine(study), *describe_folders(study)]
     if study is not None:
         findings += [*describe_tracker(study), *describe_cluster(study)]

@@ -38,7 +38,7 @@ from usaggr.cli.completion import complete_overrides, complete_results
 from usaggr.cli.data_commands import data_app
 from usaggr.cli.doctor_command import doctor
 from usaggr.cli.model_commands import export, predict
-from usaggr.cli.standard_streams import escape_words, prepare_streams, use_utf8
+from usaggr.cli.standard_streams import prepare_streams, use_utf8
 from usaggr.errors import ConfigError, UsaggrError
 from usaggr.io.atomic_files import is_disk_error, make_write_error
 from usaggr.io.system_limits import explain_system_limit, raise_file_limit
@@ -90,7 +90,7 @@ def _run() -> None:
         with SafeSearch():
             app()
     except UsaggrError as error:
-        print(escape_words(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         sys.exit(2)
     except RunInterrupted as stop:
         print(stop, file=sys.stderr)

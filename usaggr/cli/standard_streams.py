@@ -5,8 +5,6 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 
-from usaggr.io.terminal_text import escape_line
-
 _ENCODING = "PYTHONIOENCODING"
 
 
@@ -47,16 +45,6 @@ def prepare_streams() -> None:
         if isinstance(stream, TextIOWrapper):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")
-
-
-def escape_words(message: str) -> str:
-    """Return a message in which words of the command line with line feeds are of one line."""
-    for word in sys.argv[1:]:
-        key, _, value = word.partition("=")
-        for text in (word, key, value, value.strip("'")):
-            if "\n" in text:
-                message = message.replace(text, escape_line(text))
-    return message
 
 
 def _open_null(mode: str) -> TextIOWrapper:

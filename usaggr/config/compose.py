@@ -56,7 +56,7 @@ def compose_study(
         try:
             apply_variant(composed, changes)
         except ConfigError as error:
-            raise ConfigError("\n".join(f"variants.{name}: {line}" for line in str(error).splitlines())) from error
+            raise ConfigError(*(f"variants.{name}: {line}" for line in str(error).splitlines())) from error
     return composed
 
 
@@ -155,4 +155,4 @@ def _compose(origin: Origin) -> StudyConfig:
             first = next((other for other in sources if other.startswith(f"{written}.")), written)
             return files.get(written if written in sources else first, "")
 
-        raise ConfigError(explain(error, find_file, typed_values=typed_values)) from error
+        raise ConfigError(*explain(error, find_file, typed_values=typed_values).splitlines()) from error

@@ -23,7 +23,7 @@ from usaggr.config.json_schema import (
 )
 from usaggr.config.nearest_key import find_nearest_key
 from usaggr.config.study import StudyConfig
-from usaggr.errors import explain_unknown_name
+from usaggr.errors import escape_line_breaks, explain_unknown_name
 
 _MAX_VALUE_LENGTH = 80
 """Largest number of characters of a value in a message."""
@@ -54,7 +54,7 @@ def explain(
         else:
             line = _explain_value(details, key, node, find_source, typed_values or {})
         lines.setdefault(key, line)  # a union has one error per alternative: the first names them all
-    return "\n".join(lines.values())
+    return "\n".join(map(escape_line_breaks, lines.values()))
 
 
 def explain_unknown_key(

@@ -224,7 +224,7 @@ def check_unused_keys(study: StudyConfig, tasks: PlannedTasks | None = None) -> 
     """
     unused_keys = list(find_unused_keys(study, tasks))
     if errors := [unused.message for unused in unused_keys if unused.is_typed]:
-        raise ConfigError("\n".join(errors))
+        raise ConfigError(*errors)
     return [unused.message for unused in unused_keys]
 
 

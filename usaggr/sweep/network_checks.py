@@ -150,9 +150,9 @@ def _receive_result(plan: Plan, network: Network, receiver: Connection) -> Weigh
     prefix = f"variant {network.variant}: " if len(plan.study.variants) > 1 else ""
     match kind:
         case "fault":
-            raise ConfigError(prefix + text)
+            raise ConfigError(*(prefix + text).splitlines())
         case "error":
-            raise RunError(f"{prefix}the network {network.model.name} cannot be built:\n{text}")
+            raise RunError(f"{prefix}the network {network.model.name} cannot be built:", *text.splitlines())
         case _ if text:
             _record_download(plan, network.model, text)
     assert isinstance(sizes, WeightSizes)

@@ -1,6 +1,7 @@
 """60 errors of all kinds in real data: each is found once, listed in few lines, and repaired or named by --fix."""
 
 import csv
+import dataclasses
 import io
 import re
 import shlex
@@ -14,17 +15,21 @@ from rich.console import Console
 from tests.data.check.planted_faults import PLANTED, PlantedFault, plant_faults
 from tests.data.factories import data_config
 from usaggr.cli.main import main
+from usaggr.config.study import DataConfig
+from usaggr.data.check import command
 from usaggr.data.check.command import Outputs, run_check
 from usaggr.data.check.fixed_files import LOG
+from usaggr.data.read.load_dataset import check_dataset
 from usaggr.data.read.remedies import describe_with_remedy
-from usaggr.data.samples import Fault
-from usaggr.progress import NoProgress
+from usaggr.data.samples import Dataset, Fault
+from usaggr.progress import NoProgress, Progress
 
 REMEDY = re.compile(
     r"; (save|set|give|write|remove|correct|raise|replace|exchange|empty|restore|move|names can|cells with|paths must"
     r"|they look like .* multiply|if the links .* add data\.follow_links)"
 )
 """Beginnings of remedies."""
+NOTES = tuple(f"note {number} about a column" for number in range(12))
 pytestmark = pytest.mark.slow
 
 
@@ -44,9 +49,13 @@ def test_the_generator_plants_60_errors_of_all_kinds() -> None:
 
 
 def test_each_planted_error_is_found_once_in_fewer_than_40_lines(
-    planted: tuple[Path, list[PlantedFault]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    planted: tuple[Path, list[PlantedFault]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, faults = planted
+    monkeypatch.setattr(command, "check_dataset", check_with_notes)
     console = Console(file=io.StringIO(), width=200)
     outputs = Outputs(faults=tmp_path / "faults.csv")
     status = run_check(data_config(folder / "data", folder / "cache"), outputs, console, NoProgress())
@@ -54,6 +63,8 @@ def test_each_planted_error_is_found_once_in_fewer_than_40_lines(
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue() + capsys.readouterr().out
     assert len(text.splitlines()) < 40
+    assert f"note: {NOTES[0]}" in text
+    assert re.search(r"^note: \d+ more notes \(--html FILE shows all\)$", text, re.MULTILINE)
     kinds = {fault.kind for fault in faults}
     assert all(f" {kind}" in text.splitlines()[-1] for kind in kinds)
     with (tmp_path / "faults.csv").open(newline="") as file:
@@ -82,10 +93,17 @@ def test_the_corrected_copy_passes_the_printed_check_and_the_other_rows_are_list
     repaired = {(row["file"], int(row["row"])) for row in log} - left_out
     assert left_out == {line for fault in faults if not fault.is_repaired for line in fault.lines}
     assert repaired == {line for fault in faults if fault.is_repaired for line in fault.lines}
-    command = next(line for line in out.splitlines() if line.startswith("next: ")).removeprefix("next: ")
-    status, out = run(shlex.split(command), monkeypatch, capsys)
+    recheck = next(line for line in out.splitlines() if line.startswith("next: ")).removeprefix("next: ")
+    status, out = run(shlex.split(recheck), monkeypatch, capsys)
     assert status == 0
     assert out.splitlines()[-1].endswith(" 0 errors")
+
+
+def check_with_notes(data: DataConfig, progress: Progress) -> tuple[Dataset | None, tuple[Fault, ...]]:
+    """Return what the check of the data returns, with as many notes as many small doubts give."""
+    dataset, faults = check_dataset(data, progress)
+    assert dataset is not None
+    return dataclasses.replace(dataset, warnings=NOTES), faults
 
 
 def run(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_the_tables_show_tasks_overlaps_and_what_was_left_out(dataset: Dataset) 
 def test_the_check_ends_with_the_number_of_samples_and_errors(
     dataset: Dataset,
 ) -> None:
-    lines = list_check(dataset, [FAULT])
+    lines = list_check(dataset, [FAULT], 36)
     assert lines[0].startswith("grades.csv, line 9 (row 8), image_path: ../x.png is not there; restore the file, or")
     assert lines[-1].startswith("8 valid samples of 3 tasks, 1 error (")
     assert "missing" in lines[-1]
@@ -101,3 +102,18 @@ def test_errors_are_written_with_one_column_per_field(tmp_path: Path) -> None:
                 "message": "is not there",
             }
         ]
+
+
+NUMBERS = [(60, 12, 2), (60, 2, 2), (10, 12, 10), (0, 10, 10), (0, 60, 10)]
+
+
+@pytest.mark.parametrize(("kinds", "notes", "shown"), NUMBERS)
+def test_notes_beyond_the_room_are_counted(dataset: Dataset, kinds: int, notes: int, shown: int) -> None:
+    dataset = replace(dataset, warnings=tuple(f"warning {number}" for number in range(notes)))
+    faults = [replace(FAULT, kind=f"kind{number}", row=number) for number in range(kinds)]
+    lines = list_check(dataset, faults, 36)
+    written = [line for line in lines if line.startswith("note: ")]
+    assert len(lines) <= 36
+    assert len(written) == shown
+    last = f"note: {notes - shown + 1} more notes (--html FILE shows all)"
+    assert written[-1] == (last if shown < notes else f"note: warning {notes - 1}")

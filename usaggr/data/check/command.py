@@ -63,7 +63,7 @@ def run_check(data: DataConfig, outputs: Outputs, console: "Console", progress: 
         # Checked first, because the check of a large data set takes minutes.
         check_output_folder(outputs.fixed, data)
     dataset, faults = check_dataset(data, progress)
-    lines = list_check(dataset, faults)
+    lines = list_check(dataset, faults, MAX_LINES - 2)  # one for a refused plan, one for what is not printed
     plan_error = ""
     if dataset is not None:
         findings = examine_dataset(dataset, data, progress)

@@ -166,9 +166,9 @@ class _Conflicts:
         """Raise a DataError that lists all contradictions, if there are any."""
         if not self.messages:
             return
-        listed = "\n  ".join(self.messages[key] for key in sorted(self.messages))
+        listed = [f"  {self.messages[key]}" for key in sorted(self.messages)]
         count = "1 contradiction" if len(self.messages) == 1 else f"{len(self.messages)} contradictions"
-        raise DataError(f"the index has {count}; each task has one type, number of classes and group:\n  {listed}")
+        raise DataError(f"the index has {count}; each task has one type, number of classes and group:", *listed)
 
 
 def _complete_tasks(

@@ -41,12 +41,14 @@ def load_dataset(data: DataConfig, progress: Progress | None = None, *, keep_fac
     if faults and data.on_bad_sample == "error":
         raise DataError(
             f"{len(faults)} error{'s' * (len(faults) > 1)} in the index ({count_kinds(faults)}); fix them, or leave "
-            f"these rows out with data.on_bad_sample=skip:\n{_list_faults(faults)}"
+            f"these rows out with data.on_bad_sample=skip:",
+            *_list_faults(faults),
         )
     if empty_tasks:
         raise DataError(
             f"no valid row is left for {', '.join(empty_tasks)} ({count_kinds(faults)}); fix the errors, or remove "
-            f"{'this task' if len(empty_tasks) == 1 else 'these tasks'} from the index:\n{_list_faults(faults)}"
+            f"{'this task' if len(empty_tasks) == 1 else 'these tasks'} from the index:",
+            *_list_faults(faults),
         )
     return dataset
 
@@ -112,8 +114,8 @@ def _prepare_root(data: DataConfig, progress: Progress) -> Path:
     return find_data_root(data)
 
 
-def _list_faults(faults: tuple[Fault, ...]) -> str:
+def _list_faults(faults: tuple[Fault, ...]) -> list[str]:
     lines = list_fault_groups(faults)
     more = len(lines) - MAX_LISTED_FAULTS
-    ending = f"\n  ... and {more} more (usaggr data check lists all)" if more > 0 else ""
-    return "\n".join(f"  {line}" for line in lines[:MAX_LISTED_FAULTS]) + ending
+    ending = [f"  ... and {more} more (usaggr data check lists all)"] if more > 0 else []
+    return [*(f"  {line}" for line in lines[:MAX_LISTED_FAULTS]), *ending]

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MAX_NOTES = 10
+"""Largest number of lines with warnings."""
+
+
 @dataclass(frozen=True)
 class TaskOverview:
     """Counts and image sizes of a task's samples."""
@@ -66,12 +70,13 @@ def find_overlaps(dataset: Dataset) -> list[Overlap]:
     return sorted(overlapping, key=lambda pair: (-pair.images, -pair.subjects, pair.first, pair.second))
 
 
-def list_check(dataset: Dataset | None, faults: Sequence[Fault]) -> list[str]:
-    """Return lines with the errors of each kind and every warning of a data set, and a summary.
+def list_check(dataset: Dataset | None, faults: Sequence[Fault], most_lines: int) -> list[str]:
+    """Return lines with the errors of each kind and the warnings of a data set, and a summary.
 
     Args:
         dataset: The valid samples; None if a task has no valid row.
         faults: Errors of the invalid rows.
+        most_lines: Number of lines up to which all warnings are listed; the lines of errors come first.
     """
     if dataset:
         tasks = "1 task" if len(dataset.tasks) == 1 else f"{len(dataset.tasks)} tasks"
@@ -79,11 +84,21 @@ def list_check(dataset: Dataset | None, faults: Sequence[Fault]) -> list[str]:
     else:
         valid = "a task has no valid row"
     errors = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+    fault_lines = list_fault_groups(faults)
     return [
-        *list_fault_groups(faults),
-        *(f"note: {escape_line(warning)}" for warning in (dataset.warnings if dataset else ())),
+        *fault_lines,
+        *_list_notes(dataset.warnings if dataset else (), min(MAX_NOTES, most_lines - len(fault_lines) - 1)),
         f"{valid}, {errors}" + (f" ({count_kinds(faults)})" if faults else ""),
     ]
+
+
+def _list_notes(warnings: Sequence[str], most_lines: int) -> list[str]:
+    """Return a line per warning; if there are more than `most_lines`, the last line counts the others."""
+    lines = [f"note: {escape_line(warning)}" for warning in warnings]
+    if len(lines) <= most_lines:
+        return lines
+    shown = lines[: max(0, most_lines - 1)]
+    return [*shown, f"note: {len(lines) - len(shown)} more notes (--html FILE shows all)"]
 
 
 def write_faults(faults: Sequence[Fault], path: Path, with_remedy: bool = False) -> None:

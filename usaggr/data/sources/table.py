@@ -104,7 +104,7 @@ def check_writable(table: SourceTable, root: Path) -> Path:
     """
     if not table.rows:
         lines = [*list_left_out(table.left_out), *table.notes]
-        raise DataError(f"task {table.task}: no sample was found" + "".join(f"\n  {line}" for line in lines))
+        raise DataError(f"task {table.task}: no sample was found", *(f"  {line}" for line in lines))
     path = root / "csv_files" / f"{table.task}.csv"
     if path.exists():
         raise DataError(f"{path}: exists; remove it, or give another --task")

@@ -104,11 +104,12 @@ def _assign_official_subsets(
             dropped_ids.update(id(s) for s in samples if s.official_subset not in (subset, None))
     if conflicts and conflict == "error":
         more = len(conflicts) - MAX_LISTED_CONFLICTS
-        listed = "\n  ".join(conflicts[:MAX_LISTED_CONFLICTS]) + (f"\n  ... and {more} more" if more > 0 else "")
+        listed = [*conflicts[:MAX_LISTED_CONFLICTS], *([f"... and {more} more"] if more > 0 else [])]
         raise DataError(
             f"the index's column split divides {len(conflicts)} component(s): the same image or subject is in two "
             "subsets; fix the index, or set data.split.conflict=drop_train to leave out the training samples of these "
-            f"components:\n  {listed}"
+            "components:",
+            *(f"  {line}" for line in listed),
         )
     return official, dropped_ids
 

@@ -59,7 +59,8 @@ def check_planned_networks(
     unchecked = [n for n in networks if n.key not in sizes and (needs_sizes or not _is_shipped(n))]
     for network, answer in zip(unchecked, (check or _check_in_process)(unchecked), strict=False):
         if isinstance(answer, str):
-            raise ConfigError(f"variant {network.variant}: {answer}" if len(plan.study.variants) > 1 else answer)
+            prefix = f"variant {network.variant}: " if len(plan.study.variants) > 1 else ""
+            raise ConfigError(*(prefix + answer).splitlines())
         write_sizes(cache, network, answer)
         sizes[network.key] = answer
     return sizes

@@ -145,7 +145,7 @@ def make_second_stage_study(study: StudyConfig, variant_overrides: tuple[str, ..
     try:
         second = apply_variant(study, (*variant_overrides, *staging.overrides))
     except ConfigError as error:
-        raise ConfigError("\n".join(f"{key}: {line}" for line in str(error).splitlines())) from error
+        raise ConfigError(*(f"{key}: {line}" for line in str(error).splitlines())) from error
     for section, changeable in _CHANGEABLE.items():
         if forbidden := _find_changed_keys(getattr(first, section), getattr(second, section)) - changeable:
             raise ConfigError(f"{key}: {section}.{min(forbidden)}: a second stage may change {_describe_changeable()}")

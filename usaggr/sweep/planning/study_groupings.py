@@ -140,4 +140,4 @@ def _read_config(name: str, study: StudyConfig) -> GroupingConfig:
         return GroupingConfig.model_validate(read_grouping(name, study))
     except ValidationError as error:
         lines = explain(error, schema=GroupingConfig).splitlines()
-        raise ConfigError("\n".join(f"grouping {name}: {line}" for line in lines)) from error
+        raise ConfigError(*(f"grouping {name}: {line}" for line in lines)) from error
