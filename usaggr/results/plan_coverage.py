@@ -1,8 +1,8 @@
 """Check that plan.csv lists the runs of its study: a file that was cut off between two lines is a valid table.
 
-Only what every version plans is required. Runs of further scales can be equal to those of the first one, as for a task
-with fewer samples than a cap, and variants of equal settings have one run. So a plan may lack all lines of a scale or
-variant: then only the folders of finished runs show that they were planned.
+Only what every version plans is required. Runs of further scales can be equal to those of an earlier one, as for a task
+with fewer samples than a cap, and variants of equal settings have one run. So a plan may lack all lines of such a scale
+or variant: then only the folders of finished runs show that they were planned.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,13 @@ from pathlib import Path
 from usaggr.errors import RunError
 from usaggr.results import contract
 from usaggr.results.contract_sums import has_sum
+from usaggr.results.data_description import TaskFacts
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.plan import PlanRow
 from usaggr.results.run_settings import read_cell
+from usaggr.results.sample_counts import count_at_scale
 from usaggr.results.stored_study import Source, StudyFacts
+from usaggr.tasks import has_class_label
 
 
 def check_coverage(source: Source) -> None:
@@ -41,16 +44,46 @@ def _find_gap(source: Source) -> str | None:
         return None
     first_variant = next(iter(study.variants))
     for scale in study.scales:
+        new_tasks = _list_new_tasks(source, scale, tasks)
         rows_at_scale = [row for row in source.plan if row.scale == scale]
         for grouping in (*study.groupings, *study.controls):
             members = [row for row in rows_at_scale if grouping in row.groupings]
             for seed in study.seeds:
                 planned = {t for row in members if (row.seed, row.variant) == (seed, first_variant) for t in row.tasks}
-                if scale == study.scales[0] and (missing := sorted(tasks - planned)):
+                if missing := sorted(new_tasks - planned):
                     return f"{grouping}, seed {seed}, scale {scale:g}: no run of {', '.join(missing[:3])}"
                 if _list_blocks(members, seed) != _list_blocks(members, study.seeds[0]):
                     return f"{grouping}, scale {scale:g}: seeds {study.seeds[0]} and {seed} have different runs"
     return None
+
+
+def _list_new_tasks(source: Source, scale: float | int, tasks: set[str]) -> set[str]:
+    """Return the tasks that have other training samples at a scale than at all earlier ones, so that runs are planned.
+
+    A plan with a checksum is complete. In others, classifications count at the first scale only: a scale has at least a
+    sample of each class, and how many samples that takes is not stored.
+
+    Args:
+        source: folder of results.
+        scale: scale of the study.
+        tasks: ids of the study's tasks.
+    """
+    position = source.study.scales.index(scale)
+    if position == 0:
+        return tasks
+    if has_sum(source.directory / contract.PLAN):
+        return set()
+
+    def count(task: TaskFacts, at_scale: float | int) -> int:
+        return count_at_scale(at_scale, task.n_train, cover=min(1, task.n_train))
+
+    described = {task_id: source.data.tasks[task_id] for task_id in tasks & source.data.tasks.keys()}
+    return {
+        task_id
+        for task_id, task in described.items()
+        if not has_class_label(task.task.type)
+        and count(task, scale) not in {count(task, earlier) for earlier in source.study.scales[:position]}
+    }
 
 
 def _find_unlisted_run(source: Source) -> str | None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from usaggr.data.seeds import make_generator
-from usaggr.data.split.ranking import Ranker, TrainingSample, count_at_scale, count_cover
+from usaggr.data.split.ranking import Ranker, TrainingSample, count_cover
+from usaggr.results.sample_counts import count_at_scale
 
 
 def rank_samples(task_id: str, samples: list[TrainingSample], seed: int) -> tuple[str, ...]:

@@ -35,16 +35,38 @@ def test_a_plan_that_is_cut_off_between_two_lines_makes_no_run_removable(sweep: 
                 read(sweep.directory)
 
 
-def test_only_the_folders_of_runs_show_that_all_lines_of_a_scale_are_missing(sweep: FakeSweep) -> None:
+def test_a_scale_or_grouping_without_a_line_is_a_gap_before_any_run_is_done(sweep: FakeSweep) -> None:
+    path = sweep.directory / "plan.csv"
+    for result in sweep.directory.glob("runs/*/result.json"):
+        result.unlink()
+    header, *lines = path.read_text().splitlines(keepends=True)
+    scale, grouping = (header.split(",").index(name) for name in ("scale", "groupings"))
+    at_scale = [line for line in lines if line.split(",")[scale] == "0.5"]
+    path.write_text("".join([header, *at_scale]))
+    with pytest.raises(RunError, match=r"\(task_specific, seed 0, scale 1: no run of fetal_femur\)"):
+        collect([sweep.directory])
+    others = [line for line in lines if line not in at_scale and line.split(",")[grouping] != "unified"]
+    path.write_text("".join([header, *at_scale, *others]))
+    with pytest.raises(RunError, match=r"\(unified, seed 0, scale 1: no run of fetal_femur\)"):
+        collect([sweep.directory])
+
+
+@pytest.mark.parametrize(("tasks", "scales"), [(TASKS, (200, 300)), (("breast_2cls",), (0.5, 1.0))],
+                         ids=["caps above the samples", "one classification"])  # fmt: skip
+def test_only_finished_runs_show_a_scale_that_may_have_the_samples_of_another(
+    tmp_path: Path, tasks: tuple[str, ...], scales: tuple[float | int, ...]
+) -> None:
     """A scale without lines is no gap by itself: its runs may be equal to those of another scale."""
+    sweep = FakeSweep(tmp_path / "study", tasks=tasks, groupings=("task_specific", "unified"), scales=scales,
+                      seeds=(0, 1)).finish(scorer)  # fmt: skip
     path = sweep.directory / "plan.csv"
     header, *lines = path.read_text().splitlines(keepends=True)
     scale = header.split(",").index("scale")
-    path.write_text("".join([header, *(line for line in lines if line.split(",")[scale] == "0.5")]))
-    with pytest.raises(RunError, match=r"\(not \S+-s1-k\d-\w{8}, which is done\)"):
+    path.write_text("".join([header, *(line for line in lines if float(line.split(",")[scale]) == scales[0])]))
+    with pytest.raises(RunError, match=r"\(not \S+-k\d-\w{8}, which is done\)"):
         collect([sweep.directory])
     for run, _ in sweep.runs():
-        if run.scale == 1.0:
+        if run.scale == scales[1]:
             (sweep.directory / "runs" / run.run_id / "result.json").unlink()
     assert len(collect([sweep.directory]).planned) == len(lines) // 2
 
@@ -54,8 +76,9 @@ def test_a_seed_without_a_line_of_a_further_scale_is_a_gap_before_any_run_is_don
     lines = path.read_text().splitlines(keepends=True)
     for result in sweep.directory.glob("runs/*/result.json"):
         result.unlink()
-    scale = lines[0].split(",").index("scale")
-    last = max(number for number, line in enumerate(lines) if line.split(",")[scale] in ("1", "1.0"))
+    scale, tasks = (lines[0].split(",").index(name) for name in ("scale", "tasks"))
+    cells = [line.split(",") for line in lines]
+    last = max(n for n, row in enumerate(cells) if row[scale] in ("1", "1.0") and row[tasks] == "breast_2cls")
     path.write_text("".join(lines[:last] + lines[last + 1 :]))
     with pytest.raises(RunError, match=r"scale 1: seeds 0 and 1 have different runs"):
         collect([sweep.directory])

@@ -20,10 +20,11 @@ from usaggr.config.study import DataConfig
 from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.leakage import PlacedSample, Proof, prove_disjoint
 from usaggr.data.split.make_split import Split, split_dataset
-from usaggr.data.split.ranking import Ranker, TrainingSample, count_at_scale, count_cover
+from usaggr.data.split.ranking import Ranker, TrainingSample, count_cover
 from usaggr.errors import ConfigError, DataError
 from usaggr.results.data_description import read_hashes, write_data
 from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.sample_counts import count_at_scale
 from usaggr.results.split import NO_SUBSET, SUBSETS, SplitRow, Subset, write_split_rows
 
 MIN_TEST_SUBJECTS = 5
