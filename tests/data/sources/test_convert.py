@@ -115,6 +115,19 @@ def test_gray_values_are_right_for_every_photometric_interpretation(tmp_path: Pa
     assert np.array_equal(scaled, np.round(GRAY / 255 * 65535).astype(np.uint16))
 
 
+def test_frames_with_one_fractional_slope_are_scaled_alike_whatever_their_values(tmp_path: Path) -> None:
+    even = GRAY // 2 * 2  # half of it is whole
+    mixed = even.copy()
+    mixed[0, 0] |= 1
+    first, second = (
+        convert_one(tmp_path / name, pixels, RescaleSlope="0.5", RescaleIntercept="0").astype(int)
+        for name, pixels in (("even", even), ("mixed", mixed))
+    )
+    assert np.array_equal(first, np.round(even * 0.5 / 127.5 * 65535))
+    assert np.array_equal(first.flat[1:], second.flat[1:])
+    assert np.array_equal(convert_one(tmp_path / "slope alone", mixed, RescaleSlope="0.5"), mixed), "as pydicom"
+
+
 def test_colors_become_rgb(tmp_path: Path) -> None:
     rgb = noise(2, 6, 8, 3)
     color = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PixelData": rgb.tobytes()}

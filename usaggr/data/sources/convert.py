@@ -214,7 +214,7 @@ def _write_frames(source: MedicalFile, path: Path, folder: Path, frames: FrameCh
     paths: list[Path] = []
     is_scaled = False
     for index in frames.choose(source.frames):
-        pixels, scaled = convert_to_stored_values(source.read(index), source.limits)
+        pixels, scaled = convert_to_stored_values(source.read(index), source.limits, source.is_fractional)
         is_scaled |= scaled
         number = f"_f{index + 1:04}" if frames.has_several and source.frames > 1 else ""
         name = folder / f"{stem}{number}.png"

@@ -75,7 +75,8 @@ def _describe(data: Any) -> MedicalFile:
         )
     if "WindowCenter" in data or "VOILUTSequence" in data:
         remarks.append("have a window for display, which is not applied")
-    return MedicalFile(frames, partial(_read_frame, data), _get_value_limits(data), columns, tuple(remarks))
+    limits, is_fractional = _get_value_limits(data), _is_fractional(data)
+    return MedicalFile(frames, partial(_read_frame, data), limits, is_fractional, columns, tuple(remarks))
 
 
 def _read_frame(data: Any, index: int) -> NDArray[Any]:
@@ -109,7 +110,8 @@ def _read_frame(data: Any, index: int) -> NDArray[Any]:
         low, high = _get_value_limits(data)
         values = (low + high) - values
     limits = _get_value_limits(data)
-    return values.astype(np.uint8) if limits[0] >= 0 and limits[1] <= 255 and (values % 1 == 0).all() else values
+    has_8_bits = limits[0] >= 0 and limits[1] <= 255 and not _is_fractional(data)
+    return values.astype(np.uint8) if has_8_bits else values
 
 
 def _has_small_palette(data: Any) -> bool:
@@ -128,9 +130,24 @@ def _get_value_limits(data: Any) -> tuple[float, float]:
     bits = int(data.get("BitsStored") or 8)
     is_signed = bool(data.get("PixelRepresentation"))
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
-    slope, intercept = float(data.get("RescaleSlope") or 1), float(data.get("RescaleIntercept") or 0)
+    slope, intercept = _get_rescaling(data)
     ends = (low * slope + intercept, high * slope + intercept)
     return min(ends), max(ends)
+
+
+def _get_rescaling(data: Any) -> tuple[float, float]:
+    """Return the factor and the summand that turn stored values into values; 1 and 0 unless the header has both."""
+    if "RescaleSlope" not in data or "RescaleIntercept" not in data:
+        return 1, 0  # as pydicom, which leaves the pixels as they are
+    return float(data.RescaleSlope), float(data.RescaleIntercept)
+
+
+def _is_fractional(data: Any) -> bool:
+    """Return whether the rescaling gives values that are not whole numbers.
+
+    The header decides and not the pixels: frames of one sequence must be scaled alike, whatever values they have.
+    """
+    return not data.get("ModalityLUTSequence") and any(number % 1 != 0 for number in _get_rescaling(data))
 
 
 def _find_spacing(data: Any, remarks: list[str]) -> dict[str, str]:

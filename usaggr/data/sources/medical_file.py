@@ -27,6 +27,8 @@ class MedicalFile:
     """Function that returns the pixels of a frame, from 0: (H, W) or (H, W, 3)."""
     limits: tuple[float, float] | None = None
     """Smallest and largest value that pixels can have, from the header; None if the header does not say so."""
+    is_fractional: bool = False
+    """True if the header's rescaling gives values that are not whole numbers, even if those of a frame happen to be."""
     columns: dict[str, str] = field(default_factory=dict)
     """Columns of the index: pixel_spacing, subject_id."""
     remarks: tuple[str, ...] = ()
@@ -56,23 +58,30 @@ def check_shape(shape: tuple[int, ...]) -> None:
         raise UnreadableFileError(f"has more than {MAX_PIXELS} pixels per frame, or too many frames")
 
 
-def convert_to_stored_values(pixels: NDArray[Any], limits: tuple[float, float] | None) -> tuple[NDArray[Any], bool]:
+def convert_to_stored_values(
+    pixels: NDArray[Any], limits: tuple[float, float] | None, is_fractional: bool = False
+) -> tuple[NDArray[Any], bool]:
     """Return pixels as 8 or 16 bits without a sign, and whether they were scaled.
 
     Whole numbers from 0 to 65535 stay as they are: with 8 bits if the header's limits, or else the type of the file,
     have 8 bits, so that all files of one kind get the same number of bits. Other values are scaled from `limits`, so
     that all files with the same header are scaled alike.
 
+    Args:
+        pixels: (H, W) or (H, W, 3).
+        limits: smallest and largest value that pixels can have, from the header; None if it does not say so.
+        is_fractional: True if values of other frames with this header need not be whole numbers.
+
     Raises:
         UnreadableFileError: The values are not whole numbers from 0 to 65535, and no limits are known; or they are
             colors of more than 8 bits.
     """
-    if pixels.dtype == np.uint8:
+    if pixels.dtype == np.uint8:  # also colors, which have no rescaling
         return pixels, False
     if pixels.ndim == 3:
         raise UnreadableFileError("has colors of more than 8 bits; save it with 8 bits per color")
     low, high = limits or (float(pixels.min()), float(pixels.max()))
-    if low >= 0 and high <= 65535 and (pixels == np.round(pixels)).all():
+    if not is_fractional and low >= 0 and high <= 65535 and (pixels == np.round(pixels)).all():
         # Without limits, the type decides, not the largest value: 8 and 16 bits in files of one type would be scaled
         # by different numbers (`ReadingRules.bit_depth`).
         is_small = high <= 255 and (limits is not None or pixels.dtype.itemsize == 1)
