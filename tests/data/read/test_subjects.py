@@ -17,12 +17,29 @@ from usaggr.data.samples import Dataset
 from usaggr.data.split.manifest import make_manifest, prove_split
 
 SAME = {
-    "17": ["17", "17.0", "17.00", "17.", " 17", "17\u00a0", "\u300017\u2003", "\ufeff17", "17\u200b", "\t17.0 "],
+    "17": [
+        "17",
+        "17.0",
+        "17.00",
+        "17.",
+        " 17",
+        "17\u00a0",
+        "\u300017\u2003",
+        "\ufeff17",
+        "17\u200b",
+        "\t17.0 ",
+        "17,0",
+        "17,00",
+        "\uff11\uff17",
+        "\uff11\uff17\uff0e\uff10",
+        "\uff11\uff17,0",
+    ],
     "170": ["170", "1.7e+02"],
     "-3": ["-3", "-3.0"],
     "0": ["0", "0.0"],
     "100000": ["100000", "1e+05", "1E+05", "100000.0"],
-    "017": ["017", "017.0"],
+    "017": ["017", "017.0", "017,0"],
+    "P17": ["P17", "\uff30\uff11\uff17"],
     "P\u00e9rez 1": ["P\u00e9rez 1", "Pe\u0301rez 1", "P\u00e9rez\u00a01", "P\u00e9rez  1 "],
 }
 """Texts by the normalized name that they have."""
@@ -32,7 +49,7 @@ MISSING = [
 ]  # fmt: skip
 NAMES = [
     "017", "17a", "P1", "p1", "na", "Na", "NAT", "Nana", "NA1", "N", "1.5", "17.01", "1e5", "2E3", "1e+5", "1.25e+01",
-    "17,0", "1.2.0", "17.0.0", "0x11", "+17", "inf", "P.1", "A-1", "1-0", "01e+05", "unknown",
+    "17,", "17,5", "1,000", "17,0,0", "1.2.0", "17.0.0", "0x11", "+17", "inf", "P.1", "A-1", "1-0", "01e+05", "unknown",
 ]  # fmt: skip
 
 
@@ -51,7 +68,7 @@ def test_other_names_keep_their_text(text: str) -> None:
     assert normalize_subject(text) == text
 
 
-@given(st.text(st.sampled_from("0017.eE+-P\u00e9e\u0301 \u00a0\u200bNA/n")))
+@given(st.text(st.sampled_from("0017.,eE+-P\u00e9e\u0301 \u00a0\u200bNA/n\uff10\uff0e")))
 def test_a_normalized_name_does_not_change_when_normalized_again(text: str) -> None:
     name = normalize_subject(text)
     assert normalize_subject(name) == name
@@ -148,14 +165,26 @@ def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_subset(
     assert note.endswith("; and 10 more")
 
 
+def test_a_patient_of_a_spreadsheet_is_in_one_subset_and_named_in_the_note(
+    add_subjects: Callable[..., DataConfig],
+) -> None:
+    wide = str.maketrans("0123456789", "".join(map(chr, range(0xFF10, 0xFF1A))))
+    dataset = load_dataset(
+        add_subjects(cls=lambda i: f"{i // 2},0", seg=lambda i: str(i // 2), det=lambda i: str(i // 2).translate(wide))
+    )
+    assert {sample.subject_id for sample in dataset.samples if sample.subject_written} == set(map(str, range(20)))
+    (note,) = [line for line in dataset.warnings if "several ways" in line]
+    assert "'0' (2 rows of seg.csv) and '0,0' (2 rows of cls.csv) and '\\uff10' (2 rows of det.csv); " in note
+
+
 def test_subjects_with_one_spelling_keep_their_text_so_that_results_stay_valid(
     add_subjects: Callable[..., DataConfig],
 ) -> None:
-    dataset = load_dataset(add_subjects(cls=lambda i: f"{i // 2}.0", seg=lambda i: f"P{i // 2}"))
+    dataset = load_dataset(add_subjects(cls=lambda i: f"{i // 2},0", seg=lambda i: f"P{i // 2}"))
     with_subject = [sample for sample in dataset.samples if sample.subject_written]
     assert len(with_subject) == 80
     assert {sample.subject_id for sample in with_subject} == {
-        *(f"{i}.0" for i in range(20)),
+        *(f"{i},0" for i in range(20)),
         *(f"P{i}" for i in range(20)),
     }
     assert not [line for line in dataset.warnings if "subject_id" in line]

@@ -14,6 +14,7 @@ from tests.data.factories import noise, write_image
 from usaggr.data.read.images import read_mask
 from usaggr.data.sources.coco import CocoOptions, read_coco
 from usaggr.data.sources.coco_exports import read_coco_exports
+from usaggr.data.sources.coco_file import read_coco_file
 from usaggr.data.sources.made_masks import change_masks
 from usaggr.data.sources.write_task import write_task
 from usaggr.errors import ConfigError, DataError
@@ -52,6 +53,42 @@ def test_empty_categories_are_no_choice(tmp_path: Path) -> None:
     assert read_one_box(tmp_path, path, category="nodule") == (2, 3, 12, 11)
     with pytest.raises(ConfigError, match="has no object of cyst; categories with objects: nodule"):
         read_one_box(tmp_path, path, category="cyst")
+
+
+@pytest.mark.parametrize(("image_id", "reference"), [(0, "0"), ("0", 0)], ids=["text in objects", "text in images"])
+def test_ids_that_are_text_in_one_list_alone_are_one_with_a_note(
+    tmp_path: Path, image_id: int | str, reference: int | str
+) -> None:
+    images = [{"id": image_id, "file_name": "0.png", "width": 32, "height": 24}]
+    objects = [{"bbox": [2, 3, 10, 8], "image_id": reference, "category_id": "1"}]
+    table = read_coco(write_coco(tmp_path, objects, images=images), tmp_path / "images", "t", "boxes")
+    assert [row.box for row in table.rows] == [(2, 3, 12, 11)]
+    assert list(table.notes) == [
+        f"ids of {name} are text in one list and numbers in another; '1' and 1 are read as one id"
+        for name in ("images", "categories")
+    ]
+
+
+IMAGES_0 = [{"id": 0, "file_name": "0.png"}]
+
+
+@pytest.mark.parametrize(
+    ("images", "references"),
+    [
+        (IMAGES_0, [0]),  # nothing to change
+        ([{"id": "0", "file_name": "0.png"}], ["0"]),
+        (IMAGES_0, ["00"]),  # leading zeros distinguish
+        (IMAGES_0, ["0", "a"]),  # ids are names
+        ([*IMAGES_0, {"id": "0", "file_name": "1.png"}], ["0", 5]),  # would be one image
+        (IMAGES_0, [7]),  # an image that is not listed
+    ],
+)
+def test_other_ids_keep_their_text(tmp_path: Path, images: list[dict[str, Any]], references: list[int | str]) -> None:
+    path = write_coco(tmp_path, [{"image_id": reference} for reference in references], images=images)
+    coco = read_coco_file(path)
+    assert [entry["id"] for entry in coco.images] == [entry["id"] for entry in images]
+    assert [entry["image_id"] for entry in coco.annotations] == references
+    assert coco.notes == ()
 
 
 def test_categories_of_one_name_are_one(tmp_path: Path) -> None:

@@ -16,8 +16,13 @@ _MISSING_EXACT = frozenset({"NA", "NaT"})
 _CELL_ERROR = re.compile(r"#(N/A N/A|N/A|NA|NV|NULL!|REF!|VALUE!|NAME\?|DIV/0!|NUM!)|-?1\.#(IND|QNAN)", re.IGNORECASE)
 """Errors of spreadsheets (#NV is the German #N/A), and NaN as older C libraries print it."""
 
-_WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0*")
-"""Integer that was written as a float; the group is the integer."""
+_WHOLE_FLOAT = re.compile(r"(-?[0-9]+)(?:\.0*|,0{1,2})")
+"""Integer that was written as a float, with the decimal comma of some spreadsheets; the group is the integer.
+
+1,000 has a separator of thousands, so a comma has at most two zeros after it.
+"""
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""ASCII character of each full-width one, as Japanese and Chinese keyboards write them."""
 _SCIENTIFIC = re.compile(r"-?[1-9](\.[0-9]+)?[eE]\+[0-9]{2}")
 """Scientific notation with a plus sign and two digits in the exponent: programs write it, names do not have it."""
 _INVISIBLE = ("Cc", "Cf")
@@ -30,12 +35,13 @@ def normalize_subject(text: str) -> str:
 
     - White space at the ends is removed, and white space inside becomes one space.
     - Characters are composed (Unicode NFC).
-    - An integer written as a float becomes an integer again: 17.0, 17.00 and 1.7e+01 are 17.
+    - Full-width letters, digits and signs become those of ASCII.
+    - An integer written as a float becomes an integer again: 17.0, 17.00, 17,0 and 1.7e+01 are 17.
     - Marks of missing values, and text without a letter or digit, are missing values.
 
     Leading zeros and letter case stay: 017 and 17, P1 and p1 are different subjects.
     """
-    name = clean_text(text)
+    name = clean_text(text if text.isascii() else text.translate(_FULL_WIDTH))
     if is_missing(name):
         return ""
     if match := _WHOLE_FLOAT.fullmatch(name):
@@ -54,7 +60,7 @@ def make_similarity_key(name: str) -> str:
 
 def quote_name(text: str) -> str:
     """Return a text in quotes, with escapes if it has characters that are invisible or look like others."""
-    visible = text.isprintable() and unicodedata.is_normalized("NFC", text)
+    visible = text.isprintable() and unicodedata.is_normalized("NFC", text) and text.translate(_FULL_WIDTH) == text
     return f"'{text}'" if visible else ascii(text)
 
 

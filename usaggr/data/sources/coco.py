@@ -115,7 +115,7 @@ def read_objects(
     listed_images = set(files.values())
     left_out += [LeftOut(str(path), f"is not in {coco.path}") for path in folder.images if path not in listed_images]
     task_type, names = _describe_task(kind, tuple(classes), keypoints)
-    return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out), notes)
+    return SourceTable(task, task_type, len(names), tuple(source_rows), names, tuple(left_out), (*coco.notes, *notes))
 
 
 def parse_kind(text: str) -> Kind:

@@ -9,6 +9,7 @@ from typing import Any
 
 from usaggr.data.read.similar_names import find_name_clash
 from usaggr.data.read.subject_names import quote_name
+from usaggr.data.sources.coco_ids import unify_ids
 from usaggr.data.sources.image_folder import ImageFolder
 from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.io.bounded_content import parse_json
@@ -32,6 +33,8 @@ class CocoFile:
     annotations: tuple[Entry, ...]
     """Objects, each once."""
     categories: tuple[Entry, ...]
+    notes: tuple[str, ...] = ()
+    """Messages about ids that were read as others."""
 
     def name_categories(self) -> dict[str, list[Entry]]:
         """Return the categories that have objects, by name and in the order of the file.
@@ -135,7 +138,7 @@ def read_coco_file(path: Path) -> CocoFile:
         ConfigError: The file does not exist.
         DataError: The file is not a COCO file, or an id is used twice.
     """
-    content = _read_lists(path)
+    content, notes = unify_ids(_read_lists(path))
     for name in ("images", "categories"):
         content[name] = _unite_repeated_entries(path, name, content[name])
     images = sorted(content["images"], key=lambda image: str(image["file_name"]))
@@ -143,7 +146,7 @@ def read_coco_file(path: Path) -> CocoFile:
     for annotation in content["annotations"]:
         # Exports of several projects repeat objects under other ids.
         annotations.setdefault(repr(sorted((k, v) for k, v in annotation.items() if k != "id")), annotation)
-    return CocoFile(path, tuple(images), tuple(annotations.values()), tuple(content["categories"]))
+    return CocoFile(path, tuple(images), tuple(annotations.values()), tuple(content["categories"]), notes)
 
 
 def parse_numbers(value: object, count: int | None = None) -> list[float] | None:
