@@ -200,6 +200,26 @@ def test_weights_and_biases_needs_a_key_that_is_not_shown(monkeypatch: pytest.Mo
     assert "0123456789" not in str(findings)
 
 
+def test_doctor_finds_the_settings_of_weights_and_biases_that_plan_finds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    addresses: list[str] = []
+    monkeypatch.setattr(doctor_reachability, "_connect", addresses.append)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_CONFIG_DIR", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    settings = tmp_path / ".config" / "wandb" / "settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[default]\nmode = offline\n")
+    study = compose("logger=wandb")
+    assert text(doctor_reachability.describe_tracker(study)) == "wandb, offline"
+    assert addresses == []
+    settings.write_text("[default]\nbase_url = https://wandb.example.org\napi_key = made-up\n")
+    assert text(doctor_reachability.describe_tracker(study)) == "wandb at https://wandb.example.org, with a key"
+    assert addresses == ["https://wandb.example.org"]
+
+
 def test_slurm_is_asked_for_its_partition(monkeypatch: pytest.MonkeyPatch) -> None:
     study = compose("executor=slurm", "executor.partition=night")
     monkeypatch.setattr("usaggr.sweep.executors.slurm.queue.has_slurm", lambda: False)

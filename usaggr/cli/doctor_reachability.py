@@ -1,8 +1,6 @@
 """Checks that a study's tracker and cluster can be reached from here, for `usaggr doctor`."""
 
 import importlib.util
-import netrc
-import os
 import socket
 from collections.abc import Iterator
 from typing import assert_never
@@ -13,9 +11,9 @@ from usaggr.config.executor import LocalConfig, RayConfig, SlurmConfig
 from usaggr.config.logger import CsvLogger, MlflowLogger, NoLogger, TensorBoardLogger, WandbLogger
 from usaggr.config.study import StudyConfig
 from usaggr.errors import UsaggrError
+from usaggr.tracking.netrc_files import find_host
 
 _CONNECT_SECONDS = 5.0
-_WANDB = "https://api.wandb.ai"
 
 
 def describe_tracker(study: StudyConfig) -> Iterator[Finding]:
@@ -42,30 +40,15 @@ def describe_tracker(study: StudyConfig) -> Iterator[Finding]:
 
 
 def _describe_wandb() -> Finding:
+    """Return the finding about W&B; `check_logger` has reported a missing key."""
     from usaggr.tracking.record import remove_passwords
+    from usaggr.tracking.wandb_key import find_wandb_access
 
-    if os.environ.get("WANDB_MODE") in ("offline", "disabled"):
-        return Finding("tracker", f"wandb, WANDB_MODE={os.environ['WANDB_MODE']}")
-    address = remove_passwords(os.environ.get("WANDB_BASE_URL") or _WANDB)
-    has_key = bool(os.environ.get("WANDB_API_KEY")) or _has_login(_find_host(address))
-    warning = _connect(address) or (None if has_key else "no key: run `wandb login`, or set WANDB_API_KEY")
-    return Finding("tracker", f"wandb at {address}, {'with' if has_key else 'without'} a key", warning)
-
-
-def _find_host(address: str) -> str:
-    """Return the host of an address; empty if the address is not valid."""
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _has_login(host: str) -> bool:
-    """Return whether ~/.netrc has a login for a host."""
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError, RuntimeError):
-        return False
+    access = find_wandb_access()
+    if not access.needs_server:
+        return Finding("tracker", f"wandb, {access.mode}")
+    address = remove_passwords(access.server)
+    return Finding("tracker", f"wandb at {address}, with{'' if access.has_key else 'out'} a key", _connect(address))
 
 
 def describe_cluster(study: StudyConfig) -> Iterator[Finding]:
@@ -120,6 +103,6 @@ def _connect(address: str) -> str | None:
         socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        host = _find_host(address) or address
+        host = find_host(address) or address
         return f"{host} cannot be reached ({reason}): check the address, the network and the proxy"
     return None

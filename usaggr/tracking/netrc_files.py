@@ -2,6 +2,15 @@
 
 import netrc
 import os
+from urllib.parse import urlsplit
+
+
+def find_host(address: str) -> str:
+    """Return the host of an address; empty if the address is not valid."""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # such as http://[wandb
+        return ""
 
 
 def has_netrc_entry(host: str) -> bool:
