@@ -17,7 +17,7 @@ from usaggr.data.read.paths import FileFinder
 from usaggr.errors import ConfigError, DataError, UsaggrError
 from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.prediction_folder import PredictionFolder
-from usaggr.inference.prediction_pictures import format_class, make_overlay_path, write_overlays
+from usaggr.inference.prediction_pictures import format_class, name_overlays, write_overlays
 from usaggr.inference.prediction_requests import PredictionRequest
 from usaggr.progress import NoProgress
 from usaggr.results.predictions import Prediction
@@ -109,7 +109,18 @@ def test_overlays_show_each_prediction_and_are_drawn_for_existing_ones(run: Path
 )
 def test_a_picture_stays_in_the_folder_of_its_task(image_path: str, picture: str) -> None:
     request = PredictionRequest("det", IndexRow("det.csv", 2, {"image_path": image_path}), None)
-    assert make_overlay_path(request).as_posix() == f"overlays/det/{picture}"
+    assert [path.as_posix() for path in name_overlays([request]).values()] == [f"overlays/det/{picture}"]
+
+
+def test_no_picture_replaces_another(tmp_path: Path) -> None:
+    """The index names images beside it and in the root; on a disk without letter case, two more are one."""
+    names = ("a.png", "../a.png", "../A.png", "../_/b.png", "../../b.png", "../c.png")
+    requests = [PredictionRequest("det", IndexRow("det.csv", 2, {"image_path": name}), None) for name in names]
+    paths = name_overlays(requests)
+    assert list(paths) == [("det", name) for name in names]
+    assert len({path.as_posix().casefold() for path in paths.values()}) == len(names)
+    assert paths["det", "../c.png"].as_posix() == "overlays/det/c.png.png", "a single name stays"
+    assert name_overlays(requests[::-1]) == paths, "whatever their order"
 
 
 @pytest.mark.parametrize(("orientation", "is_upright"), [("apply", True), ("ignore", False)])

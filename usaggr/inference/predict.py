@@ -16,7 +16,7 @@ from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.inference.image_requests import FolderSelection, list_requests
 from usaggr.inference.model_selection import ModelSelection
 from usaggr.inference.prediction_folder import SKIPPED, PredictionFolder, open_prediction_folder
-from usaggr.inference.prediction_pictures import make_overlay_path, write_overlays
+from usaggr.inference.prediction_pictures import name_overlays, write_overlays
 from usaggr.inference.prediction_requests import PredictionRequest, RequestedPredictions, read_requests
 from usaggr.inference.prediction_targets import check_targets
 from usaggr.inference.preprocess import PreparedImage, get_reading, get_reading_rules, prepare
@@ -129,7 +129,7 @@ def predict(
     model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
     tasks = _choose_tasks(model_tasks, images.tasks)
     requested = _list_requested(images, root, tasks)
-    check_targets(requested.requests, out, map(make_overlay_path, requested.requests) if options.overlays else ())
+    check_targets(requested.requests, out, name_overlays(requested.requests).values() if options.overlays else ())
     if requested.faults and options.on_bad_image == "error":
         raise DataError(str(requested.faults[0]))
     skipped = list(requested.faults)

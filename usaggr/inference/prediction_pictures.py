@@ -1,6 +1,8 @@
 """Pictures of predictions: each image with its predicted outlines, class, box or landmarks drawn in."""
 
+import hashlib
 import posixpath
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, assert_never
@@ -14,7 +16,7 @@ from usaggr.data.read.paths import FileFinder, UnusablePath
 from usaggr.data.show.sample_sheet import draw_label, get_color
 from usaggr.errors import DataError
 from usaggr.inference.prediction_folder import PredictionFolder
-from usaggr.inference.prediction_requests import PredictionRequest
+from usaggr.inference.prediction_requests import Key, PredictionRequest
 from usaggr.io.atomic_files import make_write_error, replace_file
 from usaggr.progress import Progress
 from usaggr.results.predictions import Prediction
@@ -64,6 +66,7 @@ def write_overlays(
     predicted = [request for request in requests if folder.has(request)]
     if not predicted:
         return 0
+    paths = name_overlays(requests)
     progress.start("overlays drawn", len(predicted))
     try:
         for request in predicted:
@@ -72,15 +75,33 @@ def write_overlays(
                 raise DataError(f"{request.image_path}: {file.message}")
             image = read_image(Path(file.path), 1, max_pixels, readings[request.task])[:, :, 0]
             prediction = folder.read(request, max_pixels)
-            _write_picture(folder.folder / make_overlay_path(request), tasks[request.task], image, prediction)
+            _write_picture(folder.folder / paths[request.key], tasks[request.task], image, prediction)
             progress.advance()
     finally:
         progress.finish()
     return len(predicted)
 
 
-def make_overlay_path(request: PredictionRequest) -> PurePosixPath:
-    """Return the path of a request's picture in the folder of predictions: `overlays/TASK/` and the image's path."""
+def name_overlays(requests: Sequence[PredictionRequest]) -> dict[Key, PurePosixPath]:
+    """Return the path of each request's picture in the folder of predictions, by the request's key.
+
+    It is `overlays/TASK/` and the image's path. Requests that would have one path, such as those of `a.png` and
+    `../a.png`, get a hash of their key into the names, so that no picture replaces another.
+    """
+    keys_by_path: dict[str, list[Key]] = defaultdict(list)
+    paths = {request.key: _make_path(request) for request in requests}
+    for key, path in paths.items():
+        keys_by_path[str(path).casefold()].append(key)  # some file systems do not distinguish letter case
+    for keys in keys_by_path.values():
+        if len(keys) > 1:
+            for key in keys:
+                digest = hashlib.sha256(key[1].encode(errors="surrogateescape")).hexdigest()[:8]
+                paths[key] = paths[key].with_suffix(f".{digest}.png")
+    return paths
+
+
+def _make_path(request: PredictionRequest) -> PurePosixPath:
+    """Return the path of a request's picture, which other requests may have too."""
     # Paths of an index start in csv_files/, so that one ../ leads to the root.
     path = posixpath.normpath(request.image_path).removeprefix("../")
     # An index may leave the root and enter it again, as in ../../root/a.png. The picture must not leave the folder.
