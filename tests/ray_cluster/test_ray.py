@@ -99,6 +99,13 @@ def test_a_run_lost_by_ray_is_repeated_and_a_refused_one_is_not() -> None:
         assert returned.message
 
 
+def test_no_run_fails_because_the_only_node_of_ray_has_ended() -> None:
+    exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed: pip install usaggr[ray]")
+    for error in (exceptions.NodeDiedError("gone"), exceptions.LocalRayletDiedError()):
+        assert explain_lost_task(error, exceptions, has_one_node=True).outcome == "unstartable"
+    assert explain_lost_task(exceptions.TaskCancelledError(), exceptions, has_one_node=True).outcome == "interrupted"
+
+
 def test_a_node_with_another_version_of_usaggr_trains_nothing(tmp_path: Path) -> None:
     study = fakes.study(tmp_path, "executor=ray")
     run = fakes.planned(study, 0)

@@ -36,8 +36,8 @@ def summarize(plan: Plan, loop: Loop, seconds: float | None) -> Iterator[str]:
         yield "stopped: a disk cannot be used, see above; once that is fixed, run the same command to continue"
     if loop.unstartable:
         yield (
-            "stopped: the worker processes of several runs die repeatedly, see above; free memory or use fewer "
-            "executor.workers, then run the same command to continue"
+            "stopped: the worker processes of several runs die repeatedly, or Ray has ended, see above; free memory or "
+            "use fewer executor.workers, then run the same command to continue"
         )
     if n_elsewhere:
         yield f"{n_elsewhere} left to another process, which is training them; once it has ended, check `usaggr status`"

@@ -37,7 +37,8 @@ Outcome = Literal[
 * done, failed: the run has a result, or an error.
 * memory: failed because memory was exhausted.
 * unwritable: failed because a disk is full, read-only, failing or gone, so that no other run can be written either.
-* unstartable: its processes died several times without its fault, and so did those of other runs, while none finished.
+* unstartable: its processes died several times without its fault, and so did those of other runs, while none finished;
+  or what starts the processes has ended.
 * died: its process ended without a message.
 * killed: its process was ended by signal 9, which the kernel sends if memory is exhausted.
 * timeout: it exceeded the time limit of its executor.

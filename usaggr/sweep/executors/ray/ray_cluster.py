@@ -63,6 +63,7 @@ class Cluster:
             if self._owns_connection:
                 _silence_node_messages(self._ray)
                 self._connect(address)
+        self._has_one_node = address is None
         self._listed_at = -math.inf
         self._nodes: list[dict[str, float]] = []  # resources of each node by Ray's names, such as CPU; memory in bytes
 
@@ -157,7 +158,7 @@ class Cluster:
             result: TaskResult = self._ray.get(task)
             return result, False
         except Exception as error:
-            return explain_lost_task(error, self._ray.exceptions), True
+            return explain_lost_task(error, self._ray.exceptions, self._has_one_node), True
 
     def cancel(self, tasks: Sequence[Any], force: bool) -> None:
         """Ask tasks to end by themselves; with `force`, kill their processes."""
@@ -175,17 +176,20 @@ class Cluster:
         return self._nodes
 
 
-def explain_lost_task(error: Exception, ray_exceptions: Any) -> TaskResult:
+def explain_lost_task(error: Exception, ray_exceptions: Any, has_one_node: bool = False) -> TaskResult:
     """Return the outcome of a run whose task was lost, from the exception that Ray raised.
 
     Args:
         error: The exception.
         ray_exceptions: The module `ray.exceptions`, which cannot be imported at the top of this file.
+        has_one_node: True if Ray runs on this machine alone; without its node, it can start no further run.
     """
     message = (str(error).strip().splitlines() or [""])[0]
     match error:
         case ray_exceptions.TaskCancelledError():
             return TaskResult("interrupted", "it was canceled")
+        case ray_exceptions.NodeDiedError() | ray_exceptions.LocalRayletDiedError() if has_one_node:
+            return TaskResult("unstartable", "Ray has ended on this machine, killed or out of memory")
         case ray_exceptions.NodeDiedError() | ray_exceptions.LocalRayletDiedError():
             return TaskResult("interrupted", "its node was lost")
         case ray_exceptions.OutOfMemoryError():
