@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from usaggr.config.compose import compose_study, read_grouping
-from usaggr.config.references import check_references
+from usaggr.config.references import MAX_CHAIN, check_references
 from usaggr.config.study import StudyConfig
 from usaggr.errors import ConfigError
 
@@ -72,6 +72,19 @@ def test_references_between_a_few_keys_are_allowed() -> None:
     doubled = {"k0": "x"} | {f"k{i}": f"${{k{i - 1}}}" * 10 for i in range(1, 10)}
     with pytest.raises(ConfigError, match="k4: its references stand for more than 10000 values"):
         check_references(doubled)
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "from the middle"])
+def test_the_limit_of_a_chain_does_not_depend_on_the_order_of_the_keys(order: str) -> None:
+    def chain(length: int) -> dict[str, str]:
+        items = [(f"k{number}", f"${{k{number + 1}}}") for number in range(length)]
+        items = items[::-1] if order == "backward" else items
+        start = length // 2 if order == "from the middle" else 0
+        return dict([*items[start:], *items[:start], (f"k{length}", "1")])
+
+    check_references(chain(MAX_CHAIN))
+    with pytest.raises(ConfigError, match=r"^k\d+: refers to other keys through more than 20 keys"):
+        check_references(chain(MAX_CHAIN + 1))
 
 
 @pytest.mark.parametrize("item", ["[0]", ".0", ".name"], ids=["index", "dotted index", "through another reference"])

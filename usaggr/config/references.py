@@ -6,7 +6,7 @@ the line before, such as `b: ${a}${a}`, would fill the memory.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from usaggr.errors import ConfigError
 
@@ -32,44 +32,55 @@ def check_references(values: Mapping[str, Any]) -> None:
         ConfigError: A limit is exceeded, or the name in a reference is itself a reference.
     """
     texts = {key: str(value) for key, value in values.items() if "${" in str(value)}
-    counts: dict[str, int] = {}
+    sizes: dict[str, _Size] = {}
     for key, text in texts.items():
         if _NESTED.search(text):
             raise ConfigError(f"{key}: '{text}' holds a reference inside a reference; write the key itself")
-        _count_values(key, values, texts, counts, ())
+        _measure(key, values, texts, sizes, ())
 
 
-def _count_values(
-    key: str, values: Mapping[str, Any], texts: Mapping[str, str], counts: dict[str, int], chain: tuple[str, ...]
-) -> int:
-    """Return the number of values that the value of a key stands for, itself included.
+class _Size(NamedTuple):
+    """Size of what the value of a key stands for."""
+
+    values: int
+    """Number of values, itself included."""
+    chain: int
+    """Number of keys with references on the longest way from this key, itself included."""
+
+
+def _measure(
+    key: str, values: Mapping[str, Any], texts: Mapping[str, str], sizes: dict[str, _Size], chain: tuple[str, ...]
+) -> _Size:
+    """Return the size of what the value of a key stands for.
 
     Args:
         key: Key of the value.
         values: All values by key.
         texts: Texts of the values with references, by key.
-        counts: Results of earlier calls by key; the result of this call is added.
+        sizes: Results of earlier calls by key; the result of this call is added.
         chain: Keys whose references led to this key, in their order.
 
     Raises:
         ConfigError: A limit is exceeded.
     """
     if key not in texts or key in chain:
-        return 1
-    if key in counts:
-        return counts[key]
-    if len(chain) >= MAX_CHAIN:
+        return _Size(1, 0)
+    # An earlier result counts with its own chain, so that the order of the keys makes no difference.
+    if len(chain) + (sizes[key].chain if key in sizes else 1) > MAX_CHAIN:
         raise ConfigError(
-            f"{chain[0]}: refers to other keys through more than {MAX_CHAIN} keys; write the value itself"
+            f"{(*chain, key)[0]}: refers to other keys through more than {MAX_CHAIN} keys; write the value itself"
         )
-    count = 1
+    if key in sizes:
+        return sizes[key]
+    count, longest = 1, 0
     for reference in _REFERENCE.findall(texts[key]):
         for target_key in _list_target_keys(_find_absolute_key(reference.strip(), key), values):
-            count += _count_values(target_key, values, texts, counts, (*chain, key))
+            size = _measure(target_key, values, texts, sizes, (*chain, key))
+            count, longest = count + size.values, max(longest, size.chain)
         if count > MAX_VALUES:
             raise ConfigError(f"{key}: its references stand for more than {MAX_VALUES} values; write the value itself")
-    counts[key] = count
-    return count
+    sizes[key] = _Size(count, longest + 1)
+    return sizes[key]
 
 
 def _list_target_keys(target: str, values: Mapping[str, Any]) -> list[str]:
