@@ -22,8 +22,8 @@ NAME = "a\nFORGED: all is well\r\x85\u2028FORGED"
 
 def refuse_index(path: Path) -> None:
     root = tiny_data(path.parent / "data")
-    rows = read_rows(root, "cls.csv")
-    write_rows(root, "cls.csv", [{**row, "image_path": f"../cls/{NAME}.png"} for row in rows])
+    table = read_rows(root, "cls.csv")
+    write_rows(root, "cls.csv", [{**row, "image_path": f"../cls/{NAME}.png"} for row in table])
     load_dataset(StudyConfig.model_validate(compose_study("demo", ["data=fmuia", f"data.root={root}"])).data)
 
 

@@ -166,7 +166,7 @@ def test_a_folder_without_results_suggests_existing_results(shell: Shell) -> Non
 
 def test_a_name_is_found_in_outputs(shell: Shell, results: Path) -> None:
     assert shell("status", "toy") == 0
-    assert shell.out.startswith(f"{results}: 1 runs: 1 pending, 1 unplanned")
+    assert shell.out.startswith(f"{results}: 1 run: 1 pending, 1 unplanned")
     assert shell("status", "tay") == 2
     assert shell.err == "DIR: unknown 'tay', did you mean 'toy'? Allowed: toy\n"
     assert shell("status", str(results / "runs")) == 2
@@ -294,7 +294,7 @@ def results(shell: Shell) -> Path:
 
 def test_status_counts_runs(shell: Shell, results: Path) -> None:
     assert shell("status", str(results)) == 0
-    assert shell.out.splitlines()[0] == "outputs/toy: 1 runs: 1 pending, 1 unplanned"
+    assert shell.out.splitlines()[0] == "outputs/toy: 1 run: 1 pending, 1 unplanned"
 
 
 def test_clean_removes_only_with_yes(shell: Shell, results: Path) -> None:

@@ -107,7 +107,7 @@ def test_an_unfinished_training_is_left_for_the_same_command(tmp_path: Path) -> 
     first, second = plan.runs
     outcome, _, out = retrain(plan, (first, [train(again(plan, first))]), (second, ["failed"]))
     assert (outcome.with_weights, outcome.remaining, outcome.exit_status) == (1, 1, 1)
-    assert "1 runs are left; run the same command to continue" in out
+    assert "1 run is left; run the same command to continue" in out
     assert second.read_state() == "done"
     assert (again(plan, second) / "status.json").is_file()
     outcome, executor, _ = retrain(plan, (second, [train(again(plan, second))]))

@@ -10,6 +10,7 @@ import typer
 
 from usaggr.cli.arguments import ConfigDir, Words, compose_from_words, split_words
 from usaggr.cli.doctor_findings import Finding
+from usaggr.document.display_names import pluralize
 from usaggr.errors import UsaggrError
 from usaggr.io.terminal_text import escape_line
 
@@ -32,7 +33,7 @@ def doctor(words: Words = None, config_dir: ConfigDir = None) -> None:
     for finding in findings:
         print(escape_line(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.text}"))))
     warnings = [finding for finding in findings if finding.warning]
-    print(f"\n{len(warnings)} warnings" if warnings else "\nno warnings")
+    print(f"\n{pluralize(len(warnings), 'warning')}" if warnings else "\nno warnings")
     for finding in warnings:
         print(escape_line(remove_passwords(hide_user_name(f"{finding.topic:{_WIDTH}} {finding.warning}"))))
     raise typer.Exit(1 if warnings else 0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from usaggr.config.executor import RayConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.read.paths import find_cache_folder
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError
 from usaggr.models.weight_sizes import WeightSizes
 from usaggr.results.find_runs import is_done
@@ -100,7 +101,8 @@ class KeptWeights:
         reason = "training.keep_weights=scored"
         if self.setting != "scored":
             reason += " of a variant, or others start from them"
-        amount = _describe_amount(self.chosen) if self.is_known else f"{len(self.chosen)} runs of unknown size"
+        count = pluralize(len(self.chosen), "run")
+        amount = _describe_amount(self.chosen) if self.is_known else f"{count} of unknown size"
         return f"kept of {amount} ({reason})"
 
 
@@ -222,7 +224,7 @@ def _describe_amount(sizes: Sequence[int]) -> str:
         per_run = f"{amount} to {largest}"
     else:
         per_run = f"{smallest} to {largest}"
-    return f"{len(sizes)} run{'s' if len(sizes) > 1 else ''} x {per_run} = {_format_bytes(sum(sizes))}"
+    return f"{pluralize(len(sizes), 'run')} x {per_run} = {_format_bytes(sum(sizes))}"
 
 
 def _format_bytes(count: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from usaggr.config.executor import SlurmConfig
+from usaggr.document.display_names import pluralize
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State
 from usaggr.sweep.executors.slurm.queue import SlurmQueue, find_live_job, find_slurm_id, has_slurm
@@ -55,7 +56,8 @@ def select_runs(
 def describe_assigned_to_jobs(runs: Sequence[PlannedRun]) -> str:
     """Return one line about the runs that a sweep leaves to their jobs."""
     unknown = "" if has_slurm() else "; this machine has no squeue, so these jobs may have ended"
-    return f"{len(runs)} runs are left to jobs of Slurm ({describe_jobs([run.directory for run in runs])}){unknown}"
+    jobs = describe_jobs([run.directory for run in runs])
+    return f"{pluralize(len(runs), 'run is', 'runs are')} left to jobs of Slurm ({jobs}){unknown}"
 
 
 def describe_queued(directory: Path, runs: Sequence[PlannedRun]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from usaggr.config.logger import NoLogger
 from usaggr.config.study import StudyConfig
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, RunError
 from usaggr.io.atomic_files import make_write_error
 from usaggr.io.checksums import SUFFIX
@@ -247,9 +248,9 @@ def _summarize(n_kept: int, n_differing: int, n_remaining: int, loop: Loop) -> I
         n_remaining: number of runs that failed or are left.
         loop: the loop that has trained the runs.
     """
-    yield f"weights: kept of {n_kept} runs, with the scores of their results"
+    yield f"weights: kept of {pluralize(n_kept, 'run')}, with the scores of their results"
     if n_differing:
-        yield f"weights: not kept of {n_differing} runs with other scores, see above"
+        yield f"weights: not kept of {pluralize(n_differing, 'run')} with other scores, see above"
     if n_remaining:
         stopped = "stopped; " if loop.interrupted else ""
-        yield f"{stopped}{n_remaining} runs are left; run the same command to continue"
+        yield f"{stopped}{pluralize(n_remaining, 'run is', 'runs are')} left; run the same command to continue"

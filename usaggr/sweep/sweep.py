@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usaggr.data.batches.run_data import RunData
+from usaggr.document.display_names import pluralize
 from usaggr.errors import RunError, UsaggrError, WriteError
 from usaggr.io.locks import hold_lock
 from usaggr.progress import Progress, RichProgress
@@ -209,8 +210,8 @@ def train_runs(
                 stack.enter_context(executor)
             clock.workers, clock.threads = executor.slots, executor.threads
             limit = f", at most {loop.limit} of them now" if loop.limit is not None and loop.limit < len(runs) else ""
-            workers = f"{executor.slots} worker{'s' if executor.slots > 1 else ''}"
-            print_line(console, f"{plan.study.name}: {len(plan.runs)} runs, {len(runs)} to train{limit}, {workers}")
+            workers, planned = pluralize(executor.slots, "worker"), pluralize(len(plan.runs), "run")
+            print_line(console, f"{plan.study.name}: {planned}, {len(runs)} to train{limit}, {workers}")
             line.start()
             try:
                 with clock.step("runs"):

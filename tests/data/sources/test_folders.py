@@ -71,7 +71,7 @@ def test_a_class_whose_images_are_not_read_is_refused(tmp_path: Path) -> None:
     folder = draw(tmp_path / "g", "a/1.png", "b/1.png")
     (folder / "c").mkdir()
     (folder / "c" / "1.gif").write_bytes(b"GIF89a")
-    with pytest.raises(ConfigError, match=r"the class c has 1 files that are not read \(\.gif\) and no image"):
+    with pytest.raises(ConfigError, match=r"the class c has 1 file that is not read \(\.gif\) and no image"):
         read_classes(folder, "t")
     assert read_classes(folder, "t", ("a", "b")).class_names == ("a", "b")
 

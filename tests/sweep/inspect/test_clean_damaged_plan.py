@@ -45,8 +45,8 @@ def test_a_scale_or_grouping_without_a_line_is_a_gap_before_any_run_is_done(swee
     path.write_text("".join([header, *at_scale]))
     with pytest.raises(RunError, match=r"\(task_specific, seed 0, scale 1: no run of fetal_femur\)"):
         collect([sweep.directory])
-    others = [line for line in lines if line not in at_scale and line.split(",")[grouping] != "unified"]
-    path.write_text("".join([header, *at_scale, *others]))
+    kept_lines = [line for line in lines if line not in at_scale and line.split(",")[grouping] != "unified"]
+    path.write_text("".join([header, *at_scale, *kept_lines]))
     with pytest.raises(RunError, match=r"\(unified, seed 0, scale 1: no run of fetal_femur\)"):
         collect([sweep.directory])
 

@@ -13,6 +13,7 @@ from usaggr.data.check.near_duplicates import NearPair
 from usaggr.data.check.perceptual_hash import BITS
 from usaggr.data.check.statistics import ImageStatistics
 from usaggr.data.samples import Sample
+from usaggr.document.display_names import pluralize
 from usaggr.results.split import SUBSETS
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _list_outliers(entries: Sequence[ImageStatistics]) -> list[str]:
 def _list_near_pairs(findings: Findings, most_pairs: int) -> list[str]:
     lines = [f"near-identical: {describe_pair(pair)}" for pair in findings.near_pairs[:most_pairs]]
     if (more := len(findings.near_pairs) - most_pairs) > 0:
-        lines.append(f"near-identical: {more} more pairs (--pairs FILE lists all)")
+        lines.append(f"near-identical: {pluralize(more, 'more pair')} (--pairs FILE lists all)")
     if not findings.split_error:
         lines.append(count_pairs(findings.near_pairs))
         if findings.near_pairs:

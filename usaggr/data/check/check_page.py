@@ -25,6 +25,7 @@ from usaggr.data.read.images import read_image
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.samples import Dataset, Fault, Sample
 from usaggr.data.show.sample_sheet import draw_sheet
+from usaggr.document.display_names import pluralize
 from usaggr.document.elements import (
     Block,
     Document,
@@ -141,7 +142,7 @@ class _Pictures:
 
 
 def _summarize(dataset: Dataset, faults: Sequence[Fault], findings: Findings) -> str:
-    errors = f"**{len(faults)} errors**" if faults else "no errors"
+    errors = f"**{pluralize(len(faults), 'error')}**" if faults else "no errors"
     if findings.split_error:
         pairs_text = "**no valid split**"
     elif findings.near_pairs:
@@ -149,7 +150,7 @@ def _summarize(dataset: Dataset, faults: Sequence[Fault], findings: Findings) ->
     else:
         pairs_text = "no near-identical images in different subsets"
     return (
-        f"{len(dataset.samples)} valid samples of {len(dataset.tasks)} tasks; "
+        f"{pluralize(len(dataset.samples), 'valid sample')} of {pluralize(len(dataset.tasks), 'task')}; "
         f"{errors}; {pairs_text}. Images in {escape_markdown(dataset.root)}."
     )
 
@@ -195,7 +196,7 @@ def _show_pairs(findings: Findings, pictures: _Pictures, progress: Progress) -> 
         yield Gallery(shown, f"**{pair.distance} of {BITS} bits differ**")
         progress.advance()
     if (more := len(findings.near_pairs) - MAX_PAIRS) > 0:
-        yield Paragraph(f"There are {more} more pairs; `--pairs FILE` lists all.")
+        yield Paragraph(f"{pluralize(more, 'more pair is', 'more pairs are')} not shown; `--pairs FILE` lists all.")
 
 
 def _describe_image(image: DistinctImage) -> str:

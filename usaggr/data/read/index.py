@@ -13,6 +13,7 @@ from typing import assert_never
 
 from usaggr.data.read.subject_names import clean_text, is_missing, is_missing_mark
 from usaggr.data.samples import Fault
+from usaggr.document.display_names import pluralize
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_csv
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
@@ -181,7 +182,8 @@ def _parse_rows(path: Path, labels: bool) -> Iterator[IndexRow | Fault]:
                     header[-1],
                     "",
                     "row_shape",
-                    f"the row has {len(cells)} cells, the header {len(header)}; cells with commas need quotes",
+                    f"the row has {pluralize(len(cells), 'cell')}, the header {len(header)}; "
+                    "cells with commas need quotes",
                 )
                 continue
             # Not strict: a row may lack its last cells, which are then empty.

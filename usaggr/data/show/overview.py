@@ -14,6 +14,7 @@ from usaggr.data.read.fault_groups import list_fault_groups
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.read.validation import count_kinds
 from usaggr.data.samples import Dataset, Fault, Sample
+from usaggr.document.display_names import pluralize
 from usaggr.io.terminal_text import escape_line
 from usaggr.tasks import Task, has_class_label
 
@@ -79,11 +80,10 @@ def list_check(dataset: Dataset | None, faults: Sequence[Fault], most_lines: int
         most_lines: Number of lines up to which all warnings are listed; the lines of errors come first.
     """
     if dataset:
-        tasks = "1 task" if len(dataset.tasks) == 1 else f"{len(dataset.tasks)} tasks"
-        valid = f"{len(dataset.samples)} valid samples of {tasks}"
+        valid = f"{pluralize(len(dataset.samples), 'valid sample')} of {pluralize(len(dataset.tasks), 'task')}"
     else:
         valid = "a task has no valid row"
-    errors = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+    errors = pluralize(len(faults), "error")
     fault_lines = list_fault_groups(faults)
     return [
         *fault_lines,
@@ -98,7 +98,7 @@ def _list_notes(warnings: Sequence[str], most_lines: int) -> list[str]:
     if len(lines) <= most_lines:
         return lines
     shown = lines[: max(0, most_lines - 1)]
-    return [*shown, f"note: {len(lines) - len(shown)} more notes (--html FILE shows all)"]
+    return [*shown, f"note: {pluralize(len(lines) - len(shown), 'more note')} (--html FILE shows all)"]
 
 
 def write_faults(faults: Sequence[Fault], path: Path, with_remedy: bool = False) -> None:

@@ -15,6 +15,7 @@ from usaggr.data.sources.image_folder import (
 from usaggr.data.sources.left_out import LeftOut
 from usaggr.data.sources.mask_names import find_usual_masks
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError
 
 
@@ -100,7 +101,8 @@ def _refuse_unread_classes(files: ImageFolder, classes: Sequence[str], names: Se
             unread.setdefault(name, []).append(path)
     for name, paths in unread.items():
         suffixes = ", ".join(sorted({get_suffix(path) or "no suffix" for path in paths}))
+        count = pluralize(len(paths), "file that is not read", "files that are not read")
         raise ConfigError(
-            f"{files.folder}: the class {name} has {len(paths)} files that are not read ({suffixes}) and no image; "
-            "save them as PNG, add --convert DIR if they are DICOM or NIfTI, or list the other classes as --names"
+            f"{files.folder}: the class {name} has {count} ({suffixes}) and no image; save them as PNG, "
+            "add --convert DIR if they are DICOM or NIfTI, or list the other classes as --names"
         )

@@ -13,6 +13,7 @@ from usaggr.data.sources.medical_file import MedicalFile, UnreadableFileError, c
 from usaggr.data.sources.meta_image import read_meta_image
 from usaggr.data.sources.nifti import read_nifti
 from usaggr.data.sources.table import SourceTable
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, DataError
 from usaggr.io.atomic_files import make_write_error, replace_file
 
@@ -178,7 +179,7 @@ def convert_folder(folder: Path, target: Path, frames: FrameChoice) -> Conversio
     for path in files.images:
         _write_unless_other(target / path.relative_to(folder), path.read_bytes())
     notes = [
-        f"{converted} files converted to {len(columns)} images in {target}",
+        f"{pluralize(converted, 'file')} converted to {pluralize(len(columns), 'image')} in {target}",
         *(f"{count} of {converted} files {remark}" for remark, count in sorted(remarks.items())),
         *_describe_axes(axes),
     ]

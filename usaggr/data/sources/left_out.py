@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from usaggr.document.display_names import pluralize
+
 _SHOWN = 3
 """Number of files up to which each file of a reason has its own line; of more, so many are examples."""
 
@@ -32,9 +34,9 @@ def list_left_out(entries: Iterable[LeftOut]) -> list[str]:
         by_reason[entry.reason].append(entry)
     lines: list[str] = []
     for reason, group in by_reason.items():
-        count = count_files(group)
+        count = pluralize(count_files(group), "file")
         if len(group) <= _SHOWN and all(entry.count <= 1 for entry in group):
             lines += [f"{entry.file}: {reason}" for entry in group]
         else:
-            lines.append(f"{count} files: {reason}; such as {', '.join(entry.file for entry in group[:_SHOWN])}")
+            lines.append(f"{count}: {reason}; such as {', '.join(entry.file for entry in group[:_SHOWN])}")
     return lines

@@ -9,6 +9,7 @@ from pathlib import Path
 from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.sources.image_folder import parse_subset_folder
 from usaggr.data.sources.table import SourceRow, SourceTable
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError
 from usaggr.results.split import SUBSETS
 from usaggr.tasks import has_class_label
@@ -87,7 +88,7 @@ def add_subsets(table: SourceTable, images: Path) -> SourceTable:
         return table
     listed = ", ".join(f"{subset} {counts[subset]}" for subset in SUBSETS if counts[subset])
     if len(subsets) > counts.total():
-        reason = f"{len(subsets) - counts.total()} images are in no such folder"
+        reason = f"{pluralize(len(subsets) - counts.total(), 'image is', 'images are')} in no such folder"
     elif not counts["train"] or not counts["test"]:
         reason = f"there is no {'training' if not counts['train'] else 'test'} set"
     else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from usaggr.data.read.subject_names import normalize_subject
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, DataError, explain_unknown_name
 from usaggr.io.bounded_content import parse_csv
 from usaggr.io.bounded_files import MEBIBYTE, UnusableContentError, read_bounded
@@ -136,7 +137,7 @@ def _parse(path: Path, text: str, separator: str, decimal: str, skipped: int) ->
         for cells in reader:
             line, end = end + 1 + skipped, reader.line_num
             if any(cell.strip() for cell in cells[len(header) :]):
-                raise DataError(f"{path}, line {line}: has {len(cells)} cells, the header {len(header)}")
+                raise DataError(f"{path}, line {line}: has {pluralize(len(cells), 'cell')}, the header {len(header)}")
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
             if any(values.values()):
                 texts = {name: value for name, value in values.items() if normalize_subject(value)}

@@ -13,6 +13,7 @@ from usaggr.data.sources.left_out import count_files, list_left_out
 from usaggr.data.sources.made_masks import NO_CHANGES, MaskChanges, change_masks
 from usaggr.data.sources.path_columns import add_subjects, add_subsets, describe_folder_subjects
 from usaggr.data.sources.table import SourceTable, check_writable, write_index
+from usaggr.document.display_names import pluralize
 from usaggr.errors import DataError
 from usaggr.io.bounded_content import parse_csv_table
 from usaggr.io.bounded_files import UnusableContentError, read_bounded
@@ -49,7 +50,8 @@ def write_task(
     lines = [
         *(f"left out: {line}" for line in list_left_out(table.left_out)),
         *(f"note: {line}" for line in table.notes),
-        f"{path}: {len(table.rows)} samples of {len(subjects)} subjects, {count} file{'s' * (count != 1)} left out",
+        f"{path}: {pluralize(len(table.rows), 'sample')} of {pluralize(len(subjects), 'subject')}, "
+        f"{pluralize(count, 'file')} left out",
     ]
     return [escape_line(line) for line in lines]
 

@@ -21,6 +21,7 @@ from usaggr.data.samples import Dataset, Sample
 from usaggr.data.split.leakage import PlacedSample, Proof, prove_disjoint
 from usaggr.data.split.make_split import Split, split_dataset
 from usaggr.data.split.ranking import Ranker, TrainingSample, count_cover
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, DataError
 from usaggr.results.data_description import read_hashes, write_data
 from usaggr.results.integrity import SCHEMA_VERSION
@@ -159,7 +160,7 @@ def describe_empty_subsets(dataset: Dataset, split: Split) -> str:
         if empty:
             return (
                 f"task {task_id}: no sample in the subset {' and '.join(empty)}; it has "
-                f"{len(dataset.by_task[task_id])} samples, in too few components (subjects) "
+                f"{pluralize(len(dataset.by_task[task_id]), 'sample')}, in too few components (subjects) "
                 "to be split three ways; add subjects, or remove the task"
             )
     return ""

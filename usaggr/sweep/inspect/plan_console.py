@@ -12,6 +12,7 @@ from rich.table import Table
 from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe_manifest, prove_split
+from usaggr.document.display_names import pluralize
 from usaggr.errors import UsaggrError
 from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
@@ -55,7 +56,8 @@ def print_plan(plan: Plan, console: Console, decision: KeptWeights | None = None
     counts = Counter(states)
     summary = ", ".join(f"{counts[state]} {state}" for state in STATE_STYLES if counts[state])
     shared = plan.runs_without_sharing - len(plan.runs)
-    console.print(f"{len(plan.runs)} runs: {summary}; {shared} more are the same run under another grouping")
+    shared_runs = pluralize(shared, "more is", "more are")
+    console.print(f"{pluralize(len(plan.runs), 'run')}: {summary}; {shared_runs} the same run under another grouping")
     for run in find_weightless(plan.runs):
         console.print(f"{run.directory.name} is trained again: other runs start from its weights, which were not kept")
     for line in [] if decision is None else _describe_weights(plan, decision):

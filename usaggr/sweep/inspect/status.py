@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from usaggr.document.display_names import pluralize
 from usaggr.errors import RunError
 from usaggr.io.terminal_text import escape_line
 from usaggr.metrics.missing_metrics import REMEDY, find_missing_metrics
@@ -150,7 +151,7 @@ def describe_status(directory: Path, status: SweepStatus, queue: SlurmQueue | No
     """
     counts = [f"{status.count(state)} {state}" for state in _STATES if status.count(state)]
     counts += [f"{len(status.unplanned)} unplanned"] if status.unplanned else []
-    lines = [f"{directory}: {len(status.runs)} runs: {', '.join(counts) or 'none'}"]
+    lines = [f"{directory}: {pluralize(len(status.runs), 'run')}: {', '.join(counts) or 'none'}"]
     queued = status.list_runs("queued")
     # Slurm is called only if runs are queued, because an answer can take seconds.
     lines += describe_queue(queued, queue or SlurmQueue(patience=_PATIENCE)) if queued else []
