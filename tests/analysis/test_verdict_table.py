@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
-from usaggr.analysis.verdict_table import explain_scarcity
+from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.metrics.names import METRICS, get_metric
 from usaggr.report.tables import Tables, make_tables
 from usaggr.statistics.power import count_seeds_needed
@@ -54,7 +54,10 @@ def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
     cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted)))
     verdicts = {"breast_lesion": "gain", "fetal_head": "loss", "thyroid_nodule_det": "no_loss", "fetal_femur": "loss"}
     assert cells["verdict"].to_dict() == verdicts
-    assert (cells["note"] == "").all()
+    # 40 test subjects show no failure of 1 in 6 (40 / 6.1).
+    notes = cells["note"].to_dict()
+    assert notes.pop("thyroid_nodule_det") == "apart from failures rarer than 1 in 6"
+    assert set(notes.values()) == {""}
     assert cells.loc["fetal_head", "margin"] == 0.02
     assert cells.loc["fetal_femur", "margin"] == pytest.approx(0.1 * cells.loc["fetal_femur", "reference_mean"])
     assert (cells["p"] <= cells["p_adjusted"]).all()
@@ -64,7 +67,7 @@ def test_planted_differences_get_their_verdicts(tmp_path: Path) -> None:
 def test_a_significant_loss_within_the_margin_is_small(tmp_path: Path) -> None:
     sweep = sweep_of(tmp_path / "study", {"breast_lesion": -0.009}, noise=0.0005, spread=0.002)
     cell = main_cells(tables_of(sweep)).loc["breast_lesion"]
-    assert (cell["verdict"], cell["note"]) == ("no_loss", "small loss")
+    assert (cell["verdict"], cell["note"]) == ("no_loss", "apart from failures rarer than 1 in 6; small loss")
     assert cell["p_adjusted"] < 0.05
     assert cell["delta"] < 0
 
@@ -96,6 +99,9 @@ def test_margins_are_read_from_the_configuration(tmp_path: Path) -> None:
     cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted, settings=report)))
     assert cells.loc[["breast_lesion", "fetal_femur"], "verdict"].tolist() == ["no_loss", "no_loss"]
     assert cells.loc["breast_lesion", "margin"] == 0.2
+    # 40 test subjects are enough for a margin of .2 (6.1 x .7 / .2 = 22); a distance has no largest loss.
+    notes = cells.loc[["breast_lesion", "fetal_femur"], "note"].tolist()
+    assert notes == ["small loss", "apart from failures rarer than 1 in 6; small loss"]
 
 
 def test_a_verdict_from_one_seed_is_provisional_and_gives_no_number_of_seeds(tmp_path: Path) -> None:
@@ -133,7 +139,9 @@ def test_more_frames_do_not_replace_subjects(tmp_path: Path) -> None:
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     (row,) = [row for row in tables.comparison.verdicts if row.key == key]
     assert (row.n_subjects, row.n_test) == (4, 20)
-    assert explain_scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues) == "few subjects"
+    against = (("breast_lesion", "task_specific", 1.0, "base"), (0, 1, 2))
+    scarcity = explain_scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues, against)
+    assert scarcity == "few subjects"
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:

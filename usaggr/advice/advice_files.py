@@ -149,6 +149,7 @@ def _make_mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
         "grouping": mode.result.mode,
         "verdict": mode.result.verdict,
         "because": mode.result.reason,
+        "rarer_than": mode.result.rarer_than,
         "level": mode.result.level,
         "with": list(mode.shares_with),
         "predicted": None
@@ -163,7 +164,9 @@ def _make_mode_json(mode: ModeAdvice, metric: str) -> dict[str, Any]:
             "effects": prediction.effects,
             "spread": prediction.tau,
         },
-        "by_n_train": [{"from": step.n_train, "verdict": step.verdict} for step in mode.steps],
+        "by_n_train": [
+            {"from": step.n_train, "verdict": step.verdict, "rarer_than": step.rarer_than} for step in mode.steps
+        ],
         "cells": [_make_cell_json(cell) for cell in mode.result.cells],
         "left_out": [_make_cell_json(cell) | {"reason": cell.unusable} for cell in mode.result.left_out],
     }

@@ -21,7 +21,7 @@ from usaggr.advice.sentences import (
     warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
-from usaggr.document.display_names import pluralize, verdict_label
+from usaggr.document.display_names import QUALIFIED_MARK, QUALIFIED_MEANING, pluralize, verdict_label
 from usaggr.document.elements import (
     Block,
     Cell,
@@ -100,7 +100,8 @@ def _make_evidence(advice: Advice) -> Section:
         "For each task, every way of sharing that was trained, with the results of the sweeps that were used. A result "
         "is one task of a sweep, with one way of sharing and one amount of training data, over all its seeds. `delta` "
         "is the difference from a task-specific model on the sweep's test set, in the metric's own unit, with its 95 % "
-        "interval in brackets. `spread` is the standard deviation of the true effects of the pooled tasks."
+        "interval in brackets. `spread` is the standard deviation of the true effects of the pooled tasks. "
+        f"{QUALIFIED_MARK}N: {QUALIFIED_MEANING}."
     )
     return Section("Evidence", (intro,), tuple(_make_task_evidence(task) for task in advice.tasks))
 
@@ -155,10 +156,16 @@ def _make_cells_table(cells: Sequence[EvidenceCell], show_reason: bool = False) 
             str(cell.seeds),
             cell.metric,
             format_cell_difference(cell),
-            Cell(verdict_label(cell.verdict), kind=cell.verdict),
+            Cell(_label_cell_verdict(cell), kind=cell.verdict),
         )
         table.append((*row, cell.unusable) if show_reason else row)
     return TextTable((*columns, "reason") if show_reason else columns, tuple(table), ("n_train", "seeds"))
+
+
+def _label_cell_verdict(cell: EvidenceCell) -> str:
+    """Return the verdict of a result, with the rate of failures that a no loss does not exclude."""
+    is_qualified = cell.verdict == "no_loss" and cell.rarer_than is not None
+    return verdict_label(cell.verdict) + (f" {QUALIFIED_MARK}{cell.rarer_than}" if is_qualified else "")
 
 
 def _make_undecided(advice: Advice) -> Section | None:

@@ -13,6 +13,7 @@ from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_estimates
+from usaggr.analysis.qualified_verdicts import find_rate_not_excluded
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.errors import ConfigError, RunError
@@ -84,6 +85,8 @@ class EvidenceCell:
     """True if the cell does not count because models collapsed or did not converge."""
     scales: int
     """Number of scales in the sweep."""
+    rarer_than: int | None = None
+    """N if its test subjects do not exclude failures rarer than 1 in N; None if they exclude enough for no loss."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,7 @@ def _make_cells(comparison: StudyComparison) -> Iterator[EvidenceCell]:
             unusable=_explain_unusable(row, study) or why_no_effect,
             invalid=not row.valid,
             scales=scales,
+            rarer_than=find_rate_not_excluded(row),
         )
 
 

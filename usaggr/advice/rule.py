@@ -10,7 +10,7 @@ from typing import Literal
 from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
 from usaggr.advice.meta_analysis import MIN_EFFECTS, pool
 from usaggr.advice.sharing_modes import NewTask, is_rule, is_similar
-from usaggr.document.display_names import pluralize
+from usaggr.document.display_names import describe_rarer_failures, pluralize
 from usaggr.statistics.scale_trend import NEAR
 
 Level = Literal["same task", "same clinical group", "same type"]
@@ -53,6 +53,8 @@ class ModeResult:
     """Cells that count; if there are none, the verdict is `not_known`."""
     left_out: tuple[EvidenceCell, ...]
     """Cells of the same type with a similar number of training samples that do not count; `unusable` states why."""
+    rarer_than: int | None = None
+    """N of a no loss that holds only apart from failures rarer than 1 in N; None for all other verdicts."""
 
 
 def is_near(n_train: int, other: int) -> bool:
@@ -190,7 +192,12 @@ def _combine_evidence(
             "not_known",
             f"the interval extends more than {MAX_HALF_WIDTH:g} margins to either side; {reason}",
         )
-    return ModeResult(mode, verdict, reason, level, prediction, tuple(cells), left_out)
+    # The cell with the fewest test subjects excludes the least.
+    limits = [cell.rarer_than for cell in cells if cell.rarer_than is not None] if verdict == "no_loss" else []
+    rarer_than = min(limits, default=None)
+    if rarer_than is not None:
+        reason = f"{reason}; {describe_rarer_failures(rarer_than)}"
+    return ModeResult(mode, verdict, reason, level, prediction, tuple(cells), left_out, rarer_than)
 
 
 def _describe_evidence(new: NewTask, level: Level, cells: Sequence[EvidenceCell], effects: int) -> str:

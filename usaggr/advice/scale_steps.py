@@ -19,6 +19,8 @@ class Step:
 
     n_train: int
     verdict: Verdict
+    rarer_than: int | None = None
+    """N of a no loss that holds only apart from failures rarer than 1 in N."""
 
 
 def find_steps(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> tuple[Step, ...]:
@@ -38,9 +40,10 @@ def find_steps(new: NewTask, mode: str, cells: Sequence[EvidenceCell]) -> tuple[
     several = [cell for cell in cells if cell.scales > 1 and cell.mode == mode]
     steps: list[Step] = []
     for n_train in _choose_sizes(new, several):
-        verdict = assess_mode(replace(new, n_train=n_train), mode, several).verdict
+        result = assess_mode(replace(new, n_train=n_train), mode, several)
+        verdict = result.verdict
         if verdict in ("gain", "no_loss", "loss") and (not steps or steps[-1].verdict != verdict):
-            steps.append(Step(n_train, verdict))
+            steps.append(Step(n_train, verdict, result.rarer_than))
     return tuple(steps) if len(steps) > 1 else ()
 
 

@@ -3,7 +3,8 @@
 from usaggr.advice.advise import KINDS, Advice, Kind, ModeAdvice, TaskAdvice
 from usaggr.advice.evidence import EvidenceCell, get_margin_unit
 from usaggr.advice.rule import Prediction, Verdict
-from usaggr.document.display_names import join_names, pluralize, verdict_label
+from usaggr.advice.scale_steps import Step
+from usaggr.document.display_names import describe_rarer_failures, join_names, pluralize, verdict_label
 from usaggr.document.numbers import MISSING, format_percent
 from usaggr.metrics.names import get_main_metric, get_metric_label
 from usaggr.metrics.score_texts import format_difference
@@ -116,9 +117,12 @@ def describe_steps(task: TaskAdvice) -> list[str]:
     sentences = []
     for mode in task.modes:
         if mode.steps:
-            steps = [
-                f"{step.verdict.replace('_', ' ')} from about {step.n_train:,} training samples" for step in mode.steps
-            ]
+            steps = [_describe_step(step) for step in mode.steps]
             name = describe_mode(mode.result.mode)
             sentences.append(f"{task.new.task.id} ({task.new.n_train:,} here), {name}: {', '.join(steps)}")
     return sentences
+
+
+def _describe_step(step: Step) -> str:
+    qualified = "" if step.rarer_than is None else f" ({describe_rarer_failures(step.rarer_than)})"
+    return f"{step.verdict.replace('_', ' ')}{qualified} from about {step.n_train:,} training samples"

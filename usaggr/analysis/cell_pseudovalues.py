@@ -56,6 +56,32 @@ class CellPseudovalues:
             return np.array([[_get_score(run, task, metric)] for run in runs])
         return np.stack(tables)
 
+    def get_subject_means(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64] | None:
+        """Return the mean scores of a cell's test subjects, in which each subject counts once.
+
+        A run without them gives its pseudo-values, which are equal if all subjects have as many samples.
+
+        Args:
+            cell: Task, grouping, scale and variant.
+            metric: Name of a metric of single samples.
+            seeds: K seeds whose runs are finished.
+
+        Returns:
+            (K, C) array by seed and component; None if a run has neither.
+
+        Raises:
+            KeyError: The run of a seed is not finished.
+        """
+        means = []
+        for seed in seeds:
+            values = self._runs[cell][seed].pseudovalues
+            task = None if values is None else values[cell[0]]
+            mean = None if task is None else task.subject_means.get(metric, task.metrics.get(metric))
+            if mean is None:
+                return None
+            means.append(mean)
+        return np.stack(means)
+
     def count_rarer_class(self, cell: Cell) -> int | None:
         """Return the number of test components in the rarer class of a cell's classification task.
 

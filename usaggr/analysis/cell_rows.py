@@ -133,6 +133,10 @@ class CellVerdict(CellDifference):
     """True if the reference's models had not converged in most seeds."""
     diverged: bool
     """True if the cell's training diverged in most seeds."""
+    rarer_than: int | None = None
+    """N of a no loss that holds only apart from failures rarer than 1 in N; None for all other verdicts."""
+    scarce: bool = False
+    """True if the cell is not tested and its interval cannot be trusted, because too few subjects carry it."""
 
     @property
     def valid(self) -> bool:

@@ -1,7 +1,7 @@
 """Computes the pseudo-values of a finished run's scores per test component, from its predictions.parquet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.subsets import TestFold
 from usaggr.errors import RunError
-from usaggr.metrics.scores import compute_task_pseudovalues, score_columns
+from usaggr.metrics.scores import average_by_subject, compute_task_pseudovalues, score_columns
 from usaggr.results.predictions import SAMPLE_METRICS, read_column_names, read_predictions
 from usaggr.statistics.minimum_evidence import count_rarer_class
 from usaggr.tasks import Task, has_class_label
@@ -24,6 +24,8 @@ class TaskPseudovalues:
     """(C,) values by metric, one per test component, in the order of `TestFold.components`; their mean is the score."""
     rarer_class_size: int | None
     """Number of components in the rarer class; None for tasks without class labels."""
+    subject_means: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """(C,) mean scores of the components by metric of single samples, in the same order; each component counts once."""
 
 
 def read_pseudovalues(
@@ -77,4 +79,4 @@ def _read_task_pseudovalues(
     size = None
     if has_class_label(task.type):
         size = count_rarer_class(predictions["label"].to_numpy(dtype=np.int64), component_indices, task.num_classes)
-    return TaskPseudovalues(metrics, size)
+    return TaskPseudovalues(metrics, size, average_by_subject(task, predictions, component_indices))

@@ -21,7 +21,7 @@ SUMMARY_COLUMNS = (
     "undecided", "same", "collapsed", "unconverged", "missing", "parameters", "train_seconds",
     "skill_low", "skill_high", "no_verdict", "negative_transfer",
     "tasks_valid", "delta_m_valid", "low_valid", "high_valid", "gain_valid", "no_loss_valid", "loss_valid",
-    "undecided_valid", "unequal",
+    "undecided_valid", "unequal", "no_loss_qualified", "too_few",
 )  # fmt: skip
 """Columns of summary.csv; later versions append theirs at the end."""
 INTEGERS = ("tasks", "same", "missing", "tasks_valid", "unequal")
@@ -88,6 +88,10 @@ class SummaryLine:
     undecided_valid: int | None
     unequal: int
     """Number of tasks with unequal exposure, according to the notes of the grouping's runs."""
+    no_loss_qualified: int | None
+    """Number of tasks whose no loss holds only apart from rare failures."""
+    too_few: int | None
+    """Number of tasks in delta_m whose intervals cannot be trusted, because too few subjects carry the difference."""
 
 
 class _Mean(NamedTuple):
@@ -185,6 +189,8 @@ def _summarize_setting(
         loss_valid=count(valid, has_verdict("loss")),
         undecided_valid=count(valid, has_verdict("undecided")),
         unequal=sum(any(is_unequal(run, task) for run in runs if task in run.row.tasks) for task in tasks),
+        no_loss_qualified=count(cells, lambda row: row.rarer_than is not None),
+        too_few=count(cells, lambda row: row.scarce and not np.isnan(row.relative)),
     )
 
 

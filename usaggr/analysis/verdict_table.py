@@ -11,16 +11,17 @@ import pandas as pd
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore, CellVerdict
 from usaggr.analysis.difference_intervals import Difference
+from usaggr.analysis.qualified_verdicts import qualify_family
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
+from usaggr.analysis.untested_cells import FEW_SUBJECTS, TOO_FEW, explain_untested_cells
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
+from usaggr.document.display_names import describe_rarer_failures
 from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
-from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
 from usaggr.statistics.power import count_seeds_needed
 from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 from usaggr.statistics.verdicts import ALPHA, decide_verdicts
-from usaggr.tasks import has_class_label
 
 COMPARISON_COLUMNS = (
     "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
@@ -30,7 +31,7 @@ COMPARISON_COLUMNS = (
 """Columns of comparison.csv."""
 EXTRA_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
-    "unconverged_reference", "diverged", "valid",
+    "unconverged_reference", "diverged", "valid", "rarer_than", "scarce",
 )  # fmt: skip
 """Additional columns of the table of verdicts, after COMPARISON_COLUMNS."""
 Family = tuple[str, float | int, str]
@@ -51,6 +52,8 @@ class _Test:
     small_loss: bool = False
     """True for a significant loss that is significantly smaller than the margin."""
     seeds_needed: int | None = None
+    rarer_than: int | None = None
+    """N if a no loss holds only apart from failures rarer than 1 in N."""
 
 
 class TrainingFailures(NamedTuple):
@@ -87,9 +90,7 @@ def judge_cells(
         study: Study, for its margins.
     """
     estimated = [differences.get(cell.key) for cell in compared]
-    reasons = [
-        explain_scarcity(cell, difference, pseudovalues) for cell, difference in zip(compared, estimated, strict=True)
-    ]
+    reasons = explain_untested_cells(compared, differences, pairs, pseudovalues)
     tests = _test_cells(compared, estimated, reasons, study)
     failures, remarks, weak = find_failures(pairs, validity), _collect_remarks(pairs), _find_weak_cells(cells)
     verdicts = []
@@ -105,6 +106,8 @@ def judge_cells(
             verdict=test.verdict,
             note="",
             **failures[cell.key]._asdict(),
+            rarer_than=test.rarer_than,
+            scarce=reason.startswith((FEW_SUBJECTS, TOO_FEW)),
         )
         notes = [*_list_notes(verdict, reason, test.small_loss, cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(verdict, note="; ".join(notes)))
@@ -142,6 +145,13 @@ def _test_cells(
         family = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
         # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
         size = int(np.isfinite(p[members]).sum())
+        rarer_than = qualify_family(
+            [compared[i] for i in members],
+            {position: estimates[i] for position, i in enumerate(members) if i in estimates},
+            margins[members].tolist(),
+            p_ni[members].tolist(),
+            family.verdicts,
+        )
         for position, i in enumerate(members):
             name, needed = family.verdicts[position], None
             if name == "undecided":
@@ -153,6 +163,7 @@ def _test_cells(
                 verdict=name or "",
                 small_loss=bool(family.small_loss[position]),
                 seeds_needed=needed,
+                rarer_than=rarer_than[position],
             )
     return tests
 
@@ -212,43 +223,18 @@ def _find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
 
-def explain_scarcity(cell: CellMetric, difference: Difference | None, pseudovalues: CellPseudovalues) -> str:
-    """Return why a cell with a difference is not tested, as its note states it; empty if it is tested.
-
-    Args:
-        cell: The cell.
-        difference: Its estimate; None if it has no difference.
-        pseudovalues: Pseudo-values, for the size of the rarer class.
-    """
-    if difference is None:
-        return ""
-    if cell.n_subjects < MIN_TEST_SUBJECTS:
-        return "few subjects"
-    if difference.table.shape[1] == 1:  # the scores themselves: no variance between subjects
-        return "no predictions"
-    if not cell.main:
-        return ""
-    if has_class_label(cell.task_type):
-        size = pseudovalues.count_rarer_class(cell.cell)
-        if size is not None and size < FEWEST_SUBJECTS:
-            return f"too few: {size} subject{'s' if size != 1 else ''} in the rarer class"
-    if bool(has_few_differing(difference.table)):
-        return f"too few: under {FEWEST_SUBJECTS} subjects differ"
-    if get_metric(cell.metric).is_per_sample and bool(is_driven_by_few(difference.table)):
-        return f"too few: the difference hangs on under {FEWEST_SUBJECTS} subjects"
-    return ""
-
-
 def _list_notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
     # Noted also for cells without a difference, for which `reason` is empty.
     if cell.n_subjects < MIN_TEST_SUBJECTS:
-        yield "few subjects"
+        yield FEW_SUBJECTS
     elif reason:
         yield reason
     if cell.verdict and cell.seeds == 1:
         yield "provisional"
+    if cell.rarer_than is not None:
+        yield describe_rarer_failures(cell.rarer_than)
     if small_loss:
         yield "small loss"
     if cell.verdict == "undecided" and cell.seeds_needed is None:

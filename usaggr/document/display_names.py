@@ -15,6 +15,10 @@ _VERDICTS = {
     "": ("– no verdict", "too few test subjects, or nothing to compare; the reason is given"),
 }
 """Mark with word, and meaning, of each verdict. The marks distinguish verdicts in print and without color vision."""
+QUALIFIED_MARK = "‡"
+"""Mark of a no loss that holds only apart from rare failures."""
+QUALIFIED_MEANING = "no loss apart from failures rarer than 1 in N, which so few test subjects may not show"
+"""Meaning of `QUALIFIED_MARK` with a number N."""
 
 _GROUPINGS = {
     "task_specific": "task-specific: one model per task",
@@ -59,7 +63,12 @@ def verdict_mark(name: str) -> str:
 
 def describe_verdicts() -> list[tuple[str, str]]:
     """Return each verdict with its mark, and its meaning."""
-    return list(_VERDICTS.values())
+    return [*_VERDICTS.values(), (f"= no loss {QUALIFIED_MARK}N", QUALIFIED_MEANING)]
+
+
+def describe_rarer_failures(rarer_than: int) -> str:
+    """Return the note on a no loss that does not exclude failures rarer than 1 in `rarer_than`."""
+    return f"apart from failures rarer than 1 in {rarer_than:,}"
 
 
 def pluralize(number: int, noun: str, nouns: str | None = None) -> str:

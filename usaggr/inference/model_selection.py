@@ -10,7 +10,7 @@ from pathlib import Path
 from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.recommendations import Recommendation, recommend_at_scale
-from usaggr.document.display_names import grouping_label, scale_label
+from usaggr.document.display_names import describe_rarer_failures, grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, explain_unknown_name
 from usaggr.metrics.names import get_main_metric, get_metric
 from usaggr.progress import Progress
@@ -203,7 +203,10 @@ def get_recommended(recommendation: Recommendation | None, reference: str) -> tu
     if recommendation.grouping is None:
         return reference, f"{label}, the reference: {recommendation.kind}"
     reasons = {"gain": "gain", "good enough": "no loss, with fewer models", "keep": "no other grouping gains"}
-    return recommendation.grouping, f"{grouping_label(recommendation.grouping)}: {reasons[recommendation.kind]}"
+    reason = reasons[recommendation.kind]
+    if recommendation.row is not None and recommendation.row.rarer_than is not None:
+        reason += f", {describe_rarer_failures(recommendation.row.rarer_than)}"
+    return recommendation.grouping, f"{grouping_label(recommendation.grouping)}: {reason}"
 
 
 def find_best_seed(runs: Sequence[CollectedRun], task: Task) -> CollectedRun | None:

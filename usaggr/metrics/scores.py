@@ -118,6 +118,35 @@ def compute_task_pseudovalues(
     }
 
 
+def average_by_subject(
+    task: Task, predictions: Rows, subjects: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:  # fmt: skip
+    """Return the mean score of each subject for the metrics of single samples; each subject counts once.
+
+    A metric that some samples do not have is left out.
+
+    Args:
+        task: The task, whose type determines the metrics.
+        predictions: At least one row of the task.
+        subjects: (N,) index of each row's subject, with all of 0..C-1.
+
+    Returns:
+        (C,) means by metric.
+    """
+    if has_class_label(task.type):
+        classes = _make_class_arrays(predictions)
+        predicted = classes.probabilities.argmax(axis=1) if classes.predicted is None else classes.predicted
+        values = {"accuracy": (predicted == classes.labels).astype(float)}
+    else:
+        values = {metric.name: _get_values(predictions, metric.name) for metric in METRICS[task.type]}
+    counts = np.bincount(subjects)
+    return {
+        name: np.bincount(subjects, sample_values) / counts
+        for name, sample_values in values.items()
+        if not np.isnan(sample_values).any()
+    }
+
+
 def score_tasks(tasks: Sequence[Task], predictions: Rows) -> tuple[Scores, dict[str, list[str]]]:
     """Return the scores and remarks of each task over a subset.
 

@@ -8,12 +8,16 @@ import pandas as pd
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
-from usaggr.document.display_names import verdict_mark
+from usaggr.document.display_names import QUALIFIED_MARK, QUALIFIED_MEANING, verdict_mark
 from usaggr.document.elements import Cell
 from usaggr.metrics import score_texts
 
 NOT_BETTER = " †"
 """Mark of a mean score that is no better than the trivial predictor's."""
+SCARCE = " (too few)"
+"""Mark of an interval that cannot be trusted, because too few subjects carry the difference."""
+EXPLAINED_MARKS = f"{QUALIFIED_MARK}N: {QUALIFIED_MEANING}. (too few): too few test subjects for a reliable interval."
+"""Sentences on the marks of `make_difference_cell`."""
 
 
 def make_number_cell(shown: str, value: Any) -> Cell:
@@ -44,15 +48,20 @@ def make_mean_cell(row: CellScore | None) -> Cell:
 
 
 def make_difference_cell(row: CellVerdict | None) -> Cell:
-    """Return a difference with its interval, and with the mark of its verdict if it has one."""
+    """Return a difference with its interval, with the mark of its verdict and the marks of its limits.
+
+    An interval that cannot be trusted has the mark SCARCE; a no loss that holds only apart from failures rarer than 1
+    in N ends with the mark of qualified verdicts and N.
+    """
     if row is None or row.is_missing:
         return Cell(text.MISSING)
     if row.same:
         return Cell("same run")
     interval = score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)
     if not row.verdict:
-        return make_number_cell(interval, row.delta)
-    return Cell(f"{verdict_mark(row.verdict)} {interval}", row.delta, row.verdict)
+        return make_number_cell(interval + (SCARCE if row.scarce else ""), row.delta)
+    qualified = "" if row.rarer_than is None else f" {QUALIFIED_MARK}{row.rarer_than}"
+    return Cell(f"{verdict_mark(row.verdict)} {interval}{qualified}", row.delta, row.verdict)
 
 
 def is_few(subjects: Any) -> bool:

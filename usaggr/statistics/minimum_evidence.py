@@ -3,6 +3,9 @@
 Intervals that assume a normal distribution do not cover rare failures. If 3 % of the subjects lose .8, a nominal 95 %
 interval covers 60 % with 30 subjects (docs/coverage.md). A cell whose evidence rests on fewer than ten subjects
 therefore gets no verdict.
+
+Each subject counts once: the checks use mean scores of subjects, not pseudo-values, in which subjects with many samples
+weigh more. Errors (distances) are compared by their logarithm, because a few large errors are normal for them.
 """
 
 import numpy as np
@@ -14,7 +17,7 @@ FEWEST_SUBJECTS = 10
 """Smallest number of subjects in the rarer class, or of failing subjects, that allows a verdict."""
 OUTLIER_SDS = 5.0
 """Robust standard deviations from the median beyond which a subject's difference is a failure (or a rescue)."""
-MOST_VARIANCE = 0.75
+MOST_VARIANCE = 0.6
 """Share of the variance between subjects above which it depends on the failing ones."""
 
 
@@ -47,8 +50,8 @@ def is_driven_by_few(table: ArrayLike) -> NDArray[np.bool_]:
     """Return for each of tables (..., K seeds, C subjects) whether 1 to 9 subjects make up most of the variance.
 
     A subject counts if its difference, averaged over seeds, is more than OUTLIER_SDS robust standard deviations from
-    the median. The check is meant for scores that are means over samples. In scores of a complete test set (AUC, F1)
-    the subjects of a rarer class always weigh more.
+    the median. The check is meant for differences of subjects' mean scores (see `compare_errors` for errors). In scores
+    of a complete test set (AUC, F1) the subjects of a rarer class always weigh more.
     """
     distances, tolerance, squares = _compute_distances(table)
     # 1.4826 makes the median absolute deviation of normal values their standard deviation.
@@ -56,6 +59,24 @@ def is_driven_by_few(table: ArrayLike) -> NDArray[np.bool_]:
     is_far = distances > np.maximum(OUTLIER_SDS * robust_sd, tolerance)
     share, number = (squares * is_far).sum(axis=-1), is_far.sum(axis=-1)
     return np.asarray((number > 0) & (number < FEWEST_SUBJECTS) & (share > MOST_VARIANCE * squares.sum(axis=-1)))
+
+
+def compare_errors(errors: ArrayLike, reference: ArrayLike) -> Array:
+    """Return the differences of log errors (K seeds, C subjects), positive if the reference's error is larger.
+
+    The logarithm is that of 1 + error / median error, which is finite for an error of 0. Large errors are compared by
+    their ratio, so that log-normal errors do not look like failures of a few subjects.
+
+    Args:
+        errors: (K, C) mean errors of subjects, at least 0.
+        reference: (K, C) mean errors under the reference.
+    """
+    # Pseudo-values in the place of mean errors may be slightly below 0.
+    values, references = (np.maximum(np.asarray(table, dtype=float), 0.0) for table in (errors, reference))
+    typical = float(np.median(np.concatenate([values, references])))
+    # If more than half of the errors are 0, any unit of error does.
+    unit = typical if typical > 0 else 1.0
+    return np.asarray(np.log1p(references / unit) - np.log1p(values / unit))
 
 
 def _compute_distances(table: ArrayLike) -> tuple[Array, Array, Array]:

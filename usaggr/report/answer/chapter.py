@@ -9,7 +9,13 @@ from usaggr.analysis.recommendations import Recommendation, list_doubts, recomme
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.summary import SummaryLine
 from usaggr.document import numbers as text
-from usaggr.document.display_names import grouping_label, join_names
+from usaggr.document.display_names import (
+    QUALIFIED_MARK,
+    QUALIFIED_MEANING,
+    describe_rarer_failures,
+    grouping_label,
+    join_names,
+)
 from usaggr.document.elements import Block, Cell, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.metrics.names import get_metric_label
@@ -31,7 +37,7 @@ def write_answer(material: Material) -> Section | None:
         "metric of a task.",
         "Gain: better than the reference. Loss: worse. No loss: not worse by as much as the margin, the largest loss",
         "that we accept. These verdicts are corrected for the number of tasks. Undecided: more seeds or more test",
-        "patients are needed.",
+        f"patients are needed. {QUALIFIED_MARK}: {QUALIFIED_MEANING}.",
         "delta_m is the mean relative change of the main metrics. delta_skill is the mean change in skill, where 0 is",
         "a predictor that ignores the image and 1 is perfect.",
         "Parameters are counted over all models of a grouping, training time over all seeds.",
@@ -94,7 +100,8 @@ def _tabulate_groupings(material: Material, variant: str, scale: Scale) -> Block
     setting = escape_markdown(material.describe_setting(variant, scale))
     caption = (
         f"Scores and costs of each grouping, {setting}: number of tasks with each verdict, and mean differences with "
-        "their intervals. Same run: the task uses the same model as the reference."
+        "their intervals. Same run: the task uses the same model as the reference. In brackets: "
+        f"{QUALIFIED_MARK}, verdicts of no loss that hold only apart from rare failures."
     )
     name = _name_file(material, "options", variant, scale)
     return TextTable(("grouping", *names), tuple(table), tuple(names), name=name, caption=caption) if table else None
@@ -110,6 +117,8 @@ def _make_grouping_row(material: Material, line: SummaryLine) -> tuple[Cell, ...
         verdicts, effects = [Cell(text.MISSING)] * len(counts), [Cell(text.MISSING)] * 3
     else:
         verdicts = [table_cells.make_count_cell(count) for count in counts]
+        if line.no_loss_qualified:
+            verdicts[1] = Cell(f"{line.no_loss} ({line.no_loss_qualified}{QUALIFIED_MARK})", line.no_loss)
         effects = [
             table_cells.make_count_cell(line.same),
             table_cells.make_number_cell(text.format_percent(line.delta_m, line.low, line.high), line.delta_m),
@@ -194,7 +203,9 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
 
 def _format_difference(row: CellVerdict) -> str:
     unit = get_metric_label(row.metric, True)
-    return f"{unit} {score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)}"
+    qualified = "" if row.rarer_than is None else f", no loss {describe_rarer_failures(row.rarer_than)}"
+    difference = score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)
+    return f"{unit} {difference}{qualified}"
 
 
 def _explain_missing_verdicts(material: Material, verdicts: Sequence[CellVerdict]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Kind, Recommendation, list_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import join_names, pluralize
+from usaggr.document.display_names import describe_rarer_failures, join_names, pluralize
 from usaggr.document.elements import Block, Paragraph, escape_markdown
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
@@ -96,7 +96,8 @@ def write_answer_sentences(
             for grouping, tasks, number in _group_tasks(material, recommendations, "gain")
         ),
         *(
-            f"{tasks} {_conjugate(number)} no worse {describe_model(grouping)}, and this grouping needs fewer models."
+            f"{tasks} {_conjugate(number)} no worse {describe_model(grouping)}"
+            f"{_qualify_no_loss(recommendations, grouping)}, and this grouping needs fewer models."
             for grouping, tasks, number in _group_tasks(material, recommendations, "good enough")
         ),
         *(f"Keep {reference} for {tasks}." for _, tasks, _ in _group_tasks(material, recommendations, "keep")),
@@ -120,6 +121,17 @@ def _group_tasks(
         for name in material.comparison.groupings
         if name in by_grouping
     ]
+
+
+def _qualify_no_loss(recommendations: Sequence[Recommendation], grouping: str) -> str:
+    """Return which failures the recommendations of a grouping do not exclude, in brackets; empty if they do."""
+    recommended = [r.row for r in recommendations if r.kind == "good enough" and r.grouping == grouping]
+    limits = [row.rarer_than for row in recommended if row is not None and row.rarer_than is not None]
+    if not limits:
+        return ""
+    # The task with the fewest test subjects excludes the least.
+    number = f"{len(limits)} of them " if len(limits) < len(recommended) else ""
+    return f" ({number}{describe_rarer_failures(min(limits))})"
 
 
 def _name_tasks(tasks: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ def write_differences(material: Material) -> Section | None:
         f"{interval} interval, on the whole test set. Δ is the difference from {escape_markdown(material.reference)}, "
         f"paired by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also "
         "for metrics where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, ▼ loss, ? undecided. "
+        f"{table_cells.EXPLAINED_MARKS} "
         "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(

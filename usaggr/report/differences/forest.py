@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
+from usaggr.document.display_names import QUALIFIED_MARK, grouping_label, verdict_label, verdict_mark
 from usaggr.metrics.score_texts import format_difference
 from usaggr.report.figure_style import GRAY, VERDICT_COLORS, draw_intervals
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
@@ -155,7 +155,9 @@ def _format_number(cell: CellVerdict | None) -> tuple[str, str]:
         return "", "missing"
     if cell.same:
         return "", "same run"
-    return verdict_mark(cell.verdict), format_difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
+    number = format_difference(cell.delta, cell.delta_low, cell.delta_high, cell.metric)
+    qualified = "" if cell.rarer_than is None else f" {QUALIFIED_MARK}{cell.rarer_than}"
+    return verdict_mark(cell.verdict), number + qualified
 
 
 def _select_drawable(cells: Sequence[CellVerdict]) -> list[CellVerdict]:

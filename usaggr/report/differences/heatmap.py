@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.analysis.cell_rows import CellVerdict
-from usaggr.document.display_names import grouping_label, verdict_label, verdict_mark
+from usaggr.document.display_names import QUALIFIED_MARK, grouping_label, verdict_label, verdict_mark
 from usaggr.metrics.score_texts import format_signed
 from usaggr.report.figure_style import choose_ink, format_scale
 from usaggr.report.task_rows import GROUP_BAR_WIDTH, compute_names_width, label_rows, make_task_rows
@@ -144,7 +144,8 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: 
     panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", lw=0.8, clip_on=False))
     # Mark and number start at fixed distances in inches from the center, which is why they are divided by the width.
     number = format_signed(cell.delta, cell.metric) + ("*" if cell.seeds < cell.planned else "")
-    panel.text(x - 0.31 / width, y, verdict_mark(cell.verdict), ha="left", va="center", color=ink, fontsize=7.5)
+    mark = verdict_mark(cell.verdict) + (QUALIFIED_MARK if cell.rarer_than is not None else "")
+    panel.text(x - 0.31 / width, y, mark, ha="left", va="center", color=ink, fontsize=7.5)
     panel.text(x + 0.27 / width, y, number, ha="right", va="center", color=ink, fontsize=7.5)
     corners = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
     for collapsed, unconverged, is_top in corners:

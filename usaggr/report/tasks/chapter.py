@@ -19,7 +19,10 @@ def write_tasks(material: Material) -> Section | None:
     """Write a section for each task; None if no run has finished."""
     if not material.comparison.runs_done:
         return None
-    intro = "All metrics of each task. Verdicts (the marks before Δ) are on the main metric, which is the first."
+    intro = (
+        "All metrics of each task. Verdicts (the marks before Δ) are on the main metric, which is the first. "
+        f"{table_cells.EXPLAINED_MARKS}"
+    )
     reason = material.examples.reason if material.examples is not None else None
     missing = f"There are no pictures of test samples: {reason}." if reason else ""
     scores = group_rows(material.comparison.cells, lambda row: row.task)

@@ -18,7 +18,7 @@ from usaggr.analysis.cell_rows import CELL, CellMetric
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.difference_intervals import Difference, Key, pool_by_task
-from usaggr.analysis.verdict_table import explain_scarcity
+from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
@@ -320,7 +320,8 @@ def _explain_no_test(row: _Sum, difference: Difference | None, facts: _Facts) ->
         # Two runs have the same numbers if the variant changes nothing for a model of one task.
         return "same numbers"
     cell = replace(facts.kinds[row.task], grouping=row.grouping, scale=row.scale, variant=row.variant)
-    return explain_scarcity(cell, difference, facts.pseudovalues)
+    against: Cell = (*cell.cell[:3], facts.against)
+    return explain_scarcity(cell, difference, facts.pseudovalues, (against, row.contrast.seeds))
 
 
 def _average_over_own_seeds(row: _Sum, facts: _Facts) -> float:
