@@ -22,6 +22,7 @@ from usaggr.metrics.names import get_metric_label
 from usaggr.report import table_cells
 from usaggr.report.answer.missing_verdicts import explain_missing_verdict
 from usaggr.report.answer.opening import write_answer_sentences
+from usaggr.report.differences_in_means import describe_scarce_tasks
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import warn_of_unequal_exposure
@@ -85,7 +86,10 @@ def _describe_best_average(material: Material, variant: str, scale: Scale) -> st
         certainty = f"On average it is worse than {reference}."
     else:
         certainty = f"On average it does not differ detectably from {reference}."
-    return f"If all tasks must use one grouping, {label} has the highest mean relative change: {change}. {certainty}"
+    few = f" {describe_scarce_tasks(best.too_few, best.tasks)}" if best.too_few else ""
+    return (
+        f"If all tasks must use one grouping, {label} has the highest mean relative change: {change}. {certainty}{few}"
+    )
 
 
 def _tabulate_groupings(material: Material, variant: str, scale: Scale) -> Block | None:
@@ -101,7 +105,8 @@ def _tabulate_groupings(material: Material, variant: str, scale: Scale) -> Block
     caption = (
         f"Scores and costs of each grouping, {setting}: number of tasks with each verdict, and mean differences with "
         "their intervals. Same run: the task uses the same model as the reference. In brackets: "
-        f"{QUALIFIED_MARK}, verdicts of no loss that hold only apart from rare failures."
+        f"{QUALIFIED_MARK}, verdicts of no loss that hold only apart from rare failures; too few, tasks in the mean "
+        "with too few test subjects for an interval of their own."
     )
     name = _name_file(material, "options", variant, scale)
     return TextTable(("grouping", *names), tuple(table), tuple(names), name=name, caption=caption) if table else None
@@ -119,13 +124,12 @@ def _make_grouping_row(material: Material, line: SummaryLine) -> tuple[Cell, ...
         verdicts = [table_cells.make_count_cell(count) for count in counts]
         if line.no_loss_qualified:
             verdicts[1] = Cell(f"{line.no_loss} ({line.no_loss_qualified}{QUALIFIED_MARK})", line.no_loss)
+        few = f" ({line.too_few} too few)" if line.too_few else ""
+        skill = score_texts.format_difference(line.delta_skill, line.skill_low, line.skill_high, "skill")
         effects = [
             table_cells.make_count_cell(line.same),
-            table_cells.make_number_cell(text.format_percent(line.delta_m, line.low, line.high), line.delta_m),
-            table_cells.make_number_cell(
-                score_texts.format_difference(line.delta_skill, line.skill_low, line.skill_high, "skill"),
-                line.delta_skill,
-            ),
+            table_cells.make_number_cell(text.format_percent(line.delta_m, line.low, line.high) + few, line.delta_m),
+            table_cells.make_number_cell(skill + few, line.delta_skill),
         ]
     is_finished = any(run.result is not None for run in runs)
     time = text.format_duration(line.train_seconds) if is_finished else text.MISSING

@@ -6,6 +6,7 @@ from usaggr.document import numbers as text
 from usaggr.document.elements import Block, Cell, Details, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
+from usaggr.report.differences_in_means import describe_scarce_differences
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.tables import analyze_effects
@@ -28,6 +29,7 @@ def write_claims(material: Material) -> Section | None:
         "and undecided otherwise. The intervals are not corrected for the number of claims.",
         "The paper compared clinical groups with each other. Groups differ in organ as well as in size, so that",
         "comparison cannot separate the two (it is confounded). Comparisons within tasks can.",
+        describe_scarce_differences(material.comparison.verdicts),
     )
     blocks: list[Block | None] = []
     for variant in material.study.variants:

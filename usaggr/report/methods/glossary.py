@@ -44,7 +44,12 @@ _NOTES = (
     ("few subjects", "fewer than 5 test subjects: scores, but no verdict"),
     (
         "too few",
-        "fewer than 10 test subjects in the rarer class, or fewer than 10 that drive the difference: no verdict",
+        "fewer than 10 test subjects in the rarer class, or fewer than 10 that drive the difference: no verdict, and "
+        "an interval that cannot be trusted",
+    ),
+    (
+        "apart from failures rarer than 1 in N",
+        "no loss, unless the grouping fails on so few subjects that a test set of this size may show none of them",
     ),
     ("provisional", "a verdict from a single seed, whose interval covers test subjects only"),
     ("small loss", "worse than the reference, but by less than the margin"),

@@ -31,6 +31,7 @@ def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | N
         "The differences of tasks that share a model are correlated, because one run serves several tasks. Tests that "
         "treat tasks as independent are therefore descriptive.",
         "If predictions fail badly on a few percent of the subjects, the intervals may miss the true difference more "
-        "often than stated. There is therefore no verdict where a few patients drive the difference.",
+        "often than stated. There is therefore no verdict where a few patients drive the difference. Only the "
+        "verdict of no loss states which failures it does not exclude; a gain may hide failures that no patient shows.",
     ]
     return make_section("Limits", Items(tuple(limits)))

@@ -89,8 +89,10 @@ def _describe_verdicts(material: Material) -> str:
         "is negative; otherwise undecided. Intervals in tables and figures are not adjusted. There is no verdict with "
         f"fewer than {MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST_SUBJECTS} test subjects in the rarer "
         f"class, or if fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not "
-        "reliable there. A verdict from one seed is provisional. For an undecided cell, seeds_needed is the number of "
-        "seeds with which the observed difference would be decided, with the current test subjects."
+        "reliable there. No loss holds apart from failures rarer than 1 in N, unless the test subjects suffice to show "
+        "failures that would cost the margin (docs/methodology.md). A verdict from one seed is provisional. For an "
+        "undecided cell, seeds_needed is the number of seeds with which the observed difference would be decided, with "
+        "the current test subjects."
     )
 
 

@@ -8,6 +8,7 @@ from usaggr.document.display_names import grouping_label, join_names
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
 from usaggr.metrics import score_texts
 from usaggr.report import table_cells
+from usaggr.report.differences_in_means import describe_scarce_differences
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.slopes import ScaleCrossing, Slope
@@ -41,6 +42,7 @@ def write_effects(material: Material) -> Section | None:
         "for seeds and test patients, jointly over all tasks of a mean, and are not adjusted. Tasks that use the same",
         "run as the reference are left out. scale is the amount of training data: a share of each task's samples, or a",
         "largest number of them.",
+        describe_scarce_differences(material.comparison.verdicts),
     )
     if not any(sections):
         return None
