@@ -78,12 +78,13 @@ bench: .venv/installed-dev
 		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$module || exit 1; \
 	done
 
-# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md.
+# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md, docs/too_few.md.
 bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 
 bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.rules
 
 # The same with networks trained on planted relations, 400 runs: docs/planted.md. Continues after an interruption.
 bench-planted: .venv/installed-dev

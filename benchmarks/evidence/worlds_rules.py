@@ -46,6 +46,15 @@ def _draw_uniform(rng: np.random.Generator, subjects: int, most: int) -> NDArray
     return rng.integers(1, most + 1, subjects)
 
 
+def _draw_short(rng: np.random.Generator, subjects: int, most: int) -> NDArray[np.int64]:
+    """Draw numbers of samples n with probabilities in proportion to 1 / n**2.
+
+    With up to 40 samples, the effective number of subjects (Kish) is about a third of their number.
+    """
+    weights = 1 / np.arange(1, most + 1) ** 2
+    return np.asarray(rng.choice(np.arange(1, most + 1), subjects, p=weights / weights.sum()), dtype=np.int64)
+
+
 def _draw_geometric(rng: np.random.Generator, subjects: int, mean: float) -> NDArray[np.int64]:
     return np.asarray(rng.geometric(1 / mean, subjects), dtype=np.int64)
 
@@ -149,8 +158,9 @@ def list_sound_worlds() -> tuple[EvidenceWorld, ...]:
     videos = partial(_draw_uniform, most=40)
     return (
         EvidenceWorld("landmarks, log-normal errors", partial(errors, sd=0.8, correlation=0.9), _draw_one, False),
-        EvidenceWorld("videos of 1 to 40 frames", overlaps, videos),
+        EvidenceWorld("videos of 1 to 40 frames, most short", overlaps, partial(_draw_short, most=40)),
         # From here on: further worlds.
+        EvidenceWorld("videos of 1 to 40 frames, any length alike", overlaps, videos),
         EvidenceWorld("landmarks, errors vary more", partial(errors, sd=1.2, correlation=0.9), _draw_one, False),
         EvidenceWorld("landmarks, less alike", partial(errors, sd=0.6, correlation=0.5), _draw_one, False),
         EvidenceWorld(

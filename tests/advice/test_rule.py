@@ -204,3 +204,14 @@ def test_the_level_of_a_cell_is_its_highest_similarity() -> None:
     assert find_level(new(), cell("breast_2cls")) is None
     assert find_level(new(), cell("fetal_head", mode="mine")) is None
     assert CATALOGUE["thyroid_nodule"].type == "segmentation"
+
+
+def test_a_no_loss_states_which_failures_its_evidence_does_not_exclude() -> None:
+    rates = (24, None, 9, 65, None, 24, 24)
+    results = {}
+    for value in (0.0, 0.08):
+        drawn = [replace(made, rarer_than=rate) for made, rate in zip(cells(value), rates, strict=True)]
+        results[value] = assess_mode(new(), "unified", drawn)
+    assert (results[0.0].verdict, results[0.0].rarer_than) == ("no_loss", 9)
+    assert results[0.0].reason.endswith("; apart from failures rarer than 1 in 9")
+    assert (results[0.08].verdict, results[0.08].rarer_than) == ("gain", None)

@@ -30,3 +30,8 @@ def test_there_are_no_steps_if_the_verdict_does_not_change() -> None:
 def test_sweeps_of_one_scale_show_no_change() -> None:
     """Differences between tasks of different sizes may have other causes than size."""
     assert find_steps(new(), "unified", cells_by_size({40: 0.08, 640: -0.08}, scales=1)) == ()
+
+
+def test_a_step_to_no_loss_has_the_rate_of_failures_that_it_does_not_exclude() -> None:
+    cells = [replace(c, rarer_than=24) for c in cells_by_size({40: 0.08, 160: 0.0})]
+    assert find_steps(new(), "unified", cells) == (Step(40, "gain"), Step(160, "no_loss", 24))

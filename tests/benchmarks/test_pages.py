@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.evaluation import evaluation
-from benchmarks.evidence import coverage_page, verdicts
+from benchmarks.evidence import coverage_page, rules, verdicts
 from benchmarks.evidence.scenarios import many_tasks, rare_failures, scenarios
 from benchmarks.models import experts, models
 from benchmarks.mutants import page as mutants_page
@@ -34,6 +34,7 @@ TEMPLATES = [
     ("planted.md", scale, ("_SECTION",)),
     ("planted.md", structure, ("_SECTION",)),
     ("reliability.md", soak_page, ("_TEXT",)),
+    ("too_few.md", rules, ("_OPENING", "_REFUSALS", "_VERDICTS")),
     ("verdicts.md", verdicts, ("_OPENING", "_NULL", "_PLANTED")),
 ]
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from tests.report.figure_factories import compared
 from tests.report.sweeps import FakeSweep
 from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.analysis.recommendations import Recommendation
@@ -104,6 +105,12 @@ def test_the_reference_is_used_without_a_recommendation() -> None:
     for kind in ("not known", "no verdict"):
         assert get_recommended(recommendation(kind, None), "clinical") == ("clinical", f"CG, the reference: {kind}")
     assert get_recommended(None, "task_specific")[0] == "task_specific"
+
+
+def test_the_reason_of_a_no_loss_states_which_failures_it_does_not_exclude() -> None:
+    row = compared("breast_lesion", "unified", 0.0, verdict="no_loss", rarer_than=24)
+    reason = get_recommended(Recommendation("breast_lesion", "good enough", "unified", row), "task_specific")[1]
+    assert reason == "AU: no loss, with fewer models, apart from failures rarer than 1 in 24"
 
 
 def finished(seed: int, validation: dict[str, float] | None, test: float = 0.0) -> CollectedRun:

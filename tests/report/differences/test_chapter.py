@@ -55,6 +55,11 @@ def test_verdicts_are_marked_and_cells_can_be_sorted_by_their_number(document: D
     assert isinstance(loss, Cell)
     assert (gain.kind, gain.text[:3], loss.kind, loss.text[:3]) == ("gain", "▲ +", "loss", "▼ −")
     assert gain.sort == pytest.approx(0.1, abs=0.01)
+    # The N of a qualified no loss is explained above the table.
+    no_loss = last_cells["thyroid_nodule_det"]
+    assert isinstance(no_loss, Cell)
+    assert (no_loss.text[:2], no_loss.text[-4:]) == ("= ", "] ‡6")
+    assert "‡N: no loss apart from failures rarer than 1 in N" in texts(find(document, "Scores and differences"))
 
 
 def test_each_task_has_all_its_metrics_its_curve_and_its_samples(document: Document) -> None:

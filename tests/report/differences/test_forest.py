@@ -130,3 +130,8 @@ def test_a_margin_of_zero_has_numbers_but_no_point() -> None:
     figure = drawn(CELLS | {("fetal_femur", "unified"): {"delta": 1.0, "margin": 0.0}})
     assert "fetal_femur" not in points(panels(figure)[0])
     assert texts(figure.axes[2])[-1] == "+1.0 [+1.0, +1.0]"
+
+
+def test_a_qualified_no_loss_has_its_mark_after_the_numbers() -> None:
+    figure = drawn(CELLS | {("breast_lesion", "unified"): {"verdict": "no_loss", "rarer_than": 24}})
+    assert any(text.get_text().endswith(" ‡24") for axes in figure.axes for text in axes.texts)

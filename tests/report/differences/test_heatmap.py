@@ -202,3 +202,14 @@ def test_without_collapsed_cells_there_is_no_legend_of_corners() -> None:
     assert not marked(
         {("breast_lesion", "unified"): {}, ("breast_2cls", "unified"): {}, ("fetal_femur", "unified"): {}}
     ).legends
+
+
+def test_a_qualified_no_loss_has_its_mark() -> None:
+    cells = {
+        ("breast_lesion", "unified"): {"verdict": "no_loss", "rarer_than": 24},
+        ("breast_2cls", "unified"): {"verdict": "no_loss"},
+    }
+    figure = draw_heatmap(comparison(cells), study(), FACTORY_TASKS[:2], "base")
+    assert figure is not None
+    marks = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert (marks.count("=‡"), marks.count("=")) == (1, 1)
