@@ -139,7 +139,8 @@ def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld])
     refusals = []
     for row in sound:
         shown = show(row, row.refused, MOST_REFUSED) if row.subjects in (30, 60) else f"{100 * row.refused:.1f}"
-        refusals.append([row.world.name, str(row.seeds), str(row.subjects), f"{100 * row.coverage:.1f}", shown])
+        judged = f"{100 * row.unqualified:.0f} of {100 * row.no_loss:.0f}" if row.world.higher_is_better else "–"
+        refusals.append([row.world.name, str(row.seeds), str(row.subjects), f"{100 * row.coverage:.1f}", shown, judged])
     verdicts = []
     for row in failing:
         qualified = row.no_loss - row.unqualified
@@ -152,7 +153,7 @@ def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld])
     studies = max(row.studies for row in (*sound, *failing))
     sections = [
         _OPENING.format(studies=studies), _REFUSALS,
-        table(["world", "seeds", "subjects", "coverage of all, %", "refused, %"], refusals), _VERDICTS,
+        table(["world", "seeds", "subjects", "coverage of all, %", "refused, %", "no loss, unqualified, %"], refusals), _VERDICTS,
         table(["world", "true loss", "seeds", "subjects", "refused, %", "no loss, unqualified, %", "excluded rate",
                "no loss, qualified, %"], verdicts),
     ]  # fmt: skip
@@ -190,7 +191,8 @@ rewrites this page. Worlds: `benchmarks/evidence/worlds_rules.py`; rules: `usagg
 _REFUSALS = """
 ## Worlds whose intervals hold
 
-Asked: with 30 and 60 subjects, at most 10 % of the studies have the note `too few`. Nothing differs in these worlds.
+Asked: with 30 and 60 subjects, at most 10 % of the studies have the note `too few`. Nothing differs in these worlds, so
+that no loss (margin .02) is true; the last column shows how many of its verdicts are unqualified.
 """
 _VERDICTS = """
 ## Rare failures that cost more than the margin
