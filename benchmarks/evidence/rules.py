@@ -63,15 +63,15 @@ def measure(
         worlds: Worlds to simulate.
         subjects: Numbers of subjects.
     """
-    rows = []
+    measured = []
     for index, world in enumerate(worlds):
         for seeds in SEEDS:
             for n in subjects:
                 rng = np.random.default_rng((seed, index, seeds, n))
                 sizes = [CHUNK] * (repetitions // CHUNK) + [repetitions % CHUNK] * (repetitions % CHUNK > 0)
                 shares = [_simulate(world, rng, size, seeds, n) * size for size in sizes]
-                rows.append(MeasuredWorld(world, seeds, n, repetitions, *(np.sum(shares, axis=0) / repetitions)))
-    return rows
+                measured.append(MeasuredWorld(world, seeds, n, repetitions, *(np.sum(shares, axis=0) / repetitions)))
+    return measured
 
 
 def _simulate(world: EvidenceWorld, rng: np.random.Generator, studies: int, seeds: int, subjects: int) -> Array:
@@ -153,7 +153,8 @@ def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld])
     studies = max(row.studies for row in (*sound, *failing))
     sections = [
         _OPENING.format(studies=studies), _REFUSALS,
-        table(["world", "seeds", "subjects", "coverage of all, %", "refused, %", "no loss, unqualified, %"], refusals), _VERDICTS,
+        table(["world", "seeds", "subjects", "coverage of all, %", "refused, %", "no loss, unqualified, %"], refusals),
+        _VERDICTS,
         table(["world", "true loss", "seeds", "subjects", "refused, %", "no loss, unqualified, %", "excluded rate",
                "no loss, qualified, %"], verdicts),
     ]  # fmt: skip

@@ -93,9 +93,9 @@ def test_secondary_metrics_have_the_notes_of_untrusted_intervals(tmp_path: Path)
         subjects=12, spread=0.02,
     ).finish(scorer)  # fmt: skip
     comparison = compare_study(collect([sweep.directory]))
-    rows = [row for row in comparison.verdicts if row.task == "breast_2cls"]
-    assert {row.metric for row in rows} >= {"auc", "accuracy", "f1_macro", "mcc"}
-    assert all(row.note.startswith("too few: 6 subjects in the rarer class") and row.scarce for row in rows)
+    verdicts = [row for row in comparison.verdicts if row.task == "breast_2cls"]
+    assert {row.metric for row in verdicts} >= {"auc", "accuracy", "f1_macro", "mcc"}
+    assert all(row.note.startswith("too few: 6 subjects in the rarer class") and row.scarce for row in verdicts)
     (line,) = [line for line in comparison.summary if line.grouping == "unified"]
     assert (line.tasks, line.too_few) == (2, sum(row.scarce for row in comparison.verdicts if row.main))
 

@@ -18,8 +18,8 @@ MARGIN, COST = 0.02, 0.9
 
 def share_without_failures_among_the_judged(expected: float) -> float:
     """Return P(0) / (P(0) + P(10 or more)) of a Poisson distribution: studies with 1 to 9 failures are not judged."""
-    none, many = stats.poisson.pmf(0, expected), stats.poisson.sf(FEWEST_SUBJECTS - 1, expected)
-    return float(none / (none + many))
+    none, enough = stats.poisson.pmf(0, expected), stats.poisson.sf(FEWEST_SUBJECTS - 1, expected)
+    return float(none / (none + enough))
 
 
 def make_estimate(values: np.ndarray, se: float) -> Estimate:
@@ -44,10 +44,10 @@ def test_the_excluded_rate_is_one_in_the_subjects_per_expected_failure(subjects:
 def test_at_most_one_in_forty_studies_shows_none_of_more_frequent_failures(subjects: int) -> None:
     """Exact binomial probabilities, for failures just as frequent as 1 in N."""
     rate = 1 / find_excluded_rate(subjects)
-    none, many = (1 - rate) ** subjects, stats.binom.sf(FEWEST_SUBJECTS - 1, subjects, rate)
+    none, enough = (1 - rate) ** subjects, stats.binom.sf(FEWEST_SUBJECTS - 1, subjects, rate)
     assert none <= 0.025
     if subjects >= 30:  # of the judged studies, except that ten failures of fewer subjects are hardly possible
-        assert none <= 0.027 * (none + many)
+        assert none <= 0.027 * (none + enough)
 
 
 def test_the_subjects_needed_grow_with_the_score_and_fall_with_the_margin() -> None:
