@@ -19,8 +19,10 @@ def test_landmarks_and_videos_are_judged_and_lost_lesions_are_no_unqualified_no_
     assert text.count("| 3 % lost lesions |") == 4
 
 
-@pytest.mark.parametrize(("share", "studies", "good"), [(0.03, 999, True), (0.035, 999, False), (0.026, 10**6, False)])
+@pytest.mark.parametrize(
+    ("share", "studies", "accepted"), [(0.03, 999, True), (0.035, 999, False), (0.026, 10**6, False)]
+)
 def test_a_share_passes_within_its_bound_and_the_error_of_the_simulation(
-    share: float, studies: int, good: bool
+    share: float, studies: int, accepted: bool
 ) -> None:
-    assert passes(share, studies, 0.025) is good
+    assert passes(share, studies, 0.025) is accepted

@@ -112,3 +112,7 @@ def test_each_named_table_has_its_own_file_and_duplicate_names_are_refused(tmp_p
     assert (tmp_path / "tables" / "t.tex").read_text() == render_latex_table(TABLE)
     with pytest.raises(ValueError, match="tables of the same name: t"):
         write_latex(Document("d", (TABLE, TABLE)), tmp_path)
+
+
+def test_marks_of_scores_and_verdicts_are_ascii_commands() -> None:
+    assert escape_latex("= +0.1 ‡24, 0.3 †") == r"= +0.1 \ddag{}24, 0.3 \dag{}"

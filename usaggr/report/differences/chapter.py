@@ -27,7 +27,6 @@ def write_differences(material: Material) -> Section | None:
         f"{interval} interval, on the whole test set. Δ is the difference from {escape_markdown(material.reference)}, "
         f"paired by seed, in the metric's own units, with its unadjusted {interval} interval. Positive is better, also "
         "for metrics where a lower score is better (↓). Marks are verdicts: ▲ gain, = no loss, ▼ loss, ? undecided. "
-        f"{table_cells.EXPLAINED_MARKS} "
         "trivial is the score of a predictor that ignores the image. † marks a mean no better than that."
     )
     scales = tuple(
@@ -63,7 +62,8 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     if not table:
         return None
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
-    caption = f"Main metric of each task. {escape_markdown(capitalize(material.describe_setting(variant, scale)))}."
+    setting = escape_markdown(capitalize(material.describe_setting(variant, scale)))
+    caption = f"Main metric of each task. {setting}. {table_cells.EXPLAINED_MARKS}"
     return TextTable(
         tuple(columns), tuple(table), tuple(columns[3:]), name=f"scores-s{scale:g}{suffix}", caption=caption
     )

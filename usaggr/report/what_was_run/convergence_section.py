@@ -119,7 +119,8 @@ def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
     caption = (
         "Counts over all cells and over valid cells. A cell is valid if it is neither collapsed nor unconverged under "
         "the grouping and under the reference. The column collapsed counts cells that collapse under the grouping but "
-        f"not under {escape_markdown(material.reference)}."
+        f"not under {escape_markdown(material.reference)}. No loss includes verdicts that hold only apart from rare "
+        "failures."
     )
     columns = ("grouping", "scale", "variant", "cells", *numbers)
     return (TextTable(columns, tuple(lines), ("scale", *numbers), name="valid", caption=caption),)
