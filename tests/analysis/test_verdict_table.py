@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
@@ -156,7 +157,7 @@ def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:
 
 def test_a_score_close_to_the_trivial_predictors_is_noted_as_weak_and_keeps_its_verdict(tmp_path: Path) -> None:
     def scorer(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
-        return level(CATALOGUE[task], 0.002 * (seed - 1))
+        return level(CATALOGUE[task], 0.0001 + 0.001 * seed)
 
     sweep = FakeSweep(tmp_path / "study", tasks=TASKS, groupings=PAIR, subjects=40, frames=1, spread=0.2).finish(scorer)
     cells = main_cells(tables_of(sweep))
@@ -220,6 +221,20 @@ def test_p_values_are_adjusted_within_a_grouping(tmp_path: Path) -> None:
         assert cells["p"].is_unique
         expected = np.maximum.accumulate(np.array([4, 3, 2, 1]) * cells["p"].to_numpy()).clip(max=1)
         assert cells["p_adjusted"].to_numpy() == pytest.approx(expected)
+
+
+def test_p_values_are_adjusted_over_the_whole_study_if_it_is_the_family(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path / "study", {"thyroid_nodule_det": 0.03}, groupings=("task_specific", "pairs", "unified"),
+                     partitions={"pairs": {"first": TASKS[:2], "second": TASKS[2:]}}, noise=0.03,
+                     scales=(0.5, 1.0), settings={"report": {"family": "study"}})  # fmt: skip
+    tables = tables_of(sweep)
+    cells = tables.comparison.verdict_table
+    cells = cells[cells["main"]].sort_values("p")
+    assert len(cells) == 16
+    assert tables.comparison.tested_families == 4
+    expected = multipletests(cells["p"], method="holm")[1]
+    assert cells["p_adjusted"].to_numpy() == pytest.approx(expected)
+    assert cells["p_ni_adjusted"].to_numpy() == pytest.approx(multipletests(cells["p_ni"], method="holm")[1])
 
 
 def test_a_block_of_two_groupings_contributes_its_degrees_of_freedom_once(tmp_path: Path) -> None:

@@ -94,6 +94,10 @@ CASES: list[tuple[str, str, str, str]] = [
     ("training.segmentation_loss=dice", "tasks", "", "without a segmentation task"),
     ("metrics.nsd_tolerance=0.01", "tasks", "", "without a segmentation task"),
     ("report.relative_margin=0.2", "tasks", "", "without a segmentation or landmark task"),
+    (
+        "report.family=study", "groupings=[task_specific,unified] scales=[1.0] variants={base:[]}", "scales=[0.5,1.0]",
+        "with two groupings, one scale and one variant",
+    ),
     ("executor.runs_per_device=2", "training.accelerator=cpu", "", "without GPUs"),
     ("executor.runs_per_device=2", "executor=slurm executor.gpus=0", "executor=slurm executor.gpus=1", "without GPUs"),
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from usaggr.report.affinity.tables import make_affinity
 from usaggr.report.routing.tables import make_routing
 from usaggr.results.affinity import SeedAffinity, read_description, read_seed, write_seed
 from usaggr.results.integrity import SCHEMA_VERSION
+from usaggr.results.reported_seeds import read_reported_seeds, record_reported_seeds
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Status
 from usaggr.results.spec import RunSpec
@@ -68,6 +69,7 @@ def write_folder(folder: Path) -> None:
     (folder / "groupings.yaml").write_text(text + yaml.safe_dump(staged))
     (folder / "study.yaml").write_text(f"# schema_version: {SCHEMA_VERSION}\n" + (folder / "study.yaml").read_text())
     (folder / DOWNLOADS).write_text(json.dumps({"vit": "a file"}))
+    record_reported_seeds(folder, [2, 3])
     write_affinities(folder, TASKS, {"gradient": lambda a, b, seed: 0.1})
     values = np.array([[np.nan, 0.1], [0.2, np.nan]])
     write_seed(folder / "affinity", SeedAffinity("gradient", 0, "i", TASKS, values, np.ones((2, 2), int)))
@@ -121,6 +123,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "report, of a run": read_run,
     "report, of affinities": read_affinities,
     "report, of routing": read_routings,
+    "report, of earlier reports": read_reported_seeds,
     "report, of curves": lambda folder: read_validity(collect([folder]), 0.02),
     "advise": lambda folder: find_sweeps([folder]),
     "status": read_sweep_status,
@@ -157,6 +160,7 @@ PASSED: dict[str, tuple[str, ...]] = {
     "RUN/tracking.json": ("sweep, of trackers",),
     "RUN/curve.csv": ("report, of curves",),
     "affinity/seeds/gradient-k0.json": ("affinity, of a seed",),
+    "reported_seeds.csv": ("report, of earlier reports",),
 }
 """Readers that ignore a damaged file, because the file is written again or not required."""
 

@@ -39,6 +39,7 @@ WHO_READS = {
     "results/split.py": "split.csv",
     "results/affinity.py": "affinity.csv",
     "results/routing.py": "routing.csv",
+    "results/reported_seeds.py": "reported_seeds.csv, and the comparison.csv of a report",
     "results/curve.py": "curve.csv",
     "results/run_settings.py": "the network and the packages in run.yaml",
     "results/predictions.py": "predictions.parquet",

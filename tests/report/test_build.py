@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.report.controls.test_tables import sweep_of
+from tests.report.reading import planted
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis import compare_study
 from usaggr.errors import RunError
@@ -120,6 +121,37 @@ def test_the_same_results_make_the_same_report(tmp_path: Path) -> None:
     files = sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file())
     assert {path.suffix for path in files} == {".md", ".html", ".csv", ".tex"}
     assert all((first / path).read_bytes() == (again / path).read_bytes() for path in files)
+
+
+LOOKS = "Reports of this sweep looked at its results with {} seeds; p values are not adjusted for it"
+
+
+def test_reports_after_more_seeds_state_at_how_many_seeds_earlier_ones_gave_verdicts(tmp_path: Path) -> None:
+    def build_with(seeds: int) -> str:
+        sweep = planted(tmp_path / "study", {}, seeds=tuple(range(seeds)))
+        return (build_report([sweep.directory]) / "report.md").read_text()
+
+    assert "looked at its results" not in build_with(2)
+    assert "looked at its results" not in build_with(2)
+    assert LOOKS.format("2 and 3") in build_with(3)
+    page = build_with(5)
+    assert LOOKS.format("2, 3 and 5") in page
+    assert build_with(5) == page
+    assert (tmp_path / "study" / "reported_seeds.csv").read_text() == "seeds\n2\n3\n5\n"
+
+
+def test_without_a_record_the_existing_report_is_the_earlier_one(tmp_path: Path) -> None:
+    build_report([planted(tmp_path / "study", {}, seeds=(0, 1)).directory])
+    (tmp_path / "study" / "reported_seeds.csv").unlink()
+    report = build_report([planted(tmp_path / "study", {}, seeds=(0, 1, 2)).directory])
+    assert LOOKS.format("2 and 3") in (report / "report.md").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"seeds\n\n-3\n2.5\nx\n" + b"9" * 5000, b"\xff\xfe", b'seeds\n"', b"\0"])
+def test_a_damaged_record_prevents_no_report(tmp_path: Path, content: bytes) -> None:
+    sweep = planted(tmp_path / "study", {}, seeds=(0, 1))
+    (sweep.directory / "reported_seeds.csv").write_bytes(content)
+    assert "looked at its results" not in (build_report([sweep.directory]) / "report.md").read_text()
 
 
 @pytest.mark.parametrize("plan", ["header", "reference alone"])

@@ -1,4 +1,4 @@
-"""Tests of valid cells: most seeds of the cell and of its reference must be valid."""
+"""Tests of valid cells: no seed of the cell or of its reference has collapsed, and most have converged."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -45,7 +45,7 @@ def cell_of(
     ],
     ids=["half", "half-of-reference", "most", "most-of-reference"],
 )
-def test_a_cell_is_not_valid_once_most_seeds_of_it_or_its_reference_collapsed(
+def test_a_cell_is_collapsed_once_most_seeds_collapsed_and_not_valid_once_one_did(
     tmp_path: Path,
     alone: Collection[int],
     shared: Collection[int],
@@ -55,7 +55,12 @@ def test_a_cell_is_not_valid_once_most_seeds_of_it_or_its_reference_collapsed(
 ) -> None:
     cell = cell_of(tmp_path / "study", "collapsed", alone, shared, seeds)
     assert (cell["collapsed_reference"], cell["collapsed"]) == (of_reference, of_cell)
-    assert cell["valid"] == (not of_cell and not of_reference)
+    assert (cell["collapsed_seeds"], cell["collapsed_seeds_reference"]) == (len(shared), len(alone))
+    assert not cell["valid"]
+
+
+def test_a_cell_without_a_collapsed_seed_is_valid(tmp_path: Path) -> None:
+    assert cell_of(tmp_path / "study", "collapsed", (), (), (0, 1, 2))["valid"]
 
 
 @pytest.mark.parametrize(("alone", "shared"), [((), (0,)), ((0,), ())])

@@ -18,6 +18,7 @@ from usaggr.advice.sentences import (
     describe_steps,
     explain_advice,
     format_prediction,
+    warn_of_further_looks,
     warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
@@ -98,7 +99,7 @@ def _undecided_lines(advice: Advice) -> list[str]:
         lines.append(f"  {name}: {pluralize(cell.seeds, 'seed')}, {cell.seeds_needed} needed")
     # Cells of one sweep that need as many seeds have the same command.
     lines += [f"  {command}" for command in dict.fromkeys(undecided.command for undecided in shown)]
-    return lines
+    return [*lines, warn_of_further_looks(advice)]
 
 
 def make_advice_json(advice: Advice) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from usaggr.advice.sentences import (
     format_prediction,
     label_verdict,
     list_partners,
+    warn_of_further_looks,
     warn_of_phantoms,
 )
 from usaggr.advice.undecided import Undecided
@@ -187,6 +188,7 @@ def _make_undecided(advice: Advice) -> Section | None:
     blocks: tuple[Block, ...] = (table,)
     if command_lines:
         blocks += (Paragraph("These commands add the needed seeds; finished runs are not trained again:"), commands)
+        blocks += (Paragraph(escape_markdown(warn_of_further_looks(advice))),)
     return Section("What to train to know more", blocks)
 
 

@@ -16,6 +16,7 @@ from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_es
 from usaggr.analysis.qualified_verdicts import find_rate_not_excluded
 from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
+from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, RunError
 from usaggr.metrics.names import get_metric
 from usaggr.progress import Progress
@@ -102,6 +103,8 @@ class SweepEvidence:
     cells: tuple[EvidenceCell, ...]
     phantoms: bool = False
     """True if the sweep's data are synthetic."""
+    reported_seeds: tuple[int, ...] = ()
+    """Numbers of seeds at which reports of the sweep gave verdicts."""
 
     @property
     def name(self) -> str:
@@ -189,6 +192,7 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
         study.seeds,
         cells,
         study.get_setting("data.name") == "synthetic",
+        collection.reported_seeds,
     )
 
 
@@ -250,6 +254,9 @@ def _explain_unusable(row: CellVerdict, study: StudyFacts) -> str:
             return f"the shared model {name}"
         if is_reference:
             return f"the task-specific model {name}"
+    for number, model in ((row.collapsed_seeds, "shared"), (row.collapsed_seeds_reference, "task-specific")):
+        if number:
+            return f"the {model} model collapsed in {number} of {pluralize(row.seeds, 'seed')}"
     # After the failures, because more seeds do not repair a collapsed model (see undecided.py).
     if row.seeds == 1:
         return ONE_SEED

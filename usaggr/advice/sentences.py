@@ -126,3 +126,21 @@ def describe_steps(task: TaskAdvice) -> list[str]:
 def _describe_step(step: Step) -> str:
     qualified = "" if step.rarer_than is None else f" ({describe_rarer_failures(step.rarer_than)})"
     return f"{step.verdict.replace('_', ' ')}{qualified} from about {step.n_train:,} training samples"
+
+
+def warn_of_further_looks(advice: Advice) -> str:
+    """Write that a verdict after more seeds is a further look, and at how many seeds reports already gave verdicts."""
+    folders = dict.fromkeys(undecided.cell.sweep for undecided in advice.undecided if undecided.command)
+    numbers = {sweep.name: sweep.reported_seeds for sweep in advice.sweeps if sweep.name in folders}
+    looks = [
+        f"Reports of {name} gave verdicts with {join_names([str(number) for number in seeds])} "
+        f"seed{'' if seeds == (1,) else 's'}."
+        for name, seeds in numbers.items()
+        if seeds
+    ]
+    return " ".join((
+        "A report with more seeds, because a result was undecided, is a further look at the same tests. p values are "
+        "not adjusted for it, so that false verdicts become more frequent than stated.",
+        *looks,
+        "To avoid this, decide on the number of seeds once, before they are trained.",
+    ))  # fmt: skip

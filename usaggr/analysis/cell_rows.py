@@ -137,8 +137,18 @@ class CellVerdict(CellDifference):
     """N of a no loss that holds only apart from failures rarer than 1 in N; None for all other verdicts."""
     scarce: bool = False
     """True if the cell is not tested and its interval cannot be trusted, because too few subjects carry it."""
+    collapsed_seeds: int = 0
+    """Number of seeds in which the cell's model collapsed, of those finished on both sides."""
+    collapsed_seeds_reference: int = 0
+    """Number of seeds in which the reference's model collapsed, of the same seeds."""
+
+    @property
+    def has_collapsed_seeds(self) -> bool:
+        """True if a seed collapsed on either side, so that only a loss can be concluded and no answer rests on it."""
+        return self.collapsed_seeds + self.collapsed_seeds_reference > 0
 
     @property
     def valid(self) -> bool:
-        """True if neither side is collapsed or unconverged."""
-        return not (self.collapsed or self.collapsed_reference or self.unconverged or self.unconverged_reference)
+        """True if neither side has a collapsed seed, or is collapsed or unconverged."""
+        is_failed = self.collapsed or self.collapsed_reference or self.unconverged or self.unconverged_reference
+        return not (is_failed or self.has_collapsed_seeds)

@@ -22,6 +22,7 @@ from usaggr.results.integrity import check_predictions
 from usaggr.results.join import join_sources
 from usaggr.results.plan import PlanRow
 from usaggr.results.plan_coverage import check_coverage
+from usaggr.results.reported_seeds import read_reported_seeds
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult, Scores, State
 from usaggr.results.run_settings import read_fingerprint
@@ -72,6 +73,8 @@ class Collection:
     """All planned runs once, as plan.csv and the command line count them: of all groupings, and first stages."""
     proof: Proof | None = None
     """Check of split.csv in all folders: components, images and subjects in more than one subset."""
+    reported_seeds: tuple[int, ...] = ()
+    """Numbers of seeds at which earlier reports gave verdicts, in ascending order."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -143,7 +146,16 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     first_stages = tuple(run for run in runs if not run.row.groupings)
     collection = Collection(tuple(folders), study, data, grouped_runs, len(unplanned) + unidentified, folds)
     proof = prove_disjoint(placed for folder in folders for placed in read_placements(folder / contract.SPLIT))
-    return _separate_controls(replace(collection, first_stages=first_stages, planned=tuple(runs), proof=proof))
+    reported_seeds = tuple(sorted({number for folder in folders for number in read_reported_seeds(folder)}))
+    return _separate_controls(
+        replace(
+            collection,
+            first_stages=first_stages,
+            planned=tuple(runs),
+            proof=proof,
+            reported_seeds=reported_seeds,
+        )
+    )
 
 
 def _separate_controls(collection: Collection) -> Collection:

@@ -5,6 +5,7 @@ runs -> verdicts; see `compare_study`. The report and its controls, affinity, ad
 benchmarks all use its result.
 """
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -106,6 +107,22 @@ class StudyComparison:
     def other_groupings(self) -> tuple[str, ...]:
         """Names of the groupings without the reference, in the study's order."""
         return tuple(name for name in self.study.groupings if name != self.study.reference)
+
+    @cached_property
+    def judged_seeds(self) -> int:
+        """Largest number of seeds of a cell with a verdict; 0 without verdicts."""
+        return max((row.seeds for row in self.verdicts if row.verdict), default=0)
+
+    @property
+    def reported_seeds(self) -> tuple[int, ...]:
+        """Numbers of seeds at which reports gave verdicts, including this one, in ascending order."""
+        return tuple(sorted({*self.collection.reported_seeds, self.judged_seeds} - {0}))
+
+    @cached_property
+    def tested_families(self) -> int:
+        """Number of groupings, scales and variants with a tested cell, each of which is a family of its own."""
+        tested = (row for row in self.verdicts if row.main and not math.isnan(row.p))
+        return len({(row.variant, row.scale, row.grouping) for row in tested})
 
     @cached_property
     def runs_done(self) -> int:

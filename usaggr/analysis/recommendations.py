@@ -4,7 +4,8 @@
 2. Without a gain, the grouping with the fewest models among those that lose nothing and need fewer than the reference.
 3. Otherwise the reference, if every other grouping loses or saves no model.
 
-If a missing verdict could change this, no grouping is recommended.
+If a missing verdict could change this, no grouping is recommended. A cell with a collapsed seed counts as one without a
+verdict, also if it is a loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     if not verdicts:
         raise ValueError("a recommendation needs at least one comparison")
     task = verdicts[0].task
+    is_answered = all(row.same or (row.verdict and not row.has_collapsed_seeds) for row in verdicts)
+    verdicts = [row for row in verdicts if not row.has_collapsed_seeds]
     gains = [row for row in verdicts if row.verdict == "gain"]
     if gains:
         best = max(gains, key=lambda row: row.delta)
@@ -67,7 +70,7 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
         needed = _get_seeds_needed(first)
         return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
     judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
-    if judged and all(row.verdict or row.same for row in verdicts):
+    if judged and is_answered:
         worst = min(judged, key=lambda row: row.delta)
         return Recommendation(task, "keep", reference, worst)
     return Recommendation(task, "no verdict", None, None)

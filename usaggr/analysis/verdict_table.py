@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore, CellVerdict
@@ -14,6 +14,12 @@ from usaggr.analysis.difference_intervals import Difference
 from usaggr.analysis.qualified_verdicts import qualify_family
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
+from usaggr.analysis.training_failures import (
+    CollapsedSeeds,
+    compute_p_of_loss,
+    find_collapsed_seeds,
+    find_failures,
+)
 from usaggr.analysis.untested_cells import FEW_SUBJECTS, TOO_FEW, explain_untested_cells
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import describe_rarer_failures
@@ -31,11 +37,14 @@ COMPARISON_COLUMNS = (
 """Columns of comparison.csv."""
 EXTRA_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
-    "unconverged_reference", "diverged", "valid", "rarer_than", "scarce",
+    "unconverged_reference", "diverged", "collapsed_seeds", "collapsed_seeds_reference", "valid", "rarer_than",
+    "scarce",
 )  # fmt: skip
 """Additional columns of the table of verdicts, after COMPARISON_COLUMNS."""
 Family = tuple[str, float | int, str]
 """Variant, scale and grouping, whose tasks' tests are corrected together."""
+_STUDY: Family = ("", 0, "")
+"""Family of all cells, with `report.family=study`."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +63,6 @@ class _Test:
     seeds_needed: int | None = None
     rarer_than: int | None = None
     """N if a no loss holds only apart from failures rarer than 1 in N."""
-
-
-class TrainingFailures(NamedTuple):
-    """Training failures of a cell's models and of the reference's, each true if it affects most seeds."""
-
-    collapsed: bool
-    collapsed_reference: bool
-    unconverged: bool
-    unconverged_reference: bool
-    diverged: bool
 
 
 def judge_cells(
@@ -91,8 +90,9 @@ def judge_cells(
     """
     estimated = [differences.get(cell.key) for cell in compared]
     reasons = explain_untested_cells(compared, differences, pairs, pseudovalues)
-    tests = _test_cells(compared, estimated, reasons, study)
-    failures, remarks, weak = find_failures(pairs, validity), _collect_remarks(pairs), _find_weak_cells(cells)
+    failures, collapsed = find_failures(pairs, validity), find_collapsed_seeds(pairs, validity)
+    tests = _test_cells(compared, estimated, reasons, collapsed, study)
+    remarks, weak = _collect_remarks(pairs), _find_weak_cells(cells)
     verdicts = []
     for cell, reason, test in zip(compared, reasons, tests, strict=True):
         verdict = CellVerdict(
@@ -108,8 +108,11 @@ def judge_cells(
             **failures[cell.key]._asdict(),
             rarer_than=test.rarer_than,
             scarce=reason.startswith((FEW_SUBJECTS, TOO_FEW)),
+            collapsed_seeds=sum(collapsed[cell.key].compared),
+            collapsed_seeds_reference=sum(collapsed[cell.key].reference),
         )
-        notes = [*_list_notes(verdict, reason, test.small_loss, cell.key in weak), *remarks[cell.key]]
+        causes = [*([reason] if reason else []), *collapsed[cell.key].list_notes()]
+        notes = [*_list_notes(verdict, causes, test.small_loss, cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(verdict, note="; ".join(notes)))
     return tuple(verdicts)
 
@@ -118,57 +121,123 @@ def _test_cells(
     compared: Sequence[CellDifference],
     estimated: Sequence[Difference | None],
     reasons: Sequence[str],
+    collapsed: Mapping[CellKey, CollapsedSeeds],
     study: StudyFacts,
 ) -> list[_Test]:
-    """Test the main metrics, and adjust the tests of each grouping, scale and variant together.
+    """Test the main metrics, and adjust the tests of each family together.
 
     Args:
         compared: Differences of all cells.
         estimated: Their estimates; None for a cell without a difference.
         reasons: Why each cell is not tested; empty if it is tested.
-        study: Study, for its margins.
+        collapsed: Collapsed seeds of each cell. A cell with one is tested for a loss only.
+        study: Study, for its margins and its family.
     """
     margins = np.array([_compute_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
-    estimates: dict[int, Estimate] = {}
-    for i, difference in enumerate(estimated):
-        if difference is not None and compared[i].main and not reasons[i]:
-            estimates[i] = difference.estimate
-    p, p_ni = np.full(len(compared), np.nan), np.full(len(compared), np.nan)
-    if estimates:
-        tested = list(estimates)
-        # All cells at once: quantiles of single cells would take far longer.
-        stacked = stack_estimates(list(estimates.values()))
-        p[tested], p_ni[tested] = stacked.compute_two_sided_p(), stacked.compute_one_sided_p(-margins[tested])
+    differences = {
+        i: difference
+        for i, difference in enumerate(estimated)
+        if difference is not None and compared[i].main and not reasons[i]
+    }
+    p, p_ni = _compute_p_values(compared, differences, collapsed, margins)
     tests = [_Test(float(margins[i]), float(p[i]), float(p_ni[i])) for i in range(len(compared))]
     main = (i for i, cell in enumerate(compared) if cell.main)
-    for members in group_rows(main, lambda i: _get_family(compared[i])).values():
+    levels: dict[int, float] = {}
+    """Level at the first step of Holm's adjustment, by the number of each undecided cell."""
+    for members in group_rows(main, lambda i: _get_family(compared[i], study)).values():
         family = decide_verdicts([compared[i].delta for i in members], p[members], p_ni[members])
-        # Untested cells are no members of Holm's family: its first step divides the level by the tested ones only.
-        size = int(np.isfinite(p[members]).sum())
         rarer_than = qualify_family(
             [compared[i] for i in members],
-            {position: estimates[i] for position, i in enumerate(members) if i in estimates},
+            {position: differences[i].estimate for position, i in enumerate(members) if i in differences},
             margins[members].tolist(),
             p_ni[members].tolist(),
             family.verdicts,
         )
         for position, i in enumerate(members):
-            name, needed = family.verdicts[position], None
-            if name == "undecided":
-                needed = count_seeds_needed(estimates[i], compared[i].seeds, float(margins[i]), ALPHA / size)
+            name, p_ni_adjusted = family.verdicts[position], float(family.p_ni_adjusted[position])
+            if collapsed[compared[i].key].has_any:
+                name, p_ni[i], p_ni_adjusted = ("loss" if name == "loss" else None), math.nan, math.nan
+            if name == "undecided" and compared[i].seeds > 1:
+                # Untested cells are no members of Holm's family: its first step divides by the tested ones only.
+                levels[i] = ALPHA / int(np.isfinite(p[members]).sum())
             tests[i] = replace(
                 tests[i],
+                p_ni=float(p_ni[i]),
                 p_adjusted=float(family.p_adjusted[position]),
-                p_ni_adjusted=float(family.p_ni_adjusted[position]),
+                p_ni_adjusted=p_ni_adjusted,
                 verdict=name or "",
                 small_loss=bool(family.small_loss[position]),
-                seeds_needed=needed,
                 rarer_than=rarer_than[position],
             )
+    for i, needed in _count_seeds(compared, differences, margins, levels).items():
+        tests[i] = replace(tests[i], seeds_needed=needed)
     return tests
 
 
-def _get_family(cell: CellMetric) -> Family:
+def _compute_p_values(
+    compared: Sequence[CellDifference],
+    differences: Mapping[int, Difference],
+    collapsed: Mapping[CellKey, CollapsedSeeds],
+    margins: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the p values (n,) of no difference and of a loss of at least the margin; NaN for cells without a test.
+
+    Args:
+        compared: Differences of all cells.
+        differences: Estimates of the tested cells, by number.
+        collapsed: Collapsed seeds of each cell. A cell with one is tested for a loss only.
+        margins: (n,) margins.
+    """
+    p, p_ni = np.full(len(compared), np.nan), np.full(len(compared), np.nan)
+    if not differences:
+        return p, p_ni
+    tested = list(differences)
+    # All cells at once: quantiles of single cells would take far longer.
+    stacked = stack_estimates([difference.estimate for difference in differences.values()])
+    p[tested], p_ni[tested] = stacked.compute_two_sided_p(), stacked.compute_one_sided_p(-margins[tested])
+    relative = {i: d.above_margin for i, d in differences.items() if d.above_margin is not None}
+    if relative:
+        p_ni[list(relative)] = stack_estimates(list(relative.values())).compute_one_sided_p(0.0)
+    for i, difference in differences.items():
+        if collapsed[compared[i].key].has_any:
+            p[i] = compute_p_of_loss(difference.table, float(p[i]), collapsed[compared[i].key])
+            p_ni[i] = p[i] if np.isnan(p[i]) else 1.0  # it counts in Holm's adjustment, but is never no loss
+    return p, p_ni
+
+
+def _count_seeds(
+    compared: Sequence[CellDifference],
+    differences: Mapping[int, Difference],
+    margins: NDArray[np.float64],
+    levels: Mapping[int, float],
+) -> dict[int, int | None]:
+    """Return the number of seeds that are likely to decide each undecided cell; None if no number is.
+
+    Args:
+        compared: Differences of all cells.
+        differences: Estimates of the tested cells, by number.
+        margins: (n,) margins.
+        levels: Level of the test of each undecided cell.
+    """
+    if not levels:
+        return {}
+    undecided = list(levels)
+    needed = count_seeds_needed(
+        stack_estimates([differences[i].estimate for i in undecided]),
+        [compared[i].seeds for i in undecided],
+        # Components of the table; a subject that shares images with another one is part of its component.
+        [differences[i].table.shape[1] for i in undecided],
+        margins[undecided],
+        list(levels.values()),
+    )
+    return {
+        i: None if math.isnan(number) else int(number) for i, number in zip(undecided, needed.tolist(), strict=True)
+    }
+
+
+def _get_family(cell: CellMetric, study: StudyFacts) -> Family:
+    if study.family == "study":
+        return _STUDY
     return (cell.variant, cell.scale, cell.grouping)
 
 
@@ -178,59 +247,18 @@ def _compute_margin(cell: CellDifference, study: StudyFacts) -> float:
     return float(study.margin) if is_bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
-def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dict[CellKey, TrainingFailures]:
-    """Return the training failures of each cell: those of more than half of the runs that could be checked.
-
-    Args:
-        pairs: Pairs from `pair_with_reference`.
-        validity: Table from `read_validity`.
-    """
-    collapsed, unconverged, diverged = (
-        _get_states(validity, state) for state in ("collapsed", "unconverged", "diverged")
-    )
-    failures: dict[CellKey, TrainingFailures] = {}
-    for key, cell_pairs in group_rows(pairs, lambda pair: pair.compared.key).items():
-        runs = [(pair.compared.fingerprint, pair.compared.task) for pair in cell_pairs]
-        references = [
-            (pair.reference.fingerprint, pair.reference.task) for pair in cell_pairs if pair.reference is not None
-        ]
-        failures[key] = TrainingFailures(
-            collapsed=_is_true_for_most([collapsed.get(run) for run in runs]),
-            collapsed_reference=_is_true_for_most([collapsed.get(run) for run in references]),
-            unconverged=_is_true_for_most([unconverged.get(run) for run in runs]),
-            unconverged_reference=_is_true_for_most([unconverged.get(run) for run in references]),
-            diverged=_is_true_for_most([diverged.get(run) for run in runs]),
-        )
-    return failures
-
-
-def _get_states(validity: pd.DataFrame, state: str) -> dict[tuple[str, str], bool]:
-    """Return a state of each run (fingerprint) and task for which it could be checked."""
-    checked = validity[validity[state].notna()]
-    return dict(
-        zip(zip(checked["fingerprint"], checked["task"], strict=True), checked[state].astype(bool), strict=True)
-    )
-
-
-def _is_true_for_most(states: Sequence[bool | None]) -> bool:
-    """Return whether more than half of the states are true, missing ones left out."""
-    checked = [state for state in states if state is not None]
-    return 2 * sum(checked) > len(checked)
-
-
 def _find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     """Return the cells whose interval of the mean score includes the trivial predictor's score."""
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 
 
-def _list_notes(cell: CellVerdict, reason: str, small_loss: bool, weak: bool) -> Iterator[str]:
+def _list_notes(cell: CellVerdict, causes: Sequence[str], small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
-    # Noted also for cells without a difference, for which `reason` is empty.
-    if cell.n_subjects < MIN_TEST_SUBJECTS:
+    # Noted also for cells without a difference, which have no other cause.
+    if cell.n_subjects < MIN_TEST_SUBJECTS and FEW_SUBJECTS not in causes:
         yield FEW_SUBJECTS
-    elif reason:
-        yield reason
+    yield from causes
     if cell.verdict and cell.seeds == 1:
         yield "provisional"
     if cell.rarer_than is not None:

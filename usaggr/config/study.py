@@ -236,6 +236,9 @@ class ReportConfig(Section):
     convergence_margin: float = Field(
         gt=0, lt=1, description="rise of skill in the last quarter of validations above which a run has not converged"
     )
+    family: Literal["grouping", "study"] = Field(
+        description="tests that Holm's method adjusts together: of each grouping and scale, or of the whole study"
+    )
     assumed_seed_sd: float = Field(gt=0, lt=1, description="SD of a difference over seeds that `plan` assumes at first")
     assumed_subject_sd: float = Field(gt=0, lt=1, description="SD of a difference over subjects that `plan` assumes")
 

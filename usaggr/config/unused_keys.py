@@ -203,6 +203,11 @@ RULES = (
         needs_tasks=True,
     ),
     Rule(
+        ("report.family",), ("report", "groupings", "scales", "variants"),
+        lambda study, tasks: len(study.groupings) > 2 or len(study.scales) > 1 or len(study.variants) > 1,
+        "with two groupings, one scale and one variant, whose tests are one family; leave it out",
+    ),
+    Rule(
         ("executor.runs_per_device",), ("executor", "training"), _uses_gpu,
         "without GPUs (training.accelerator=cpu, executor.devices=[] or executor.gpus=0); use executor.workers for the "
         "number of parallel runs, or leave it out",

@@ -13,6 +13,7 @@ from typing import Any
 
 from usaggr import __version__
 from usaggr.analysis.collect import Collection, collect
+from usaggr.analysis.compare_study import StudyComparison
 from usaggr.document.html import render_page
 from usaggr.document.latex import write_latex
 from usaggr.document.markdown import render_markdown
@@ -26,6 +27,7 @@ from usaggr.report.table_files import write_tables
 from usaggr.report.tables import make_tables
 from usaggr.report.tasks.examples import write_examples
 from usaggr.results import contract
+from usaggr.results.reported_seeds import record_reported_seeds
 
 _PATIENCE = 120.0
 """Seconds to wait for another process that builds the same report."""
@@ -136,7 +138,7 @@ def _build_folder(collection: Collection, home: Path, progress: Progress) -> Pat
     new.mkdir()
     progress.start("writing the report", _STEPS)
     try:
-        _write_files(collection, new, progress)
+        comparison = _write_files(collection, new, progress)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -146,13 +148,17 @@ def _build_folder(collection: Collection, home: Path, progress: Progress) -> Pat
         report.rename(old)
     new.rename(report)
     shutil.rmtree(old, ignore_errors=True)
+    record_reported_seeds(home, comparison.reported_seeds)
     progress.advance()
     progress.finish()
     return report
 
 
-def _write_files(collection: Collection, folder: Path, progress: Progress) -> None:
-    """Write all files of the report; the caller reports the last step when the folder is in its final place."""
+def _write_files(collection: Collection, folder: Path, progress: Progress) -> StudyComparison:
+    """Write all files of the report, and return its comparison.
+
+    The caller reports the last step of the progress when the folder is in its final place.
+    """
     tables = make_tables(collection)
     write_tables(tables, folder / "tables")
     progress.advance()
@@ -165,3 +171,4 @@ def _write_files(collection: Collection, folder: Path, progress: Progress) -> No
     (folder / "report.md").write_text(render_markdown(document), encoding="utf-8")
     (folder / "index.html").write_text(render_page(document, folder), encoding="utf-8")
     write_latex(document, folder / "tables")
+    return tables.comparison

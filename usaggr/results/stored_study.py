@@ -84,6 +84,11 @@ class StudyFacts:
         """Largest rise of skill in the last quarter of a validation curve that counts as converged."""
         return self._get_number("report.convergence_margin", 0.02)
 
+    @property
+    def family(self) -> str:
+        """Tests that are adjusted together: those of a `grouping` at a scale (and variant), or of the whole `study`."""
+        return str(self.get_setting("report.family") or "grouping")
+
     def _get_number(self, key: str, default: float) -> float:
         """Return a number; `default` for studies of versions without this key."""
         value = self.get_setting(key)
@@ -152,6 +157,7 @@ class _StoredReport:
     margin: float | None = None
     relative_margin: float | None = None
     convergence_margin: float | None = None
+    family: str | None = None
 
 
 @dataclass(frozen=True)

@@ -118,16 +118,18 @@ def test_score_is_seen_against_cost(document: Document) -> None:
     assert shared["training time"] == "0:02:00"
 
 
-def test_a_verdict_on_models_that_learned_nothing_is_reported_with_its_doubt(tmp_path: Path) -> None:
+def test_no_answer_rests_on_models_that_learned_nothing(tmp_path: Path) -> None:
     sweep = planted(tmp_path / "study", {"breast_lesion": 0.0, "fetal_head": 0.1}, level_of={"breast_lesion": -0.1})
     document = answer_of(material_of(sweep))
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
-    assert row_of(use, task="breast_lesion")["because"].endswith("neither is better than the trivial predictor")
-    assert "trivial" not in row_of(use, task="fetal_head")["because"]
-    doubt = (
-        "1 of these answers is less certain, because models failed to converge or performed no better than the trivial"
-    )
-    assert doubt in texts(document).splitlines()[1]
+    row = row_of(use, task="breast_lesion")
+    assert row["use"] == "no verdict"
+    assert row["because"] == "AU: 3 of 3 seeds collapsed, 3 of 3 seeds of the reference collapsed"
+    assert "collapsed" not in row_of(use, task="fetal_head")["because"]
+    lead = texts(document).splitlines()[1]
+    assert "For 1 task there is no answer, because runs collapsed." in lead
+    assert "A run collapsed on 1 of 4 tasks" in lead
+    assert "This leaves out 1 task with collapsed runs." in texts(document)
 
 
 def test_undecided_tasks_report_how_many_seeds_are_needed(tmp_path: Path) -> None:

@@ -155,6 +155,16 @@ def test_tasks_without_a_verdict_have_a_reason_and_are_in_no_family(tmp_path: Pa
     assert {task.reason for task in by_name.values()} == {"fewer than 5 test subjects"}
 
 
+def test_the_study_as_the_family_counts_the_cells_of_all_groupings_and_scales(root: Path, tmp_path: Path) -> None:
+    """Unified is compared on four tasks and clinical on two, at two scales."""
+    overrides = ("groupings=[task_specific,clinical,unified]", "scales=[0.5,1.0]")
+    usual = by_task(plan_of(root, tmp_path, *overrides))["seg"]
+    strict = by_task(plan_of(root, tmp_path, *overrides, "report.family=study"))["seg"]
+    assert (usual.family, strict.family) == (4, 12)
+    assert strict.corrected > usual.corrected
+    assert strict.uncorrected == usual.uncorrected
+
+
 def test_a_task_with_the_references_run_in_all_groupings_is_left_out(root: Path, tmp_path: Path) -> None:
     assert set(by_task(plan_of(root, tmp_path, "groupings=[task_specific,clinical]"))) == {"cls", "seg"}
     assert compute_detectable_differences(plan_of(root, tmp_path, "groupings=[task_specific]")) == ()

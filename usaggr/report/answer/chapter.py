@@ -1,6 +1,5 @@
 """The answer at each scale: the grouping to use for each task, the evidence for it, and its cost."""
 
-import math
 from collections.abc import Sequence
 
 from usaggr.analysis.cell_rows import CellVerdict
@@ -20,9 +19,9 @@ from usaggr.document.elements import Block, Cell, Section, TextTable, escape_mar
 from usaggr.metrics import score_texts
 from usaggr.metrics.names import get_metric_label
 from usaggr.report import table_cells
+from usaggr.report.answer.best_average import describe_best_average
 from usaggr.report.answer.missing_verdicts import explain_missing_verdict
-from usaggr.report.answer.opening import write_answer_sentences
-from usaggr.report.differences_in_means import describe_scarce_tasks
+from usaggr.report.answer.opening import CONDITION, write_answer_sentences
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.what_was_run.exposure_section import warn_of_unequal_exposure
@@ -37,8 +36,9 @@ def write_answer(material: Material) -> Section | None:
         f"Verdicts compare each grouping with the reference, {explain_label(material.study.reference)}, on the main "
         "metric of a task.",
         "Gain: better than the reference. Loss: worse. No loss: not worse by as much as the margin, the largest loss",
-        "that we accept. These verdicts are corrected for the number of tasks. Undecided: more seeds or more test",
-        f"patients are needed. {QUALIFIED_MARK}: {QUALIFIED_MEANING}.",
+        f"that we accept. These verdicts are corrected for the number of {_name_tests(material)}. Undecided: more",
+        f"seeds or more test patients are needed. {QUALIFIED_MARK}: {QUALIFIED_MEANING}.",
+        CONDITION,
         "delta_m is the mean relative change of the main metrics. delta_skill is the mean change in skill, where 0 is",
         "a predictor that ignores the image and 1 is perfect.",
         "Parameters are counted over all models of a grouping, training time over all seeds.",
@@ -59,36 +59,10 @@ def _write_scale(material: Material, variant: str, scale: Scale) -> Section | No
         make_paragraph(
             warn_of_unequal_exposure(material, variant),
             write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
-            _describe_best_average(material, variant, scale),
+            describe_best_average(material, variant, scale),
         ),
         _tabulate_groupings(material, variant, scale),
         _tabulate_tasks(material, recommendations, variant, scale),
-    )
-
-
-def _describe_best_average(material: Material, variant: str, scale: Scale) -> str:
-    """Write which single grouping is best on average over all tasks, and if its difference is certain."""
-    lines = [
-        line
-        for line in material.comparison.get_summary(variant, scale)
-        if line.grouping != material.study.reference and not math.isnan(line.delta_m)
-    ]
-    if not lines:
-        return ""
-    best = max(lines, key=lambda line: line.delta_m)
-    label, reference = escape_markdown(grouping_label(best.grouping)), escape_markdown(material.reference)
-    change = text.format_percent(best.delta_m, best.low, best.high)
-    if math.isnan(best.low):
-        certainty = "It has no interval, so the change may be random variation."
-    elif best.low > 0:
-        certainty = f"On average it is better than {reference}."
-    elif best.high < 0:
-        certainty = f"On average it is worse than {reference}."
-    else:
-        certainty = f"On average it does not differ detectably from {reference}."
-    few = f" {describe_scarce_tasks(best.too_few, best.tasks)}" if best.too_few else ""
-    return (
-        f"If all tasks must use one grouping, {label} has the highest mean relative change: {change}. {certainty}{few}"
     )
 
 
@@ -163,8 +137,9 @@ def _tabulate_tasks(
     caption = (
         f"What to use for each task, {escape_markdown(material.describe_setting(variant, scale))}. Differences are "
         f"from {reference}, with the {text.format_share(material.study.confidence)} interval of that task alone; "
-        "positive is better, also for errors in pixels. p values are adjusted for the number of tasks. `usaggr predict "
-        f"--recommended` uses {reference} for tasks that are undecided or have no verdict."
+        "positive is better, also for errors in pixels. p values are adjusted for the number of "
+        f"{_name_tests(material)}. `usaggr predict --recommended` uses {reference} for tasks that are undecided or "
+        "have no verdict."
     )
     name = _name_file(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
@@ -189,7 +164,9 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
     if row is None:
         return _explain_missing_verdicts(material, verdicts)
     evidence = f"{grouping_label(row.grouping)}: {_format_difference(row)}"
-    losses = join_names([grouping_label(verdict.grouping) for verdict in verdicts if verdict.verdict == "loss"])
+    losses = join_names(
+        [grouping_label(row.grouping) for row in verdicts if row.verdict == "loss" and not row.has_collapsed_seeds]
+    )
     if recommendation.kind == "gain":
         why = f"{evidence}, adjusted p {text.format_p_value(row.p_adjusted)}"
     elif recommendation.kind == "good enough":
@@ -217,9 +194,15 @@ def _explain_missing_verdicts(material: Material, verdicts: Sequence[CellVerdict
     labels_by_reason: dict[str, list[str]] = {}
     for row in verdicts:
         # A verdict of one grouping alone, such as no loss without fewer models, recommends nothing.
-        reason = _format_difference(row) if row.verdict else explain_missing_verdict(row, material.reference)
+        is_evidence = row.verdict and not row.has_collapsed_seeds
+        reason = _format_difference(row) if is_evidence else explain_missing_verdict(row, material.reference)
         labels_by_reason.setdefault(reason, []).append(grouping_label(row.grouping))
     return "; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in labels_by_reason.items())
+
+
+def _name_tests(material: Material) -> str:
+    """Return what verdicts and p values are corrected for."""
+    return "tests in the study" if material.study.family == "study" else "tasks"
 
 
 def _name_file(material: Material, table: str, variant: str, scale: Scale) -> str:

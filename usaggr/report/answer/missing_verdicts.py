@@ -33,11 +33,14 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
         return f"same model as {reference}"
     if math.isnan(row.delta):
         return "runs are missing"
-    note = row.note.split("; ")[0]  # the first note states the main reason
+    note, *_ = notes = row.note.split("; ")  # the first note states the main reason
     for pattern, words in _TOO_FEW_PATTERNS:
         match = re.fullmatch(pattern, note)
         if match:
             rarer = pluralize(int(match.groupdict().get("rarer", 0)), "test patient")
             subjects = pluralize(row.n_subjects, "test patient")
             return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST_SUBJECTS)
+    collapses = [text for text in notes if re.fullmatch(r"\d+ of \d+ seeds? (of the reference )?collapsed", text)]
+    if note in collapses:
+        return ", ".join(collapses)
     return note or "cannot be tested"

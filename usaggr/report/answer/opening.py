@@ -11,6 +11,8 @@ from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, make_paragraph
 
+CONDITION = "All of this holds for this training fold; other training data may give other verdicts."
+"""Condition of every verdict: training data are fixed, apart from the subset of a scale."""
 _MAX_NAMES = 6
 """Largest number of tasks that a sentence names; a larger number is given as a count."""
 
@@ -104,6 +106,7 @@ def write_answer_sentences(
         _name_losses(material, variant, scale),
         _count_unanswered(material, recommendations, variant, scale),
         _count_doubtful(material, recommendations),
+        _count_collapses(material, variant, scale),
     ]  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -145,7 +148,7 @@ def _conjugate(number: int) -> str:
 
 
 def _count_unanswered(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> str:
-    """Write how many tasks have no answer: undecided, too few test patients, or not tested for another reason."""
+    """Write how many tasks have no answer: undecided, too few test patients, collapsed runs, or another reason."""
     n_undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
     untested = {recommendation.task for recommendation in recommendations if recommendation.kind == "no verdict"}
     by_task = group_rows(
@@ -153,15 +156,32 @@ def _count_unanswered(material: Material, recommendations: Sequence[Recommendati
         lambda row: row.task,
     )
     n_few = sum(any(has_few_patients(row) for row in verdicts) for verdicts in by_task.values())
+    n_collapsed = sum(
+        any(row.has_collapsed_seeds for row in verdicts) and not any(has_few_patients(row) for row in verdicts)
+        for verdicts in by_task.values()
+    )
     sentences = []
     if n_undecided:
         sentences.append(f"For {pluralize(n_undecided, 'task')} these data do not decide.")
     if n_few:
         sentences.append(f"{pluralize(n_few, 'task')} {'has' if n_few == 1 else 'have'} too few test patients.")
-    if len(untested) > n_few:
-        number = pluralize(len(untested) - n_few, "task")
+    if n_collapsed:
+        sentences.append(f"For {pluralize(n_collapsed, 'task')} there is no answer, because runs collapsed.")
+    if len(untested) > n_few + n_collapsed:
+        number = pluralize(len(untested) - n_few - n_collapsed, "task")
         sentences.append(f"{number} cannot be tested for another reason, which the table below gives.")
     return " ".join(sentences)
+
+
+def _count_collapses(material: Material, variant: str, scale: Scale) -> str:
+    """Write in how many tasks a run collapsed, and what that means for the others; empty if none did."""
+    verdicts = material.comparison.get_main_verdicts(variant, scale)
+    tasks = {row.task for row in verdicts}
+    n_collapsed = len({row.task for row in verdicts if row.has_collapsed_seeds})
+    if not n_collapsed:
+        return ""
+    number = f"{n_collapsed} of {pluralize(len(tasks), 'task')}"
+    return f"A run collapsed on {number}, so that gains and no loss of others hold only for runs that do not collapse."
 
 
 def _count_doubtful(material: Material, recommendations: Sequence[Recommendation]) -> str:
@@ -185,7 +205,10 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
 def _name_losses(material: Material, variant: str, scale: Scale) -> str:
     """Write which tasks are worse under which groupings, in sentences; empty if there is no loss."""
     verdicts = material.comparison.get_main_verdicts(variant, scale)
-    losses = group_rows((row for row in verdicts if row.verdict == "loss"), lambda row: row.grouping)
+    # No headline rests on a cell with a collapsed seed.
+    losses = group_rows(
+        (row for row in verdicts if row.verdict == "loss" and not row.has_collapsed_seeds), lambda row: row.grouping
+    )
     groupings_by_tasks: dict[tuple[str, ...], list[str]] = {}
     for grouping in material.comparison.other_groupings:
         tasks = tuple(row.task for row in losses.get(grouping, []))
@@ -202,10 +225,40 @@ def describe_certainty(material: Material) -> str:
     if len(material.study.seeds) < 2:
         return (
             "All verdicts are provisional. With one seed, intervals account for which patients are in the test set, "
-            "but not for random variation between training runs."
+            f"but not for random variation between training runs. {CONDITION}"
         )
-    return (
+    sentences = (
         "Verdicts account for random variation between training runs (seeds) and for which patients are in the test "
-        "set. Among the tasks of one grouping and amount of training data, the chance of any false gain is at most "
-        "2.5 %, and the chance of any false difference is at most 5 %."
+        f"set. {CONDITION}",
+        _bound_false_verdicts(material),
+        _count_looks(material),
+    )
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _bound_false_verdicts(material: Material) -> str:
+    """Write how often verdicts are false: within a family, and anywhere in the report if it has several."""
+    bounds = "the chance of any false gain is at most 2.5 %, and the chance of any false difference is at most 5 %."
+    if material.study.family == "study":
+        return f"Among all tests of this study, {bounds}"
+    sentence = f"Among the tasks of one grouping and amount of training data, {bounds}"
+    families = material.comparison.tested_families
+    if families < 2:
+        return sentence
+    # Bonferroni's bound: it holds however the families depend on each other.
+    return (
+        f"{sentence} This report has {families} such families, each tested at 5 %: if nothing differed, the chance of "
+        f"a false difference anywhere would be up to {min(5 * families, 100)} %. `usaggr report DIR "
+        "report.family=study` corrects for all of them."
+    )
+
+
+def _count_looks(material: Material) -> str:
+    """Write at which numbers of seeds reports gave verdicts; empty if this is the only one."""
+    numbers = material.comparison.reported_seeds
+    if len(numbers) < 2:
+        return ""
+    return (
+        f"Reports of this sweep looked at its results with {join_names([str(number) for number in numbers])} seeds; p "
+        "values are not adjusted for it, so that false verdicts are more frequent than stated."
     )

@@ -29,6 +29,7 @@ def write_claims(material: Material) -> Section | None:
         "and undecided otherwise. The intervals are not corrected for the number of claims.",
         "The paper compared clinical groups with each other. Groups differ in organ as well as in size, so that",
         "comparison cannot separate the two (it is confounded). Comparisons within tasks can.",
+        "Cells in which a seed collapsed are left out.",
         describe_scarce_differences(material.comparison.verdicts),
     )
     blocks: list[Block | None] = []

@@ -147,7 +147,10 @@ def _draw_cell(panel: "Axes", x: int, y: int, cell: CellVerdict | None, colors: 
     mark = verdict_mark(cell.verdict) + (QUALIFIED_MARK if cell.rarer_than is not None else "")
     panel.text(x - 0.31 / width, y, mark, ha="left", va="center", color=ink, fontsize=7.5)
     panel.text(x + 0.27 / width, y, number, ha="right", va="center", color=ink, fontsize=7.5)
-    corners = ((cell.collapsed, cell.unconverged, True), (cell.collapsed_reference, cell.unconverged_reference, False))
+    corners = (
+        (_has_collapsed(cell), cell.unconverged, True),
+        (_has_collapsed_reference(cell), cell.unconverged_reference, False),
+    )
     for collapsed, unconverged, is_top in corners:
         if collapsed:
             panel.add_patch(_make_corner(x, y, is_top, width, "black", ink))
@@ -191,8 +194,8 @@ def _make_corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
 
     compared = [cell for cell in cells if not cell.same]
     corners = (
-        ("collapsed", "black", _UPPER, [cell.collapsed for cell in compared]),
-        ("reference collapsed", "black", _LOWER, [cell.collapsed_reference for cell in compared]),
+        ("collapsed", "black", _UPPER, [_has_collapsed(cell) for cell in compared]),
+        ("reference collapsed", "black", _LOWER, [_has_collapsed_reference(cell) for cell in compared]),
         ("did not converge", "white", _UPPER, [cell.unconverged for cell in compared]),
         ("reference did not converge", "white", _LOWER, [cell.unconverged_reference for cell in compared]),
     )
@@ -202,6 +205,15 @@ def _make_corner_handles(cells: Sequence[CellVerdict]) -> list[Any]:
         for label, face, shape, present in corners
         if any(present)
     ]
+
+
+def _has_collapsed(cell: CellVerdict) -> bool:
+    """Return True if any seed of the cell collapsed; most of them, where single seeds are not counted."""
+    return cell.collapsed or cell.collapsed_seeds > 0
+
+
+def _has_collapsed_reference(cell: CellVerdict) -> bool:
+    return cell.collapsed_reference or cell.collapsed_seeds_reference > 0
 
 
 def _has_few_seeds(cells: Sequence[CellVerdict]) -> bool:

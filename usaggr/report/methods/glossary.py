@@ -35,7 +35,7 @@ _COLUMNS = (
     ),
     ("low, high; skill_low, skill_high", "interval of delta_m; interval of delta_skill"),
     ("negative_transfer", "share of losses among the cells that have a verdict"),
-    ("…_valid", "the same without collapsed and unconverged cells"),
+    ("…_valid", "the same without cells that have a collapsed seed or are unconverged"),
     ("parameters, train_seconds", "parameters of all models of a grouping; training time of all its runs"),
 )
 PAPER_GROUPINGS = ("task_specific", "clinical", "unified")

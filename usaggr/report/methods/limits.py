@@ -2,8 +2,22 @@
 
 from collections.abc import Sequence
 
+from usaggr.document.display_names import pluralize
 from usaggr.document.elements import Items, Section
 from usaggr.report.material import Material, make_section
+
+
+def _limit_collapses(seeds: int) -> str:
+    """Write that verdicts apply to runs that do not collapse, and how many runs may collapse unseen.
+
+    If a share q of runs collapses, no collapse is seen in K seeds with probability (1 - q)^K; q is the one for 5 %.
+    """
+    share = 1 - 0.05 ** (1 / seeds)
+    return (
+        "Gains and verdicts of no loss apply to runs that do not collapse, because cells with a collapsed seed get "
+        f"none. Even if no run collapsed in {pluralize(seeds, 'seed')}, up to {100 * share:.0f} % of runs may do so "
+        "(95 % confidence)."
+    )
 
 
 def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | None:
@@ -22,7 +36,7 @@ def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | N
         )
     elif len(study.seeds) == 2:
         limits.append("With two seeds, the variance between seeds is estimated imprecisely, so intervals are wide.")
-    limits += topic_limits
+    limits += [_limit_collapses(len(study.seeds)), *topic_limits]
     limits += [
         "Averages and their intervals apply to the tasks of this study, not to tasks in general. Test subjects come "
         "from the same sources as training subjects; results may differ for other hospitals or devices.",

@@ -12,6 +12,11 @@ from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
+_CONDITION = (
+    "All intervals and verdicts are conditional on this training fold: they do not cover the variation between "
+    "training folds (Nadeau and Bengio 2003; Bouthillier et al. 2021)."
+)
+
 
 def write_methods(material: Material, design: Sequence[Entry], topic_methods: Sequence[Entry]) -> Section | None:
     """Write a paragraph for each step, from the data to the verdicts; None if the study has no runs.
@@ -64,14 +69,14 @@ def _describe_intervals(material: Material) -> str:
     if len(material.study.seeds) < 2:
         return base + (
             f"With a single seed, the {confidence} interval is based on Student's t over test components and covers "
-            "only the variation between test subjects."
+            f"only the variation between test subjects. {_CONDITION}"
         )
     return base + (
         "The differences of pseudo-values, seeds × components, are analyzed with two crossed random factors, seeds as "
         "readers and components as cases (Dorfman, Berbaum and Metz 1992; Hillis 2007). The critical value of the "
         f"{confidence} interval is the mean of the two factors' t quantiles, weighted by their shares of the variance "
         "(Cochran and Cox 1957). A task's variance between seeds is pooled over its groupings and scales unless "
-        "Bartlett's test rejects equality at level .25."
+        f"Bartlett's test rejects equality at level .25. {_CONDITION}"
     )
 
 
@@ -81,8 +86,8 @@ def _describe_verdicts(material: Material) -> str:
     return (
         "Differences are positive where the grouping is better. For each cell (task × grouping × scale × variant), two "
         "null hypotheses were tested: no difference (two-sided, p), and a loss of at least the margin (one-sided, "
-        "p_ni). Both p values were adjusted by Holm's method within the family of all tasks of one grouping, scale and "
-        f"variant. The margin is {study.margin:g} for metrics whose best value is 1, and "
+        f"p_ni). Both p values were adjusted by Holm's method within {_describe_family(material)}. The margin is "
+        f"{study.margin:g} for metrics whose best value is 1, and "
         f"{text.format_share(study.relative_margin)} of the reference's mean for distances. The verdict is the first "
         f"that applies: gain, if adjusted p < {_format_level(ALPHA)} and the difference is positive; no loss, if "
         f"adjusted p_ni < {_format_level(ALPHA_NI)}; loss, if adjusted p < {_format_level(ALPHA)} and the difference "
@@ -96,12 +101,22 @@ def _describe_verdicts(material: Material) -> str:
     )
 
 
+def _describe_family(material: Material) -> str:
+    if material.study.family == "study":
+        return "one family of all cells of the study (report.family=study)"
+    number = material.comparison.tested_families
+    several = f"; the {number} families of this study are not adjusted for each other" if number > 1 else ""
+    return f"the family of all tasks of one grouping, scale and variant{several}"
+
+
 def _describe_averages(material: Material) -> str:
     return (
         "delta_m is the mean over tasks of the relative change of the main metric from the reference (Maninis, "
         "Radosavovic and Kokkinos 2019); delta_skill is the mean over tasks of the difference in skill. Their "
         "intervals treat tasks as fixed, and seeds and components as random, jointly over tasks, because one seed and "
-        "one patient may affect several tasks. Tasks that use the same model as under the reference are excluded."
+        "one patient may affect several tasks. Tasks that use the same model as under the reference are excluded. The "
+        "trivial predictor's test score, which skill contains, is taken as known: the intervals of delta_skill do not "
+        "cover its variation between test subjects."
     )
 
 

@@ -5,7 +5,7 @@ Both are varied jointly over all tasks and scales of a row, on the seeds that th
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from usaggr.analysis.compare_study import StudyComparison
 from usaggr.analysis.weighted_sums import ComparedCells
@@ -62,6 +62,9 @@ def analyze_effects(comparison: StudyComparison, valid_only: bool = False) -> Ef
     cells = [cell for cell in planned if not math.isnan(cell.delta) and (cell.valid or not valid_only)]
     compared = ComparedCells(cells, planned, comparison.weighted_sums, comparison.study.confidence)
     slopes, between = estimate_slopes(compared), estimate_between(compared)
+    # No claim rests on a cell with a collapsed seed.
+    steady = replace(compared, cells=[cell for cell in cells if not cell.has_collapsed_seeds])
+    are_all_steady = len(steady.cells) == len(cells)
     return EffectAnalysis(
         slopes=slopes,
         crossings=estimate_crossings(compared),
@@ -69,5 +72,10 @@ def analyze_effects(comparison: StudyComparison, valid_only: bool = False) -> Ef
         type_means=average_types(compared),
         group_means=average_groups(compared),
         group_sds=estimate_group_sds(compared),
-        claims=make_claims(comparison.study, compared, slopes, between),
+        claims=make_claims(
+            comparison.study,
+            steady,
+            slopes if are_all_steady else estimate_slopes(steady),
+            between if are_all_steady else estimate_between(steady),
+        ),
     )

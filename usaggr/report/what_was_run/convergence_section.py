@@ -96,7 +96,10 @@ def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
         return ()
     if affected.empty:
         return (
-            Paragraph("No compared cell is collapsed or unconverged, so the counts without such cells are the same."),
+            Paragraph(
+                "No compared cell has a collapsed seed or is unconverged, so the counts without such cells are the "
+                "same."
+            ),
         )
     lines = []
     for row in affected.to_dict("records"):
@@ -117,8 +120,9 @@ def _tabulate_counts(material: Material) -> tuple[Block | None, ...]:
             lines.append((label, scale, Cell(row["variant"]), Cell(which), counts[0], change, *counts[1:], *invalid))
     numbers = ("tasks", "delta_m", "▲ gain", "= no loss", "▼ loss", "? undecided", "collapsed", "not converged")
     caption = (
-        "Counts over all cells and over valid cells. A cell is valid if it is neither collapsed nor unconverged under "
-        "the grouping and under the reference. The column collapsed counts cells that collapse under the grouping but "
+        "Counts over all cells and over valid cells. A cell is valid if no seed collapsed and it is not unconverged, "
+        "under the grouping and under the reference. This selects cells by their outcome, so that counts over valid "
+        "cells are descriptive. The column collapsed counts cells that collapse under the grouping but "
         f"not under {escape_markdown(material.reference)}. No loss includes verdicts that hold only apart from rare "
         "failures."
     )

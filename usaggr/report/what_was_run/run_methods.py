@@ -109,6 +109,11 @@ def _define_validity(material: Material) -> str:
         "A run is collapsed on a task if neither its validation nor its test score is better than that of the trivial "
         "predictor, which ignores the image. It is unconverged if its validation skill still rises by more than "
         f"{material.study.convergence_margin:g} in the last quarter of training, and diverged if it ends far below its "
-        "own best validation score. A cell has the label that most of its seeds have. Collapsed and unconverged cells "
-        "are judged like others and marked; counts and delta_m are also given without them."
+        "own best validation score. A cell has the label that most of its seeds have. A single seed also counts as "
+        "collapsed if its skill is below a quarter of the best seed's skill of the same cell and at least .2 lower. A "
+        "cell in which any seed of either side collapsed gets neither gain nor no loss. It is a loss only if it is one "
+        "with all seeds and without the collapsed ones, or if all its seeds collapsed, none of the reference's, and "
+        "Fisher's exact test excludes chance; no answer, average in the answer or claim rests on it. Counts and "
+        "delta_m are also given without cells that have collapsed seeds or are unconverged. These counts leave cells "
+        "out because of their outcome (post-selection), so that they are descriptive."
     )

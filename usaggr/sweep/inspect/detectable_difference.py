@@ -39,7 +39,7 @@ class DetectableDifference:
     subjects: int
     """Number of components in the test set: samples of one subject or image count once."""
     family: int
-    """Number of tasks whose tests Holm's method adjusts together; its first level is .05 / family."""
+    """Number of cells whose tests Holm's method adjusts together; its first level is .05 / family."""
     margin: float
     """Margin in units of the metric; for metrics whose best value is 0, a fraction of the reference's mean.
 
@@ -70,8 +70,10 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
     # Holm's family of a grouping: the tasks on which it is compared and that will get a verdict.
     tested = {task_id: groupings for task_id, groupings in compared.items() if not reasons[task_id]}
     family_sizes = {name: sum(name in groupings for groupings in tested.values()) for name in plan.groupings}
+    n_all = sum(family_sizes.values()) * len(plan.study.scales) * len(plan.study.variants)
     inputs = []
     for task_id, groupings in compared.items():
+        largest = n_all if report.family == "study" else max(family_sizes[grouping] for grouping in groupings)
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
         measured_sd = measure_seed_sd(plan, task_id, groupings, scores, metric)
         n_models = len({find_stage(plan, grouping, task_id) for grouping in groupings})
@@ -81,7 +83,7 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
             task_id,
             metric,
             subjects=int(np.unique(components).size),
-            family=max(1, *(family_sizes[grouping] for grouping in groupings)),
+            family=max(1, largest),
             seed_sd=measured_sd.seed_sd if measured_sd else report.assumed_seed_sd,
             subject_sd=_estimate_subject_sd(report, metric, labels, components, measured_sd),
             pooled_cells=cells if measured_sd is None or measured_sd.is_homogeneous else 1.0,

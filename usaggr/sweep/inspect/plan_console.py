@@ -200,8 +200,9 @@ def _explain_table(tasks: Sequence[DetectableDifference], study: StudyConfig, se
         yield f"no verdict on {', '.join(task.task for task in tasks if task.reason == reason)}: {reason}"
     if len(study.seeds) == 1:
         yield "one seed does not show how training varies: every verdict will be provisional"
+    tests = "cells of the study" if study.report.family == "study" else "tasks"
     yield (
-        "components: independent test cases; corrected: detectable difference, corrected for the number of tasks "
+        f"components: independent test cases; corrected: detectable difference, corrected for the number of {tests} "
         "(Holm's first level); alone: without the correction; seeds: needed to test the margin; %: of the reference's "
         "mean"
     )
