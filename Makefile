@@ -78,13 +78,17 @@ bench: .venv/installed-dev
 		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$module || exit 1; \
 	done
 
-# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md, docs/too_few.md.
+# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md, docs/families.md and
+# docs/too_few.md.
 bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.far_tail
 
 bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.rules
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.families
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.equal_error
 
 # The same with networks trained on planted relations, 400 runs: docs/planted.md. Continues after an interruption.
 bench-planted: .venv/installed-dev

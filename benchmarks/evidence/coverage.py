@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from usaggr.statistics.variance_pooling import pool
 
 from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
 from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
 from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few
 from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
-from usaggr.statistics.variance_pooling import pool
 
 CONFIDENCE = 0.95
 CHUNK = 250

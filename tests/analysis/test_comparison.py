@@ -62,7 +62,7 @@ def test_means_are_over_the_seeds_of_both_sides(tmp_path: Path) -> None:
     )
     assert (row["reference_mean"], row["mean"]) == pytest.approx((0.4 + 0.6 * 0.45, 0.4 + 0.6 * 0.75))
     assert row["delta"] == pytest.approx(row["mean"] - row["reference_mean"])
-    assert (row["seeds"], row["note"]) == (1, "no predictions; 1 of 3 seeds")
+    assert (row["seeds"], row["note"]) == (1, "no predictions; weak; 1 of 3 seeds")
     assert pd.isna(row["delta_low"])
     assert pd.isna(row["df"])
 

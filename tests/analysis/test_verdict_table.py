@@ -15,6 +15,7 @@ from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.metrics.names import METRICS, get_metric
 from usaggr.report.tables import Tables, make_tables
 from usaggr.statistics.power import count_seeds_needed
+from usaggr.statistics.two_way_anova import estimate
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
 PAIR = ("task_specific", "unified")
@@ -87,11 +88,28 @@ def test_the_seeds_needed_are_computed_at_the_level_of_the_first_step_of_holm(tm
         path.unlink()
     tables = tables_of(sweep)
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
+    difference = tables.comparison.differences[key]
     needed = [
-        count_seeds_needed(tables.comparison.differences[key].estimate, 3, 0.02, 0.05 / tests) for tests in (1, 3, 4)
+        float(count_seeds_needed(difference.estimate, 3, difference.table.shape[1], 0.02, 0.05 / tests))
+        for tests in (1, 3, 4)
     ]
     assert len(set(needed)) == 3
     assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
+
+
+def test_a_relative_margin_varies_with_the_reference(tmp_path: Path) -> None:
+    """The margin of a distance is a fraction of an estimated mean: the test is of 1.5 x reference - own > 0."""
+    report = {"report": {"relative_margin": 0.5}}
+    comparison = tables_of(sweep_of(tmp_path / "study", {"fetal_femur": -0.2}, settings=report)).comparison
+    (cell,) = [row for row in comparison.verdicts if row.main and row.task == "fetal_femur"]
+    values, reference = (
+        comparison.pseudovalues.get_table((cell.task, grouping, cell.scale, cell.variant), cell.metric, [0, 1, 2])
+        for grouping in (cell.grouping, "task_specific")
+    )
+    assert cell.seeds == 3
+    assert cell.p_ni == pytest.approx(float(estimate(1.5 * reference - values).compute_one_sided_p(0.0)))
+    fixed = float(estimate(reference - values).compute_one_sided_p(-0.5 * reference.mean()))
+    assert cell.p_ni != pytest.approx(fixed, rel=0.01)
 
 
 def test_margins_are_read_from_the_configuration(tmp_path: Path) -> None:
@@ -238,7 +256,7 @@ def test_p_values_are_adjusted_over_the_whole_study_if_it_is_the_family(tmp_path
 
 
 def test_a_block_of_two_groupings_contributes_its_degrees_of_freedom_once(tmp_path: Path) -> None:
-    """Both groupings contain the same runs, so that there is no second variance to pool with."""
+    """Both groupings contain the same runs, so that there is no second variance to moderate with."""
     tasks = ("breast_lesion", "breast_2cls")
     sweep = sweep_of(tmp_path / "study", {}, tasks=tasks, groupings=("task_specific", "clinical", "unified"))
     estimates = {
@@ -248,7 +266,7 @@ def test_a_block_of_two_groupings_contributes_its_degrees_of_freedom_once(tmp_pa
     }
     assert [key[2] for key in estimates] == ["clinical", "unified"]
     for difference in estimates.values():
-        assert not difference.pooled
+        assert difference.prior_df == 0
         assert float(difference.estimate.seed_df) == 2
 
 

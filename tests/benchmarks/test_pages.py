@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.evaluation import evaluation
-from benchmarks.evidence import coverage_page, rules, verdicts
+from benchmarks.evidence import coverage_page, families_page, rules, verdicts
 from benchmarks.evidence.scenarios import many_tasks, rare_failures, scenarios
 from benchmarks.models import experts, models
 from benchmarks.mutants import page as mutants_page
@@ -21,6 +21,7 @@ from benchmarks.training import throughput_page, workers
 DOCS = Path(__file__).parents[2] / "docs"
 TEMPLATES = [
     ("coverage.md", coverage_page, ("_OPENING", "_NO_VERDICT", "_METHODS", "_POOLING", "_RARE")),
+    ("families.md", families_page, ("_OPENING", "_FAR_TAIL", "_POWER")),
     ("models.md", experts, ("_OPENING",)),
     ("models.md", models, ("_OPENING",)),
     ("mutants.md", mutants_page, ("_OPENING", "_BY_ROOM", "_EVERY")),

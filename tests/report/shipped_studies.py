@@ -21,7 +21,7 @@ TASKS = ("breast_2cls", "breast_lesion", "fetal_femur", "fetal_head", "thyroid_n
 """Tasks of each study here: all four types, in three clinical groups, two of which have two tasks."""
 SEEDS = (0, 1)
 SUBJECTS, FRAMES = 12, 2
-EFFECTS = (0.15, -0.15, 0.0, 0.02)
+EFFECTS = (0.25, -0.25, 0.0, 0.02)
 """Effects of a block on the skill of one of its tasks; together they give every verdict."""
 
 

@@ -2,18 +2,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from usaggr.statistics.power import (
-    MOST_SEEDS,
     compute_power,
     count_seeds_needed,
     count_seeds_to_decide,
     find_smallest_difference,
 )
 from usaggr.statistics.two_way_anova import Estimate, estimate
-from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 
 REPETITIONS = 1500
 ERROR = 3.3 * np.sqrt(0.8 * 0.2 / REPETITIONS)
@@ -72,9 +69,9 @@ def test_with_one_seed_it_is_the_power_of_a_t_test_over_subjects() -> None:
     assert float(find_smallest_difference(0.0, 0.0, 1.0, 1, 40, 0.05, 0.9)) == pytest.approx(oracle, rel=0.01)
 
 
-def test_pooled_variance_decides_smaller_differences() -> None:
-    alone, pooled = find_smallest_difference(0.015, 0.02, 0.0, 3, 100, 0.05 / 8, pooled=[1.0, 3.2])
-    assert pooled < alone / 2
+def test_other_cells_variances_decide_smaller_differences() -> None:
+    alone, moderated = find_smallest_difference(0.015, 0.02, 0.0, 3, 100, 0.05 / 8, prior_df=[0.0, 6.0])
+    assert moderated < alone / 2
 
 
 @given(st.floats(0.001, 0.05), st.floats(0.01, 0.3), st.integers(2, 12), st.integers(10, 300), st.integers(1, 27))
@@ -106,42 +103,47 @@ def test_no_number_of_seeds_makes_up_for_too_few_subjects() -> None:
     assert seeds[1] == 2
 
 
-def observed(value: float, seed_variance: float, subject_variance: float, seeds: int, subjects: int) -> Estimate:
-    fields = (np.asarray(float(number)) for number in (value, seed_variance, subject_variance, seeds - 1, subjects - 1))
-    return Estimate(*fields)
+def draw_estimates(seed_sd: float, subject_sd: float, subjects: int, prior_df: float, studies: int) -> Estimate:
+    """Return estimates of three seeds, whose variance other cells inform with `prior_df` degrees of freedom."""
+    rng = np.random.default_rng(0)
+    df = 2 + prior_df
+    by_seed = seed_sd**2 / 3 * rng.chisquare(df, studies) / df
+    by_subject = subject_sd**2 / subjects * rng.chisquare(subjects - 1, studies) / (subjects - 1)
+    sizes = np.full(studies, df), np.full(studies, subjects - 1.0)
+    return Estimate(np.zeros(studies), by_seed, by_subject, *sizes, by_subject)
 
 
-@pytest.mark.parametrize("value", [0.012, -0.03, 0.0, 0.03])
-def test_seeds_needed_is_the_first_number_whose_verdict_is_not_undecided(value: float) -> None:
-    tasks, seeds, margin = 8, 3, 0.02
-    now = observed(value, 0.015**2 / seeds, 0.02**2 / 400, seeds, 400)
-    needed = count_seeds_needed(now, seeds, margin, ALPHA / tasks)
-    assert needed is not None
-
-    def verdict(count: int) -> str | None:
-        later = observed(value, 0.015**2 / count, 0.02**2 / 400, count, 400)
-        p, p_ni = float(later.compute_two_sided_p()), float(later.compute_one_sided_p(-margin))
-        # The family's other cells have p = 1, so that this one has the smallest p value: Holm's first step.
-        unrelated = [1.0] * (tasks - 1)
-        return decide_verdicts([value] + [0.0] * (tasks - 1), [p, *unrelated], [p_ni, *unrelated]).verdicts[0]
-
-    assert verdict(needed) in ("gain", "no_loss", "loss")
-    assert verdict(needed - 1) == "undecided"
+@pytest.mark.parametrize("prior_df", [0.0, 6.0])
+@pytest.mark.parametrize("seed_sd", [0.01, 0.02])
+def test_the_seeds_needed_decide_a_difference_of_0_with_the_promised_probability(
+    prior_df: float, seed_sd: float
+) -> None:
+    estimates = draw_estimates(seed_sd, 0.05, 200, prior_df, 200)
+    level = 0.05 / 3
+    needed = count_seeds_needed(estimates, np.full(200, 3), np.full(200, 200), np.full(200, 0.02), np.full(200, level))
+    is_named = np.isfinite(needed)
+    assert is_named.mean() > 0.8
+    decided = compute_power(0.02, seed_sd, 0.05, 0.0, needed[is_named], 200, level, prior_df)
+    assert decided.mean() > 0.75
 
 
-def test_seeds_needed_by_hand_where_seeds_are_all_the_chance() -> None:
-    now = observed(0.01, 0.01**2 / 3, 0.0, 3, 100)
-    by_hand = next(n for n in range(4, 99) if stats.t.ppf(1 - 0.05 / 2, n - 1) / np.sqrt(n) < 1)
-    assert count_seeds_needed(now, 3, 1.0, 0.05) == 4
-    assert count_seeds_needed(now, 3, 1e-9, 0.05) == by_hand
+def test_more_degrees_of_freedom_need_fewer_seeds() -> None:
+    needed = [
+        np.nanmedian(count_seeds_needed(draw_estimates(0.02, 0.05, 200, df, 60), *np.full((2, 60), [[3], [200]]),
+                                        np.full(60, 0.02), np.full(60, 0.05)))
+        for df in (0.0, 10.0)
+    ]  # fmt: skip
+    assert needed[1] < needed[0]
 
 
-def test_seeds_needed_is_none_where_subjects_or_a_second_seed_are_needed() -> None:
-    assert count_seeds_needed(observed(0.001, 1e-6, 0.02**2, 3, 20), 3, 0.001, 0.05) is None
-    assert count_seeds_needed(observed(0.5, 0.0, 0.1, 1, 20), 1, 0.02, 0.05) is None
-    # If the mean of two seeds has a variance of 1, that of a single seed is 2.
-    most = 1.97 * np.sqrt(2 / MOST_SEEDS)
-    just = count_seeds_needed(observed(0.0, 1.0, 0.0, 2, 20), 2, most, 0.05)
-    assert just is not None
-    assert MOST_SEEDS - 20 < just <= MOST_SEEDS
-    assert count_seeds_needed(observed(0.0, 1.0, 0.0, 2, 20), 2, 0.95 * most, 0.05) is None
+def test_the_seeds_needed_where_the_variance_is_known() -> None:
+    """With many degrees of freedom the number is that of a study whose true variance is the estimated one."""
+    certain = Estimate(*(np.array([x]) for x in (0.0, 0.02**2 / 3, 0.05**2 / 200, 1e5, 199.0, 0.0)))
+    needed = count_seeds_needed(certain, [3], [200], [0.02], [0.05])
+    oracle = count_seeds_to_decide(0.02, 0.02, 0.05, 0.0, 200, 0.05, prior_df=1e5)
+    assert needed[0] == pytest.approx(float(oracle), abs=1)
+
+
+def test_no_number_of_seeds_is_named_where_subjects_are_too_few() -> None:
+    few = Estimate(*(np.array([x]) for x in (0.0, 1e-6, 0.2**2 / 20, 2.0, 19.0, 0.2**2 / 20)))
+    assert np.isnan(count_seeds_needed(few, [3], [20], [0.02], [0.05])).all()

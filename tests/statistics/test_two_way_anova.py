@@ -8,6 +8,7 @@ from scipy import stats
 
 from tests.statistics.van_dyke import diseased, ratings
 from usaggr.metrics.jackknife import compute_auc_pseudovalues
+from usaggr.statistics.critical_values import make_quantile_function
 from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
 
 
@@ -76,7 +77,7 @@ def test_a_hand_computed_case() -> None:
     assert float(result.seed_variance) == pytest.approx(3 * 2.0 / 6)
     assert float(result.subject_variance) == pytest.approx(2 * 4.0 / 6)
     share = 1.0 / (1.0 + 4 / 3)
-    critical = share * stats.t.ppf(0.975, 1) + (1 - share) * stats.t.ppf(0.975, 2)
+    critical = float(make_quantile_function(share, 1, 2)(np.asarray(0.025)))
     low, high = result.compute_interval(0.95)
     assert float(high - low) / 2 == pytest.approx(critical * np.sqrt(1 + 4 / 3))
 
@@ -127,7 +128,7 @@ def test_without_any_spread_p_values_are_0_or_1() -> None:
     st.floats(1e-6, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400), st.floats(0.001, 0.5),
 )  # fmt: skip
 def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, level: float) -> None:
-    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0)))
     low, high = result.compute_interval(1 - level)
     assert float(result.compute_two_sided_p(high)) == pytest.approx(level, rel=1e-4)
     assert float(result.compute_one_sided_p(low)) == pytest.approx(level / 2, rel=1e-4)
@@ -135,13 +136,24 @@ def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, 
 
 
 @given(st.floats(0, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400))
-def test_the_critical_value_lies_between_those_of_the_sources(seed: float, subject: float, f: int, g: int) -> None:
-    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g)))
-    ends = sorted((stats.t.ppf(0.975, f), stats.t.ppf(0.975, g)))
-    assert ends[0] - 1e-6 <= float(result.compute_critical_value(0.95)) <= ends[1] + 1e-6
-    assert stats.t.ppf(0.975, float(result.compute_df(0.95))) == pytest.approx(
-        float(result.compute_critical_value(0.95)), rel=1e-4
-    )
+def test_the_degrees_of_freedom_describe_the_critical_value(seed: float, subject: float, f: int, g: int) -> None:
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0)))
+    # The quantile of the normal distribution is the smallest that degrees of freedom can describe.
+    oracle = max(float(result.compute_critical_value(0.95)), stats.norm.ppf(0.975))
+    assert stats.t.ppf(0.975, float(result.compute_df(0.95))) == pytest.approx(oracle, rel=1e-4)
+
+
+def test_an_interval_is_never_narrower_than_that_over_subjects_alone() -> None:
+    """Three seeds agree exactly on the mean, so that their mean square is 0 and the residual exceeds the rest."""
+    rng = np.random.default_rng(5)
+    table = rng.normal(size=(3, 12))
+    table += 0.3 - table.mean(axis=1, keepdims=True)
+    result = estimate(table)
+    alone = float(np.sqrt(compute_mean_squares(table).subjects / table.size))
+    low, high = result.compute_interval(0.95)
+    assert float(result.se) < alone
+    assert float(high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 11) * alone)
+    assert float(result.compute_two_sided_p()) == pytest.approx(2 * stats.t.sf(0.3 / alone, 11), rel=1e-6)
 
 
 def test_several_tables_at_once_give_the_same_estimates_as_each_alone() -> None:

@@ -12,9 +12,8 @@ from usaggr.advice.sharing_modes import name_mode
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import StudyComparison, compare_study
-from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_estimates
+from usaggr.analysis.difference_intervals import Array, Difference, Key, moderate_by_metric
 from usaggr.analysis.qualified_verdicts import find_rate_not_excluded
-from usaggr.analysis.row_tables import group_rows
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError, RunError
@@ -312,19 +311,12 @@ def _collect_relative_effects(comparison: StudyComparison) -> dict[Key, Estimate
         for row in _select_main_verdicts(comparison)
         if get_margin_unit(row.metric) == "relative" and not math.isnan(row.relative)
     )
-    estimates: dict[Key, Estimate] = {}
-    for verdicts in group_rows(distances, lambda row: row.task).values():
-        tables: dict[Key, Array] = {}
-        scales: dict[Key, float | int] = {}
-        for row in verdicts:
-            joint = comparison.weighted_sums.sum_differences([{row.cell: 1.0}], "relative")
-            if joint is not None:
-                tables[row.key], scales[row.key] = joint[0].table, row.scale
-        if tables:
-            # Groupings of one scale are compared with the same runs of the reference.
-            pooled = pool_estimates(tables, scales)
-            estimates |= {key: difference.estimate for key, difference in pooled.items()}
-    return estimates
+    tables: dict[Key, Array] = {}
+    for row in distances:
+        joint = comparison.weighted_sums.sum_differences([{row.cell: 1.0}], "relative")
+        if joint is not None:
+            tables[row.key] = joint[0].table
+    return {key: difference.estimate for key, difference in moderate_by_metric(tables).items()}
 
 
 def _select_main_verdicts(comparison: StudyComparison) -> list[CellVerdict]:

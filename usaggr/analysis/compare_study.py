@@ -177,7 +177,7 @@ def compare_study(collection: Collection, main_only: bool = False) -> StudyCompa
     # 3. Cells: mean score over seeds, with its interval.
     cells = score_cells(observations, pseudovalues, study.confidence)
     # 4. Differences: the estimate of each cell that has pairs; then every cell with its difference, missing or not.
-    differences = estimate_differences(pairs, pseudovalues)
+    differences = estimate_differences(pairs, pseudovalues, study.relative_margin)
     compared = compare_cells(pairs, differences, study.confidence)
     # 5. Validity: runs that collapsed, failed to converge or diverged.
     convergence = read_validity(collection, study.convergence_margin)

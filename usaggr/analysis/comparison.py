@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
-from usaggr.analysis.cell_rows import CELL, CellDifference, CellKey, CellMetric, CellScore
-from usaggr.analysis.difference_intervals import Array, Difference, Key, pool_by_task
+from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore
+from usaggr.analysis.difference_intervals import Array, Difference, moderate_by_metric
 from usaggr.analysis.observations import Observation
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
@@ -37,7 +37,7 @@ def score_cells(
 ) -> tuple[CellScore, ...]:
     """Return the mean score of each cell and metric with its interval, including the cells of the reference.
 
-    The variance between seeds is pooled over a task's groupings and scales, if their variances are equal.
+    The variance between seeds is moderated over the cells of a variant and metric.
 
     Args:
         observations: The long table from `observe`.
@@ -46,7 +46,6 @@ def score_cells(
     """
     observations_by_cell = group_rows(observations, lambda row: row.key)
     tables: dict[CellKey, Array] = {}
-    runs: dict[CellKey, Key] = {}
     for key, cell_observations in observations_by_cell.items():
         scored = [row for row in cell_observations if row.has_value]
         if scored:
@@ -55,9 +54,7 @@ def score_cells(
             )
             # A metric may lack pseudo-values although it has a score; then only the variance between seeds is known.
             tables[key] = values if np.isfinite(values).all() else np.array([[row.value] for row in scored])
-            runs[key] = tuple(row.fingerprint for row in scored)
-    # Each cell has runs of its own, so that no two cells' mean squares are correlated.
-    estimates = pool_by_task(tables, runs, CELL, tuple(CELL))
+    estimates = moderate_by_metric(tables)
     bounds = np.transpose(
         stack_estimates([cell.estimate for cell in estimates.values()]).compute_interval(confidence)
     ).tolist()

@@ -1,8 +1,7 @@
-"""Estimates of differences from the reference: one table (seeds x components) per cell, with pooled seed variance."""
+"""Estimates of differences from the reference: one table (seeds x components) per cell, with moderated variances."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CELL, CellKey
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
+from usaggr.metrics.names import get_metric
+from usaggr.statistics.moderated_variances import moderate_variances
 from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
-from usaggr.statistics.variance_pooling import pool
 
 Array = NDArray[np.float64]
 Key = tuple[Any, ...]
@@ -27,23 +27,26 @@ class Difference:
     """(K, C) pseudo-values of the difference, by seed and component."""
     estimate: Estimate
     """Mean with its standard error and degrees of freedom."""
-    homogeneity: float
-    """P value of the test that the task's cells have equal variance between seeds; NaN without a test."""
-    pooled: bool
-    """True if the variance between seeds is pooled with that of the task's other cells."""
+    prior_df: float
+    """Degrees of freedom that other cells add to the variance between seeds; 0 if the cell keeps its own variance."""
+    above_margin: Estimate | None = None
+    """Estimate of the difference plus a margin relative to the reference's mean; None if the margin is absolute."""
 
 
-def estimate_differences(pairs: Sequence[ReferencePair], pseudovalues: CellPseudovalues) -> dict[CellKey, Difference]:
+def estimate_differences(
+    pairs: Sequence[ReferencePair], pseudovalues: CellPseudovalues, relative_margin: float
+) -> dict[CellKey, Difference]:
     """Return the difference of each cell and metric that has a common seed with the reference.
 
-    The variance between seeds is pooled over the cells of one variant, task and metric, if their variances are equal.
+    The variance between seeds is moderated over the cells of one variant and metric.
 
     Args:
         pairs: Pairs from `pair_with_reference`.
         pseudovalues: Pseudo-values of the same runs.
+        relative_margin: Margin of metrics whose best value is not 1, as a fraction of the reference's mean.
     """
+    above_margin: dict[CellKey, Array] = {}
     tables: dict[CellKey, Array] = {}
-    runs: dict[CellKey, Key] = {}
     comparable = [pair for pair in pairs if pair.has_delta and not pair.is_same_run]
     for key, cell_pairs in group_rows(comparable, lambda pair: pair.compared.key).items():
         first, reference = cell_pairs[0].compared, cell_pairs[0].reference
@@ -52,64 +55,88 @@ def estimate_differences(pairs: Sequence[ReferencePair], pseudovalues: CellPseud
         values = pseudovalues.get_table(first.cell, first.metric, seeds)
         references = pseudovalues.get_table(reference.cell, first.metric, seeds)
         sign = 1.0 if first.higher_is_better else -1.0
-        tables[key] = sign * (_match_columns(values, references) - _match_columns(references, values))
-        runs[key] = tuple(pair.compared.fingerprint for pair in cell_pairs)
-    # Cells of one scale are compared with the same runs of the reference, which correlates their mean squares.
-    return pool_by_task(tables, runs, CELL, ("scale",))
-
-
-def pool_estimates(tables: dict[Key, Array], families: dict[Key, Any]) -> dict[Key, Difference]:
-    """Return the estimate of each table, with the variance between seeds pooled if the tables' variances are equal.
-
-    Args:
-        tables: (K, C) tables by key.
-        families: Family of each key; tables of one family share the reference's runs.
-    """
-    keys = list(tables)
-    # Equal variance is expected of the seeds' means; a mean square also grows with the number of components.
-    columns = np.array([tables[key].shape[1] for key in keys], dtype=float)
-    squares = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / columns
-    df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
-    numbers = {family: i for i, family in enumerate(dict.fromkeys(families[key] for key in keys))}
-    pooled = pool(squares, df, [numbers[families[key]] for key in keys])
+        values, references = _match_columns(values, references), _match_columns(references, values)
+        tables[key] = sign * (values - references)
+        if get_metric(first.metric).best != 1.0:
+            # The reference's mean is estimated too, so that the margin varies with seeds and subjects.
+            above_margin[key] = tables[key] + relative_margin * references
+    differences, shifted = moderate_by_metric(tables), moderate_by_metric(above_margin)
     return {
-        key: Difference(
-            tables[key],
-            # With one seed the interval is over subjects only: no pooled variance is added.
-            estimate(tables[key], (pooled.squares[i] * columns[i], pooled.df[i]) if df[i] > 0 else None),
-            pooled.p,
-            pooled.pooled,
-        )
-        for i, key in enumerate(keys)
+        key: replace(difference, above_margin=shifted[key].estimate) if key in shifted else difference
+        for key, difference in differences.items()
     }
 
 
-def pool_by_task(
-    tables: dict[Key, Array], runs: dict[Key, Key], cell: list[str], share: tuple[str, ...]
+def moderate_by_metric(tables: Mapping[Key, Array]) -> dict[Key, Difference]:
+    """Return the estimate of each table, with variances between seeds moderated within a variant and metric.
+
+    Args:
+        tables: (K, C) tables by the key of their cell, as in `CELL`.
+    """
+    differences: dict[Key, Difference] = {}
+    for keys in group_rows(tables, lambda key: _select_cell(key, ("variant", "metric"))).values():
+        differences |= _moderate(
+            {key: tables[key] for key in keys},
+            {key: _select_cell(key, ("task",)) for key in keys},
+            {key: _select_cell(key, ("grouping", "scale")) for key in keys},
+        )
+    return {key: differences[key] for key in tables}
+
+
+def moderate_sums(tables: Mapping[Key, Array]) -> dict[Key, Difference]:
+    """Return the estimate of each sum over tasks, with the variance between seeds moderated over all sums.
+
+    Args:
+        tables: (K, C) tables by key; sums of one kind under several groupings and scales.
+    """
+    # Every sum may vary more or less than the others, so that each is a task of its own in one common column.
+    return _moderate(tables, {key: _identify(table) for key, table in tables.items()}, dict.fromkeys(tables, ()))
+
+
+def _moderate(
+    tables: Mapping[Key, Array], tasks: Mapping[Key, Key], columns: Mapping[Key, Key]
 ) -> dict[Key, Difference]:
-    """Return the estimate of each table, pooled within variant, task and metric.
+    """Return the estimate of each table, with the variance between seeds moderated over all tables.
 
     Args:
         tables: (K, C) tables by key.
-        runs: Fingerprints of the runs of each key.
-        cell: Names of the elements of a key.
-        share: Names of the elements that are equal in cells whose mean squares are correlated.
+        tasks: Task of each key, which may vary more than others at random.
+        columns: Column of each key; each column has a mean log variance of its own.
     """
-    groups: dict[Key, list[Key]] = defaultdict(list)
-    for key in tables:
-        groups[_select_cell(key, cell, ("variant", "task", "metric"))].append(key)
-    differences: dict[Key, Difference] = {}
-    for keys in groups.values():
-        # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
-        first = {runs[key]: key for key in reversed(keys)}
-        once = {key: tables[key] for key in first.values()}
-        estimates = pool_estimates(once, {key: _select_cell(key, cell, share) for key in once})
-        differences |= {key: estimates[first[runs[key]]] for key in keys}
-    return differences
+    # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
+    runs = {key: (tasks[key], _identify(table)) for key, table in tables.items()}
+    first = {runs[key]: key for key in reversed(runs)}
+    keys = [key for key in tables if first[runs[key]] == key]
+    # Similar variance is expected of the seeds' means; a mean square also grows with the number of components.
+    sizes = np.array([tables[key].shape[1] for key in keys], dtype=float)
+    variances = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / sizes
+    df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
+    labels = (_number([names[key] for key in keys]) for names in (tasks, columns))
+    moderated = moderate_variances(variances, df, *labels)
+    differences = {
+        key: Difference(
+            tables[key],
+            # With one seed the interval is over subjects only: no other cell's variance is added.
+            estimate(tables[key], (moderated.values[i] * sizes[i], moderated.df[i]) if df[i] > 0 else None),
+            float(moderated.prior_df[i]),
+        )
+        for i, key in enumerate(keys)
+    }
+    return {key: differences[first[runs[key]]] for key in tables}
 
 
-def _select_cell(key: Key, cell: list[str], names: Iterable[str]) -> Key:
-    return tuple(key[cell.index(name)] for name in names)
+def _identify(table: Array) -> Key:
+    """Return what two tables have in common only if they are of the same runs."""
+    return table.shape, table.tobytes()
+
+
+def _number(labels: Sequence[Any]) -> NDArray[np.int64]:
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+
+def _select_cell(key: Key, names: Iterable[str]) -> Key:
+    return tuple(key[CELL.index(name)] for name in names)
 
 
 def _match_columns(values: Array, other: Array) -> Array:

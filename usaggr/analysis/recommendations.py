@@ -36,7 +36,10 @@ class Recommendation:
     row: CellVerdict | None
     """Verdict that determines the recommendation; None if there is no verdict that decides."""
     seeds_needed: int | None = None
-    """Seeds needed for an answer; None if there is an answer, or if more seeds cannot give one."""
+    """Seeds that decide each undecided grouping with the probability `power.POWER`, as far as seeds can.
+
+    None if there is an answer, or if more seeds cannot give one.
+    """
 
 
 def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[str, int]) -> Recommendation:
@@ -67,8 +70,9 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
         first = min(undecided, key=_get_seeds_needed)
-        needed = _get_seeds_needed(first)
-        return Recommendation(task, "not known", None, first, None if needed == _NEVER else int(needed))
+        # The smallest of several estimated numbers would be too small: this one is enough for each undecided grouping.
+        numbers = [row.seeds_needed for row in undecided if row.seeds_needed is not None]
+        return Recommendation(task, "not known", None, first, max(numbers, default=None))
     judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
     if judged and is_answered:
         worst = min(judged, key=lambda row: row.delta)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.collect import CollectedRun, Collection
-from usaggr.analysis.difference_intervals import Key, pool_estimates
+from usaggr.analysis.difference_intervals import Key, moderate_sums
 from usaggr.analysis.exposure import is_unequal
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import Unit, WeightedSums, get_difference, list_cells, make_mean_weights
@@ -201,7 +201,7 @@ def _is_run_at(run: CollectedRun, variant: str, scale: float | int, grouping: st
 def _average_over_tasks(
     cells: dict[Setting, list[CellVerdict]], unit: Unit, sums: WeightedSums, confidence: float
 ) -> dict[Setting, _Mean]:
-    """Return the mean difference of each line, with the variance between seeds pooled within a variant.
+    """Return the mean difference of each line, with the variance between seeds moderated within a variant.
 
     Args:
         cells: Verdicts to average, by setting.
@@ -218,13 +218,11 @@ def _average_over_tasks(
         if joint is not None:
             tables[setting] = joint[0].table
     for settings in group_rows(tables, lambda setting: setting[0]).values():
-        # Groupings of one scale are compared with the same runs of the reference, which correlates their mean squares.
         variant_tables: dict[Key, Array] = {setting: tables[setting] for setting in settings}
-        pooled = pool_estimates(variant_tables, {setting: setting[1] for setting in settings})
+        moderated = moderate_sums(variant_tables)
         for setting in settings:
             # The mean stays that over all seeds; only the width of its interval comes from the common seeds.
-            estimate, value = pooled[setting].estimate, means[setting].value
-            half = float(estimate.compute_critical_value(confidence) * estimate.se)
+            value, half = means[setting].value, float(moderated[setting].estimate.compute_half_width(confidence))
             means[setting] = _Mean(value, value - half, value + half)
     return means
 

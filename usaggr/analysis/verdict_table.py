@@ -26,7 +26,7 @@ from usaggr.document.display_names import describe_rarer_failures
 from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.power import count_seeds_needed
-from usaggr.statistics.two_way_anova import Estimate, stack_estimates
+from usaggr.statistics.two_way_anova import stack_estimates
 from usaggr.statistics.verdicts import ALPHA, decide_verdicts
 
 COMPARISON_COLUMNS = (

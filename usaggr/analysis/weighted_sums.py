@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellVerdict
-from usaggr.analysis.difference_intervals import pool_estimates
+from usaggr.analysis.difference_intervals import moderate_sums
 from usaggr.analysis.observations import Observation
 from usaggr.metrics.names import Metric, get_metric
 from usaggr.statistics.claims import Quantity
@@ -38,8 +38,6 @@ class WeightedSum:
     """(K, C) pseudo-values by seed and component; the mean over components is the sum for each seed."""
     seeds: tuple[int, ...]
     """(K,) seeds in ascending order."""
-    runs: tuple[str, ...]
-    """Fingerprints of all runs in the sum; equal for sums of the same runs."""
     has_predictions: bool
     """True if all runs have predictions; otherwise, some cells contribute only the variance between seeds."""
 
@@ -109,9 +107,7 @@ class WeightedSums:
         tasks = list(dict.fromkeys(cell[0] for cell in weights))
         by_task = [{cell: weight for cell, weight in weights.items() if cell[0] == task} for task in tasks]
         parts = [self._sum_task_skill(task_weights, seeds) for task_weights in by_task]
-        return WeightedSum(
-            make_joint_table(parts), seeds, self._list_runs(weights, seeds), _all_have_predictions(parts)
-        )
+        return WeightedSum(make_joint_table(parts), seeds, _all_have_predictions(parts))
 
     def sum_differences(self, sums: Sequence[Weights], unit: Unit) -> tuple[WeightedSum, ...] | None:
         """Return weighted sums of differences from the reference, positive if better.
@@ -133,21 +129,18 @@ class WeightedSums:
         parts = [self._difference(cell, unit, seeds) for cell in cells]
         if not all(np.isfinite(table.values).all() for table in parts):
             return None
-        runs, has_predictions = self._list_runs(sides, seeds), _all_have_predictions(parts)
+        has_predictions = _all_have_predictions(parts)
         differences = []
         for weights in sums:
             weighted = [
                 WeightedTable(table.values, table.components, weights.get(cell, 0.0))
                 for cell, table in zip(cells, parts, strict=True)
             ]
-            differences.append(WeightedSum(make_joint_table(weighted), seeds, runs, has_predictions))
+            differences.append(WeightedSum(make_joint_table(weighted), seeds, has_predictions))
         return tuple(differences)
 
     def _get_reference(self, cell: Cell) -> Cell:
         return (cell[0], self._reference, *cell[2:])
-
-    def _list_runs(self, cells: Iterable[Cell], seeds: tuple[int, ...]) -> tuple[str, ...]:
-        return tuple(self._scores[cell][seed].run for cell in cells for seed in seeds)
 
     def _sum_task_skill(self, weights: Weights, seeds: tuple[int, ...]) -> WeightedTable:
         """Return the sum over the cells of one task."""
@@ -258,14 +251,13 @@ class ComparedCells:
     def estimate(self, sums: Mapping[Setting, Weights], unit: Unit) -> dict[Setting, SumEstimate]:
         """Return the estimates of sums that differ only in their setting, in the given unit.
 
-        The variance between seeds is pooled over the sums if their variances are equal.
+        The variance between seeds is moderated over the sums.
         """
         weighted = {setting: self.sums.sum_differences([weights], unit) for setting, weights in sums.items()}
         tables: dict[tuple[Any, ...], Array] = {s: total[0].table for s, total in weighted.items() if total is not None}
-        # Sums of one scale are compared with the same runs of the reference, which correlates their mean squares.
-        pooled = pool_estimates(tables, {setting: setting[0] for setting in tables})
-        estimates = [difference.estimate for difference in pooled.values()]
-        means = dict(zip(pooled, make_quantities(estimates, self.confidence), strict=True))
+        moderated = moderate_sums(tables)
+        estimates = [difference.estimate for difference in moderated.values()]
+        means = dict(zip(moderated, make_quantities(estimates, self.confidence), strict=True))
         return {
             setting: SumEstimate(
                 means.get(setting, NOT_ESTIMATED),

@@ -102,7 +102,7 @@ def estimate_group_sd(tables: Array, confidence: float) -> GroupSd:
     low, high = _compute_noncentral_interval(squares, confidence)
     direction = contrasts.mean(axis=(1, 2))
     combination = estimate(np.einsum("i,ikc->kc", direction / np.linalg.norm(direction), contrasts))
-    half_width = float(combination.compute_critical_value(confidence) * combination.se)
+    half_width = float(combination.compute_half_width(confidence))
     # Weight of the delta method: 0 if chance explains all differences between groups, near 1 if it explains none.
     delta_weight = squares.beyond_chance / (squares.beyond_chance + squares.by_chance)
     # A noncentral interval that contains 0 keeps its lower bound: chance may explain all differences.

@@ -3,11 +3,12 @@
 Both follow from the variance components of a difference: between seeds, between subjects, and residual.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from usaggr.statistics.two_way_anova import Estimate
-from usaggr.statistics.variance_pooling import LEVEL
 
 Array = NDArray[np.float64]
 
@@ -15,38 +16,71 @@ MOST_SEEDS = 1000
 """Largest number of seeds that is considered."""
 POWER = 0.8
 """Default probability with which a true difference is declared."""
-_SEED_POINTS, _OTHER_POINTS, _SUBJECT_POINTS = 48, 5, 6
-"""Numbers of quadrature points over distributions of mean squares: a cell's seeds, seeds pooled with it, subjects."""
+_POINTS = (48, 6)
+"""Numbers of quadrature points over distributions of mean squares: between seeds and between subjects."""
+_FEW_POINTS = (16, 3)
+"""The same where the true variance between seeds is integrated too."""
+_VARIANCE_POINTS = 12
+"""Number of quadrature points over possible true variances between seeds."""
 
 
-def count_seeds_needed(estimate: Estimate, seeds: int, margin: float, level: float) -> int | None:
-    """Return the smallest number of seeds that would decide a difference, if it and its variance stay the same.
+def count_seeds_needed(
+    estimates: Estimate, seeds: ArrayLike, subjects: ArrayLike, margin: ArrayLike, level: ArrayLike
+) -> Array:
+    """Return the number of seeds with which a true difference of 0, or of the margin's size, would be decided.
 
-    A difference is decided if its interval excludes 0 (two-sided `level`), or lies above -margin (half of `level`).
+    A difference of 0 is decided if its interval lies above -margin (at half the level), a difference of the margin's
+    size if its interval excludes 0. Both have the probability POWER at the number that is returned. The probability is
+    averaged over the true variances between seeds that are plausible given the estimated one: the true variance is the
+    estimated one times its degrees of freedom over a chi-square. The observed difference is not used, because the
+    undecided cells of a family are a selection by it.
 
     Args:
-        estimate: estimate of one difference, positive if better.
-        seeds: number of seeds of the estimate.
-        margin: margin of non-inferiority, above 0.
-        level: level of the two-sided test; for a family of m cells, the family's level over m, as in Holm's first step.
+        estimates: (n,) estimates of differences from at least two seeds.
+        seeds: (n,) numbers of seeds of the estimates; from 2.
+        subjects: (n,) numbers of test subjects.
+        margin: (n,) margins of non-inferiority, above 0.
+        level: (n,) levels of the two-sided test; for a family of m cells, the family's level over m.
 
     Returns:
-        None if no number of seeds is enough, because the subjects stay the same, or if there is a single seed, which
-        does not show how seeds vary.
+        (n,) numbers of seeds; NaN if MOST_SEEDS are not enough, so that more subjects are needed.
     """
-    if seeds < 2:
-        return None
-    more_seeds = np.arange(seeds + 1, MOST_SEEDS + 1)
-    extrapolated = Estimate(
-        np.full(more_seeds.shape, float(estimate.value)),
-        float(estimate.seed_variance) * seeds / more_seeds,
-        np.full(more_seeds.shape, float(estimate.subject_variance)),
-        float(estimate.seed_df) * (more_seeds - 1) / (seeds - 1),
-        np.full(more_seeds.shape, float(estimate.subject_df)),
+    from scipy import special
+
+    own_seeds, subjects, margin, level = (
+        np.asarray(value, dtype=float)[..., None] for value in (seeds, subjects, margin, level)
     )
-    low, high = extrapolated.compute_interval(1 - level)
-    is_decided = (low > 0) | (high < 0) | (low > -margin)
-    return int(more_seeds[is_decided.argmax()]) if is_decided.any() else None
+    df, subject_variance = estimates.seed_df[..., None], estimates.subject_variance[..., None]
+    tails = (np.arange(_VARIANCE_POINTS) + 0.5) / _VARIANCE_POINTS
+    # Equally likely true variances of a seed's difference, from the smallest to the largest.
+    true_variances = estimates.seed_variance[..., None] * own_seeds * (df / 2) / special.gammainccinv(df / 2, tails)
+    prior_df = np.maximum(df - (own_seeds - 1), 0.0)
+
+    def compute_expected_power(number: Array) -> Array:
+        half_widths = _compute_half_widths(
+            np.sqrt(true_variances), np.sqrt(subject_variance * subjects), 0.0, number[..., None], subjects, level,
+            prior_df, points=_FEW_POINTS,
+        )  # fmt: skip
+        return np.asarray(_compute_probability_declared(margin, *half_widths).mean(axis=-1))
+
+    return _find_seeds(compute_expected_power, own_seeds[..., 0], POWER)
+
+
+def _find_seeds(compute: Callable[[Array], Array], low: Array, target_power: float) -> Array:
+    """Return the smallest whole number above `low` with the target power, by bisection; NaN if there is none.
+
+    Args:
+        compute: power at (n,) numbers of seeds.
+        low: (n,) largest numbers of seeds that are not considered.
+        target_power: power to reach.
+    """
+    low, high = np.array(low), np.full(np.shape(low), float(MOST_SEEDS))
+    is_possible = compute(high) >= target_power
+    while (high - low > 1).any():
+        middle = np.floor((low + high + 1) / 2)
+        is_enough = compute(np.maximum(middle, 2)) >= target_power
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, np.minimum(high, middle), high)
+    return np.where(is_possible, high, np.nan)
 
 
 def compute_power(
@@ -57,7 +91,7 @@ def compute_power(
     seeds: ArrayLike,
     subjects: ArrayLike,
     level: ArrayLike,
-    pooled: ArrayLike = 1.0,
+    prior_df: ArrayLike = 0.0,
 ) -> Array:
     """Return the probability that a true difference is declared, because its interval lies on its side of 0.
 
@@ -76,9 +110,9 @@ def compute_power(
         seeds: number K of seeds; with one, the interval includes the variance between subjects alone.
         subjects: number C of subjects, from 2.
         level: level of the two-sided test; for a family of m cells, the family's level over m, as in Holm's first step.
-        pooled: degrees of freedom of the seeds' variance, in multiples of one cell's (see variance_pooling.py).
+        prior_df: degrees of freedom that other cells add to the seeds' variance (see moderated_variances.py).
     """
-    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df)
     return _compute_probability_declared(np.asarray(difference, dtype=float), true_se, half_widths)
 
 
@@ -90,7 +124,7 @@ def find_smallest_difference(
     subjects: ArrayLike,
     level: ArrayLike,
     target_power: float = POWER,
-    pooled: ArrayLike = 1.0,
+    prior_df: ArrayLike = 0.0,
 ) -> Array:
     """Return the smallest true difference that is declared with the target power.
 
@@ -102,9 +136,9 @@ def find_smallest_difference(
         subjects: as in `compute_power`.
         level: as in `compute_power`.
         target_power: probability in (0, 1) with which the difference is declared.
-        pooled: as in `compute_power`.
+        prior_df: as in `compute_power`.
     """
-    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled)
+    true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df)
     # Ten standard errors beyond the widest interval are declared with certainty.
     low, high = np.zeros(true_se.shape), half_widths.max(axis=-1) + 10 * true_se
     for _ in range(40):  # bisection to 2^-40 of the range
@@ -122,7 +156,7 @@ def count_seeds_to_decide(
     subjects: ArrayLike,
     level: ArrayLike,
     target_power: float = POWER,
-    pooled: ArrayLike = 1.0,
+    prior_df: ArrayLike = 0.0,
 ) -> Array:
     """Return the smallest number of seeds, from 2, with which a true difference is declared with the target power.
 
@@ -134,24 +168,20 @@ def count_seeds_to_decide(
         subjects: as in `compute_power`.
         level: as in `compute_power`.
         target_power: probability in (0, 1) with which the difference is declared.
-        pooled: as in `compute_power`.
+        prior_df: as in `compute_power`.
 
     Returns:
         Number of seeds; NaN if not even MOST_SEEDS are enough, so that more subjects are needed.
     """
-    arguments = (difference, seed_sd, subject_sd, residual_sd, subjects, level, pooled)
-    size, seed, subject, residual, columns, alpha, cells = np.broadcast_arrays(
-        *(np.asarray(argument, float) for argument in arguments)
+    arguments = np.broadcast_arrays(
+        *(np.asarray(a, float) for a in (difference, seed_sd, subject_sd, residual_sd, subjects, level, prior_df))
     )
-    low, high = np.full(size.shape, 1), np.full(size.shape, MOST_SEEDS)
-    is_possible = compute_power(size, seed, subject, residual, high, columns, alpha, cells) >= target_power
-    while (high - low > 1).any():
-        middle = (low + high + 1) // 2
-        is_enough = (
-            compute_power(size, seed, subject, residual, np.maximum(middle, 2), columns, alpha, cells) >= target_power
-        )
-        low, high = np.where(is_enough, low, middle), np.where(is_enough, np.minimum(high, middle), high)
-    return np.where(is_possible, high, np.nan)
+    size, seed, subject, residual, columns, alpha, df = arguments
+
+    def compute(number: Array) -> Array:
+        return compute_power(size, seed, subject, residual, number, columns, alpha, df)
+
+    return _find_seeds(compute, np.ones(size.shape), target_power)
 
 
 def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
@@ -181,70 +211,43 @@ def _compute_probability_declared(difference: Array, true_se: Array, half_widths
     return np.asarray(special.ndtr((difference[..., None] - half_widths) / divisor).mean(axis=-1))
 
 
-def _compute_half_widths(*arguments: ArrayLike) -> tuple[Array, Array]:
-    """Return the true standard error (...) and equally likely half widths (..., Q); arguments as for the power."""
+def _compute_half_widths(*arguments: ArrayLike, points: tuple[int, int] = _POINTS) -> tuple[Array, Array]:
+    """Return the true standard error (...) and equally likely half widths (..., Q).
+
+    Args:
+        arguments: arguments of `compute_power`, without the difference.
+        points: numbers of quadrature points over the mean squares between seeds and between subjects.
+    """
     from scipy import special
 
-    seed_sd, subject_sd, residual_sd, seeds, subjects, level, pooled = np.broadcast_arrays(
+    seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df = np.broadcast_arrays(
         *(np.asarray(argument, dtype=float) for argument in arguments)
     )
     residual = residual_sd**2 / (seeds * subjects)
     seed_variance = seed_sd**2 / seeds + residual
     subject_variance = subject_sd**2 / subjects
-    subject_df = subjects - 1
+    # The prior adds degrees of freedom only where a cell has a variance of its own.
+    seed_df, subject_df = np.where(seeds > 1, seeds - 1 + prior_df, 0.0), subjects - 1
 
-    def compute_chi_square_ratios(df: Array, points: int) -> Array:
+    def compute_chi_square_ratios(df: Array, number: int) -> Array:
         """Return quantiles of a mean square over its expectation, in the middle of intervals of equal probability."""
-        middles = (np.arange(points) + 0.5) / points
+        middles = (np.arange(number) + 0.5) / number
         positive_df = np.maximum(df, 0.5)[..., None]
         return np.asarray(2 * special.gammaincinv(positive_df / 2, middles) / positive_df)
 
     has_one_seed = (seeds == 1)[..., None]
-    cell_ratios = compute_chi_square_ratios(np.maximum(seeds - 1, 0.0), _SEED_POINTS)
-    other_ratios = compute_chi_square_ratios(np.maximum((seeds - 1) * (pooled - 1), 0.0), _OTHER_POINTS)
-    ratios, seed_df = _pool_ratios(cell_ratios, other_ratios, seeds - 1, pooled)
-    by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * ratios)
+    by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * compute_chi_square_ratios(seed_df, points[0]))
     # With several seeds the residual is subtracted from the subjects' mean square; one seed has no residual.
-    mean_square = (subject_variance + residual)[..., None] * compute_chi_square_ratios(subject_df, _SUBJECT_POINTS)
+    mean_square = (subject_variance + residual)[..., None] * compute_chi_square_ratios(subject_df, points[1])
     by_subject = np.where(has_one_seed, mean_square, np.maximum(mean_square - residual[..., None], 0.0))
-    shape = (*seeds.shape, ratios.shape[-1], _SUBJECT_POINTS)
+    shape = (*seeds.shape, *points)
     possible = Estimate(
         np.zeros(shape),
         np.broadcast_to(by_seed[..., :, None], shape),
         np.broadcast_to(by_subject[..., None, :], shape),
-        np.broadcast_to(seed_df[..., :, None], shape),
+        np.broadcast_to(seed_df[..., None, None], shape),
         np.broadcast_to(subject_df[..., None, None], shape),
+        np.broadcast_to(mean_square[..., None, :], shape),
     )
-    half_widths = possible.compute_critical_value(1 - level[..., None, None]) * possible.se
+    half_widths = possible.compute_half_width(1 - level[..., None, None])
     return np.asarray(np.sqrt(seed_variance + subject_variance)), half_widths.reshape(*seeds.shape, -1)
-
-
-def _pool_ratios(cell_ratios: Array, other_ratios: Array, df: Array, cells: Array) -> tuple[Array, Array]:
-    """Apply the rule of variance_pooling.py to possible mean squares between seeds.
-
-    Args:
-        cell_ratios: (..., Q) possible mean squares of a cell, over their expectation.
-        other_ratios: (..., R) possible mean squares of the cells that it may be pooled with.
-        df: (...) degrees of freedom of a cell's mean square.
-        cells: (...) number of cells, including itself, whose degrees of freedom are available; 1: no pooling.
-
-    Returns:
-        Mean squares after pooling and their degrees of freedom, both (..., Q * R).
-    """
-    from scipy import special
-
-    cell, other = cell_ratios[..., :, None], np.maximum(other_ratios[..., None, :], np.finfo(float).tiny)
-    # f and g: degrees of freedom of the cell's mean square, and of all others together.
-    f, g = df[..., None, None], (df * (cells - 1))[..., None, None]
-    is_alone = (cells <= 1)[..., None, None] | (f <= 0)
-    # A cell that is not pooled gets 1 for both, so that the divisions below are defined; their result is not used.
-    f, g = np.where(is_alone, 1.0, f), np.where(is_alone, 1.0, g)
-    mean = (f * cell + g * other) / (f + g)
-    # Bartlett's test of two mean squares: the cell's own, and all others together.
-    statistic = (f + g) * np.log(mean) - f * np.log(np.maximum(cell, np.finfo(float).tiny)) - g * np.log(other)
-    is_homogeneous = special.chdtrc(1.0, statistic / (1 + (1 / f + 1 / g - 1 / (f + g)) / 3)) > LEVEL
-    is_pooled = is_homogeneous & ~is_alone
-    squares = np.where(is_pooled, np.maximum(cell, mean), cell)
-    pooled_df = np.where(is_pooled, f + g, np.broadcast_to(df[..., None, None], squares.shape))
-    shape = (*cell_ratios.shape[:-1], -1)
-    return squares.reshape(shape), np.maximum(pooled_df, 0.0).reshape(shape)

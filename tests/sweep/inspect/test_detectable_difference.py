@@ -11,13 +11,16 @@ from usaggr.config.compose import compose_study
 from usaggr.metrics.names import METRICS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
+from usaggr.statistics.moderated_variances import plan_prior_df
 from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
 from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, DetectableDifference, compute_detectable_differences
 from usaggr.sweep.inspect.plan_console import print_detectable_differences
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 
-POOLED = 2 / 1.25
-"""Factor of degrees of freedom from pooling two groupings at one scale: 2 cells with squared correlation 1/4."""
+
+def prior_df(cells: int) -> float:
+    """Return the degrees of freedom that are expected from other cells: one task under several groupings has none."""
+    return float(plan_prior_df(np.full(cells, 2.0), np.zeros(cells, dtype=int), np.arange(cells))[0])
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +62,11 @@ def test_before_any_run_the_assumptions_of_the_study_are_used(root: Path, tmp_pa
     assert (seg.is_measured, seg.margin, seg.reason) == (False, 0.02, "")
     # seg and cls are judged together under two groupings, all four under one.
     assert {task.family for task in by_name.values()} == {4}
-    oracle = find_smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], pooled=POOLED)
+    oracle = find_smallest_difference(0.03, 0.06, 0.0, 3, seg.subjects, [0.05 / 4, 0.05], prior_df=prior_df(2))
     assert (seg.corrected, seg.uncorrected) == pytest.approx(tuple(oracle))
 
 
-def test_a_task_in_fewer_groupings_has_fewer_cells_to_pool(root: Path, tmp_path: Path) -> None:
+def test_a_task_of_its_own_metric_has_no_other_cells(root: Path, tmp_path: Path) -> None:
     det = by_task(plan_of(root, tmp_path))["det"]
     assert det.corrected == pytest.approx(float(find_smallest_difference(0.015, 0.1, 0.0, 3, det.subjects, 0.05 / 4)))
 
@@ -81,7 +84,7 @@ def test_an_auc_varies_over_subjects_by_its_classes(root: Path, tmp_path: Path) 
     task = by_task(plan)["cls"]
     assert task.subjects == len(labels)
     assert task.corrected == pytest.approx(
-        float(find_smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, pooled=POOLED))
+        float(find_smallest_difference(0.015, sd, 0.0, 3, len(labels), 0.05 / 4, prior_df=prior_df(2)))
     )
 
 
@@ -101,13 +104,13 @@ def test_finished_runs_determine_the_spread_over_seeds(root: Path, tmp_path: Pat
     by_name = by_task(plan)
     assert all(task.is_measured for task in by_name.values())
     # The difference of a distance is divided by the reference's mean, 10.
-    for task_id, pooled in (("seg", POOLED), ("reg", 1.0)):
+    for task_id in ("seg", "reg"):
         task = by_name[task_id]
-        oracle = find_smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4, pooled=pooled)
+        oracle = find_smallest_difference(0.03, 0.1, 0.0, 3, task.subjects, 0.05 / 4)
         assert task.corrected == pytest.approx(float(oracle))
 
 
-def test_cells_of_different_variance_are_not_pooled(root: Path, tmp_path: Path) -> None:
+def test_the_variance_is_averaged_over_cells(root: Path, tmp_path: Path) -> None:
     plan = plan_of(root, tmp_path)
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.001 if run.spec.block == "one" else 0.1))
@@ -138,7 +141,7 @@ def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: 
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     seg = by_task(plan)["seg"]
     assert seg.corrected > seg.margin
-    assert seg.seeds == count_seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, pooled=POOLED)
+    assert seg.seeds == count_seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, prior_df=prior_df(2))
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.01", f"seeds={list(range(seg.seeds))}"))[
         "seg"
     ].corrected <= 0.02  # fmt: skip

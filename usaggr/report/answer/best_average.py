@@ -44,7 +44,7 @@ def describe_best_average(material: Material, variant: str, scale: Scale) -> str
     else:
         lines = material.comparison.get_summary(variant, scale)
         means = [
-            _Mean(line.grouping, line.delta_m, line.low, line.high, line.too_few, line.tasks)
+            _Mean(line.grouping, line.delta_m, line.low, line.high, line.too_few or 0, line.tasks)
             for line in lines
             if line.grouping != material.study.reference
         ]

@@ -176,7 +176,7 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
         why = f"worse under {losses}; {evidence}" if losses else f"no gain; {evidence}"
     else:
         needed = recommendation.seeds_needed
-        missing = f"about {needed} seeds are needed to decide" if needed else "more test patients are needed to decide"
+        missing = f"{needed} seeds are likely to decide" if needed else "more test patients are needed to decide"
         why = f"{evidence}{f'; worse under {losses}' if losses else ''}; {missing}"
     doubts = ", ".join(list_doubts(row, material.reference))
     return f"{why}; {doubts}" if doubts else why

@@ -89,7 +89,7 @@ class _Sweep:
     ) -> SumEstimate:
         """Return a weighted sum over the cells of one scale and grouping.
 
-        The variance between seeds is pooled with that of the same sums at all other scales and groupings.
+        The variance between seeds is moderated with those of the same sums at all other scales and groupings.
 
         Args:
             setting: Scale and grouping.
@@ -97,7 +97,7 @@ class _Sweep:
         """
         settings = group_rows(self.compared.select("skill"), lambda row: (row.scale, row.grouping))
         sums = {key: weigh(cells) for key, cells in settings.items()}
-        # A setting without any weighted cell, such as one without tasks of a type, has no sum to pool.
+        # A setting without any weighted cell, such as one without tasks of a type, has no sum.
         return self.compared.estimate({key: weights for key, weights in sums.items() if weights}, "skill")[setting]
 
     def explain_missing_evidence(self, *estimates: SumEstimate) -> str:

@@ -10,6 +10,7 @@ from usaggr.metrics.names import METRICS, get_main_metric, get_metric_label
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
+from usaggr.statistics.power import POWER
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
 _CONDITION = (
@@ -74,9 +75,11 @@ def _describe_intervals(material: Material) -> str:
     return base + (
         "The differences of pseudo-values, seeds × components, are analyzed with two crossed random factors, seeds as "
         "readers and components as cases (Dorfman, Berbaum and Metz 1992; Hillis 2007). The critical value of the "
-        f"{confidence} interval is the mean of the two factors' t quantiles, weighted by their shares of the variance "
-        "(Cochran and Cox 1957). A task's variance between seeds is pooled over its groupings and scales unless "
-        f"Bartlett's test rejects equality at level .25. {_CONDITION}"
+        f"{confidence} interval depends on the estimated share of the seeds in the variance, so that the size of the "
+        "test is near its level for every true share (Welch 1947). No interval is narrower than the one over test "
+        "components alone. The variance between seeds is moderated: a cell's own variance is combined with the one "
+        "that the other cells with the same metric predict for it (Smyth 2004), and more closely so if cells vary "
+        f"alike. One grouping or scale may vary more than another. {_CONDITION}"
     )
 
 
@@ -96,8 +99,9 @@ def _describe_verdicts(material: Material) -> str:
         f"class, or if fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not "
         "reliable there. No loss holds apart from failures rarer than 1 in N, unless the test subjects suffice to show "
         "failures that would cost the margin (docs/methodology.md). A verdict from one seed is provisional. For an "
-        "undecided cell, seeds_needed is the number of seeds with which the observed difference would be decided, with "
-        "the current test subjects."
+        "undecided cell, seeds_needed is the number of seeds with which a true difference of 0, or of the size of the "
+        f"margin, is decided with a probability of {text.format_share(POWER)}, with the current test subjects; it "
+        "allows for the uncertain variance between seeds."
     )
 
 

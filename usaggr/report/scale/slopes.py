@@ -136,7 +136,7 @@ class Scope(NamedTuple):
 def estimate_slopes(compared: ComparedCells) -> tuple[Slope, ...]:
     """Return the change of the difference per tenfold training samples, within tasks.
 
-    The variance between seeds is pooled over groupings, where they vary equally.
+    The variance between seeds is moderated over groupings.
     """
     slopes = []
     for scope, by_grouping in _group_lines(compared):

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from usaggr.analysis.cell_pseudovalues import Cell
-from usaggr.analysis.cell_rows import CELL
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import StudyComparison
-from usaggr.analysis.difference_intervals import Key, pool_by_task
+from usaggr.analysis.difference_intervals import Difference, Key, moderate_sums
+from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
@@ -84,7 +84,7 @@ class _Difference:
 
     @property
     def key(self) -> Key:
-        """Values of the columns CELL; the last one makes rows against one grouping pool over scales and groupings."""
+        """Values of the columns CELL; the last one is the counterpart."""
         return (self.variant, self.scale, self.grouping, "", self.against)
 
 
@@ -131,10 +131,11 @@ def make_staged_table(comparisons: Sequence[StagedRow]) -> pd.DataFrame:
 def _estimate(differences: Sequence[_Difference], confidence: float) -> dict[Key, Quantity]:
     """Estimate every difference, with an interval if it has a contrast."""
     tables = {row.key: row.contrast.table for row in differences if row.contrast is not None}
-    runs: dict[Key, Key] = {row.key: row.contrast.runs for row in differences if row.contrast is not None}
-    pooled = pool_by_task(tables, runs, CELL, ("scale",))
-    bounds = make_quantities([difference.estimate for difference in pooled.values()], confidence)
-    return {row.key: NOT_ESTIMATED for row in differences} | dict(zip(pooled, bounds, strict=True))
+    moderated: dict[Key, Difference] = {}
+    for keys in group_rows(tables, lambda key: (key[0], key[-1])).values():  # variant and counterpart
+        moderated |= moderate_sums({key: tables[key] for key in keys})
+    bounds = make_quantities([difference.estimate for difference in moderated.values()], confidence)
+    return {row.key: NOT_ESTIMATED for row in differences} | dict(zip(moderated, bounds, strict=True))
 
 
 def _adjust(differences: Sequence[_Difference], estimates: Mapping[Key, Quantity]) -> dict[Key, float]:

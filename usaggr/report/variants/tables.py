@@ -14,10 +14,11 @@ import pandas as pd
 
 from usaggr.analysis.capacity import Capacity, measure_capacities
 from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
-from usaggr.analysis.cell_rows import CELL, CellMetric
+from usaggr.analysis.cell_rows import CellMetric
 from usaggr.analysis.collect import Collection
 from usaggr.analysis.compare_study import Scale, StudyComparison
-from usaggr.analysis.difference_intervals import Difference, Key, pool_by_task
+from usaggr.analysis.difference_intervals import Difference, Key, moderate_by_metric, moderate_sums
+from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
@@ -30,10 +31,6 @@ VARIANT_COLUMNS = (
 """Columns of variants.csv, the first fields of `VariantRow`."""
 Level = Literal["all", "interaction", "task"]
 LEVELS: tuple[Level, ...] = ("all", "interaction", "task")
-_SHARED: dict[Level, tuple[str, ...]] = {
-    "all": ("scale", "grouping"), "task": ("scale", "grouping"), "interaction": ("scale",)
-}  # fmt: skip
-"""Columns of CELL that rows with common runs share: interactions of one scale share the reference's runs."""
 
 
 class VariantRow(NamedTuple):
@@ -264,16 +261,16 @@ def _make_sum(
 
 
 def _estimate_rows(sums: list[_Sum]) -> dict[Key, Difference]:
-    """Return the differences by row, with the variance between seeds pooled over groupings and scales.
-
-    It is pooled within a variant, task and level.
-    """
+    """Return the differences by row, with the variance between seeds moderated over the rows of a variant and level."""
     differences: dict[Key, Difference] = {}
     for level in LEVELS:
         contrasts = {row.key: row.contrast for row in sums if row.level == level and row.contrast is not None}
         tables = {key: contrast.table for key, contrast in contrasts.items()}
-        runs: dict[Key, Key] = {key: contrast.runs for key, contrast in contrasts.items()}
-        differences |= pool_by_task(tables, runs, CELL, _SHARED[level])
+        if level == "task":
+            differences |= moderate_by_metric(tables)
+            continue
+        for keys in group_rows(tables, lambda key: key[0]).values():  # variant
+            differences |= moderate_sums({key: tables[key] for key in keys})
     return differences
 
 

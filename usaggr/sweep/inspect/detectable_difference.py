@@ -5,6 +5,7 @@ The SD over test subjects is always assumed (for AUC, from the classes in the te
 predictions. docs/glossary.md defines component, cell, family and margin.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,8 @@ from usaggr.config.study import ReportConfig
 from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import Metric, get_main_metric
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, count_rarer_class
+from usaggr.statistics.moderated_variances import moderate_variances, plan_prior_df
 from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
-from usaggr.statistics.variance_pooling import SHARED
 from usaggr.statistics.verdicts import ALPHA
 from usaggr.sweep.inspect.seed_sd import SeedSd, find_stage, measure_seed_sd, read_finished_scores
 from usaggr.sweep.planning.study_plan import Plan
@@ -71,14 +72,13 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
     tested = {task_id: groupings for task_id, groupings in compared.items() if not reasons[task_id]}
     family_sizes = {name: sum(name in groupings for groupings in tested.values()) for name in plan.groupings}
     n_all = sum(family_sizes.values()) * len(plan.study.scales) * len(plan.study.variants)
+    measured = {t: measure_seed_sd(plan, t, names, scores, metrics[t]) for t, names in compared.items()}
+    prior_df = _compute_prior_df(plan, compared, metrics, measured)
     inputs = []
     for task_id, groupings in compared.items():
         largest = n_all if report.family == "study" else max(family_sizes[grouping] for grouping in groupings)
         metric, (labels, components) = metrics[task_id], test_sets[task_id]
-        measured_sd = measure_seed_sd(plan, task_id, groupings, scores, metric)
-        n_models = len({find_stage(plan, grouping, task_id) for grouping in groupings})
-        # Cells that share the reference's runs are correlated, so they add fewer degrees of freedom.
-        cells = len(plan.study.scales) * n_models / (1 + (n_models - 1) * SHARED)
+        measured_sd = measured[task_id]
         task_input = _Input(
             task_id,
             metric,
@@ -86,7 +86,7 @@ def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ..
             family=max(1, largest),
             seed_sd=measured_sd.seed_sd if measured_sd else report.assumed_seed_sd,
             subject_sd=_estimate_subject_sd(report, metric, labels, components, measured_sd),
-            pooled_cells=cells if measured_sd is None or measured_sd.is_homogeneous else 1.0,
+            prior_df=prior_df[task_id],
             is_measured=measured_sd is not None,
             reason=reasons[task_id],
         )
@@ -106,8 +106,8 @@ class _Input:
     """Standard deviation over seeds of a difference."""
     subject_sd: float
     """Standard deviation over subjects of a difference."""
-    pooled_cells: float
-    """Number of independent cells whose variance over seeds is pooled; a fraction if cells share runs."""
+    prior_df: float
+    """Degrees of freedom that other cells add to the variance over seeds; the mean over the task's cells."""
     is_measured: bool
     reason: str
 
@@ -124,14 +124,14 @@ def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[
         return ()
     seed_sd, subject_sd = np.array([i.seed_sd for i in inputs]), np.array([i.subject_sd for i in inputs])
     # At least 2, so that a task without a verdict, whose result is discarded, does not divide by 0.
-    subjects, pooled = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.pooled_cells for i in inputs])
+    subjects, prior_df = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.prior_df for i in inputs])
     level = ALPHA / np.array([i.family for i in inputs])
     margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])
     corrected, uncorrected = (
-        find_smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, pooled=pooled)
+        find_smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, prior_df=prior_df)
         for alpha in (level, ALPHA)
     )
-    needed_seeds = count_seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, pooled=pooled)
+    needed_seeds = count_seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, prior_df=prior_df)
     return tuple(
         DetectableDifference(
             task=row.task,
@@ -147,6 +147,49 @@ def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[
         )
         for i, row in enumerate(inputs)
     )
+
+
+def _compute_prior_df(
+    plan: Plan,
+    compared: Mapping[str, tuple[str, ...]],
+    metrics: Mapping[str, Metric],
+    measured: Mapping[str, SeedSd | None],
+) -> dict[str, float]:
+    """Return the degrees of freedom that other cells add to a task's variance over seeds, by task.
+
+    They are measured if all tasks with the same metric have finished runs, or else expected of the planned cells.
+
+    Args:
+        plan: plan of the study.
+        compared: groupings in which each task is compared with the reference.
+        metrics: main metric of each task.
+        measured: SD over seeds of each task; None if too few runs are finished.
+    """
+    prior_df: dict[str, float] = {}
+    for metric in set(metrics.values()):
+        tasks = [task_id for task_id in compared if metrics[task_id] == metric]
+        finished = [sd for task_id in tasks if (sd := measured[task_id]) is not None]
+        if len(finished) == len(tasks):
+            cells = [(i, *cell) for i, sd in enumerate(finished) for cell in sd.cells]
+            labels = np.unique([column for _, column, _, _ in cells], return_inverse=True)[1]
+            variances, df = [variance for _, _, variance, _ in cells], [cell_df for _, _, _, cell_df in cells]
+            numbers = np.array([i for i, _, _, _ in cells])
+            by_cell = moderate_variances(variances, df, numbers, labels).prior_df
+        else:
+            columns = [
+                # The first grouping of each distinct run, which is one cell.
+                (i, f"{grouping} {scale}")
+                for i, task_id in enumerate(tasks)
+                for grouping in {find_stage(plan, name, task_id): name for name in reversed(compared[task_id])}.values()
+                for scale in plan.study.scales
+            ]
+            numbers, labels = (
+                np.array([i for i, _ in columns]),
+                np.unique([c for _, c in columns], return_inverse=True)[1],
+            )
+            by_cell = plan_prior_df(np.full(numbers.size, max(len(plan.study.seeds) - 1.0, 1.0)), numbers, labels)
+        prior_df |= {task_id: float(by_cell[numbers == i].mean()) for i, task_id in enumerate(tasks)}
+    return prior_df
 
 
 def _find_compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:

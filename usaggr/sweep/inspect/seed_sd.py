@@ -10,7 +10,6 @@ from usaggr.errors import RunError
 from usaggr.metrics.names import Metric
 from usaggr.results.find_runs import is_done
 from usaggr.results.run_directory import RunDirectory
-from usaggr.statistics.variance_pooling import LEVEL, pool
 from usaggr.sweep.planning.stages import Stage, make_stage
 from usaggr.sweep.planning.study_plan import Plan
 
@@ -31,8 +30,8 @@ class SeedSd:
     """Standard deviation of a difference; for metrics whose best value is 0, as a fraction of the reference's mean."""
     reference: float
     """Mean score of the reference."""
-    is_homogeneous: bool
-    """True if no test shows that cells vary differently over seeds, so that their variance is pooled."""
+    cells: tuple[tuple[str, float, int], ...]
+    """Column (grouping and scale), variance over seeds and degrees of freedom of each cell."""
 
 
 def find_stage(plan: Plan, grouping: str, task_id: str) -> Stage:
@@ -65,7 +64,7 @@ def read_finished_scores(plan: Plan) -> Scores:
 def measure_seed_sd(
     plan: Plan, task_id: str, groupings: tuple[str, ...], scores: Scores, metric: Metric
 ) -> SeedSd | None:
-    """Return the SD over seeds, pooled over groupings and all scales; None if too few runs are finished.
+    """Return the SD over seeds, averaged over groupings and all scales; None if too few runs are finished.
 
     A finished run without the metric, such as an undefined AUC, is left out.
 
@@ -84,8 +83,8 @@ def measure_seed_sd(
         block = stages[grouping].block
         return np.array([_read_score(scores, (grouping, block, scale, s), task_id, metric) for s in plan.study.seeds])
 
-    variances, df, families, means = [], [], [], []
-    for number, scale in enumerate(plan.study.scales):
+    cells, means = [], []
+    for scale in plan.study.scales:
         references = read_scores(plan.study.reference, scale)
         for grouping in reversed(distinct.values()):
             values = read_scores(grouping, scale)
@@ -94,16 +93,14 @@ def measure_seed_sd(
             if is_pair.sum() < 2 or (metric.best == 0 and reference_mean == 0):
                 continue
             unit = 1.0 if metric.best == 1.0 else reference_mean
-            variances.append(float(np.var((values - references)[is_pair] / unit, ddof=1)))
-            df.append(int(is_pair.sum()) - 1)
-            families.append(number)
+            variance = float(np.var((values - references)[is_pair] / unit, ddof=1))
+            cells.append((f"{grouping} {scale}", variance, int(is_pair.sum()) - 1))
             means.append(reference_mean)
+    df = [cell_df for _, _, cell_df in cells]
     if sum(df) < _FEWEST_DF:
         return None
-    homogeneity_p = pool(variances, df, families).p
-    seed_sd = float(np.sqrt(np.average(variances, weights=df)))
-    # `not p <= LEVEL`, because p is NaN for a single cell, which has nothing to differ from.
-    return SeedSd(seed_sd, float(np.mean(means)), not homogeneity_p <= LEVEL)
+    seed_sd = float(np.sqrt(np.average([variance for _, variance, _ in cells], weights=df)))
+    return SeedSd(seed_sd, float(np.mean(means)), tuple(cells))
 
 
 def _read_score(scores: Scores, run: Run, task_id: str, metric: Metric) -> float:

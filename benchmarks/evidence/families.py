@@ -1,0 +1,224 @@
+"""Measure false verdicts of families, and coverage and width of intervals, where variances are moderated as in reports.
+
+    python -m benchmarks.evidence.families [--quick] [--repetitions 4000] [--jobs 2] [--out docs/families.md]
+
+A family is the tasks of one grouping at one scale, whose tests Holm's method adjusts together. The worlds are in
+component_worlds.py; the package's own functions estimate and judge.
+"""
+
+import argparse
+import hashlib
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evidence.component_worlds import FURTHER, REVIEW, Cells, World, draw_cells
+from usaggr.statistics.moderated_variances import predict_priors
+from usaggr.statistics.two_way_anova import Estimate
+from usaggr.statistics.verdicts import decide_verdicts
+
+Array = NDArray[np.float64]
+
+TASKS, SEEDS = (3, 8, 27), (2, 3, 5)
+CONFIDENCE = 0.95
+MARGIN = 0.02
+"""Margin of no loss; it is also the true loss where false `no_loss` is counted."""
+_VALUES_AT_ONCE = 2_000_000
+"""Largest number of values of tables that are held in memory at once."""
+Key = tuple[str, int, int]
+"""World, number of tasks, number of seeds."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Results of a world over all repetitions, in arrays (groupings, scales)."""
+
+    families: int
+    """Number of families of each grouping and scale."""
+    false: NDArray[np.int64]
+    """Families with a gain or a loss, though the true difference is 0."""
+    no_loss: NDArray[np.int64]
+    """Families with `no_loss` or a gain, though the true loss of every task is the margin."""
+    coverage: Array
+    """Share of cells whose 95 % interval contains the true difference."""
+    width: Array
+    """Median width of the interval over its width from the cell's own mean squares."""
+
+
+def estimate_cells(cells: Cells) -> Estimate:
+    """Return the estimates of cells, with variances between seeds moderated as in reports.
+
+    This function and `estimate_alone` are the only place where the benchmark depends on the way of moderation.
+    """
+    repetitions, tasks, groupings, scales = cells.value.shape
+    own_df = cells.n_seeds - 1.0
+    # Similar variance is expected of the seeds' means, as in analysis/difference_intervals.py.
+    variances = (cells.seeds / cells.n_subjects).reshape(repetitions, -1)
+    labels = np.indices((tasks, groupings, scales)).reshape(3, -1)
+    df = np.full(labels.shape[1], own_df)
+    prior, prior_df = predict_priors(variances, df, labels[0], labels[1] * scales + labels[2])
+    moderated = (own_df * variances + prior_df * prior) / (own_df + prior_df)
+    shape = cells.value.shape
+    return _make_estimate(cells, moderated.reshape(shape) * cells.n_subjects, (own_df + prior_df).reshape(shape))
+
+
+def estimate_alone(cells: Cells) -> Estimate:
+    """Return the estimates of cells from their own mean squares."""
+    return _make_estimate(cells, cells.seeds, np.full(cells.value.shape, cells.n_seeds - 1.0))
+
+
+def _make_estimate(cells: Cells, seed_squares: Array, seed_df: Array) -> Estimate:
+    """Return the estimates of cells as `two_way_anova.estimate` makes them from tables.
+
+    Args:
+        cells: Sufficient statistics.
+        seed_squares: Mean squares between seeds, own or moderated.
+        seed_df: Their degrees of freedom.
+    """
+    size = cells.n_seeds * cells.n_subjects
+    subject_variance = np.maximum(cells.subjects - cells.residual, 0.0) / size
+    subject_df = np.broadcast_to(cells.n_subjects - 1, cells.value.shape)
+    return Estimate(cells.value, seed_squares / size, subject_variance, seed_df, subject_df, cells.subjects / size)
+
+
+def compute_half_width(estimate: Estimate, confidence: float) -> Array:
+    """Return half the width of the intervals; `confidence` is in (0, 1)."""
+    low, high = estimate.compute_interval(confidence)
+    return np.asarray((high - low) / 2)
+
+
+def find_false_families(estimate: Estimate, low: Array, high: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the families (repetitions, groupings, scales) with a false gain or loss, and with a false `no_loss`.
+
+    Args:
+        estimate: Estimates (repetitions, tasks, groupings, scales) of true differences of 0.
+        low: Lower bounds of their 95 % intervals.
+        high: Upper bounds.
+    """
+    # A single test rejects exactly if the interval excludes its hypothesis. Larger p values change no verdict.
+    p = _compute_p(estimate, (low > 0) | (high < 0))
+    null = _judge(estimate.value, p, np.ones_like(p), ("gain", "loss"))
+    lost = replace(estimate, value=estimate.value - MARGIN)
+    p_gain, p_no_loss = _compute_p(lost, low > MARGIN), np.where(low > 0, p / 2, 1.0)
+    return null, _judge(lost.value, p_gain, p_no_loss, ("gain", "no_loss"))
+
+
+def _compute_p(estimate: Estimate, is_rejected: NDArray[np.bool_]) -> Array:
+    """Return two-sided p values where a single test rejects, and 1 elsewhere: finding them takes long."""
+    arrays = {
+        field.name: np.broadcast_to(getattr(estimate, field.name), estimate.value.shape)[is_rejected]
+        for field in fields(estimate)
+        if field.name != "covers"
+    }
+    p = np.ones(estimate.value.shape)
+    p[is_rejected] = Estimate(**arrays).compute_two_sided_p()
+    return p
+
+
+def _judge(value: Array, p: Array, p_ni: Array, false: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return the families (repetitions, groupings, scales) with one of the false verdicts.
+
+    Args:
+        value: Differences (repetitions, tasks, groupings, scales).
+        p: Two-sided p values.
+        p_ni: One-sided p values of no loss.
+        false: Verdicts that are false.
+    """
+    candidates = ((p < 1) | (p_ni < 1)).any(axis=1)
+    result = np.zeros(candidates.shape, dtype=bool)
+    for repetition, grouping, scale in np.argwhere(candidates):
+        place = (repetition, slice(None), grouping, scale)
+        verdicts = decide_verdicts(value[place], p[place], p_ni[place]).verdicts
+        result[repetition, grouping, scale] = any(verdict in false for verdict in verdicts)
+    return result
+
+
+def measure(world: World, tasks: int, seeds: int, repetitions: int) -> Measured:
+    """Simulate studies of a world and judge them.
+
+    Args:
+        world: Random variation.
+        tasks: Number of tasks of a study.
+        seeds: Number of seeds of a study.
+        repetitions: Number of studies.
+    """
+    rng = make_generator(world.name, tasks, seeds)
+    false, no_loss, hits, ratios = [], [], [], []
+    for count in _chunk(world, tasks, seeds, repetitions):
+        cells = draw_cells(world, rng, count, tasks, seeds)
+        estimate, alone = estimate_cells(cells), estimate_alone(cells)
+        low, high = estimate.compute_interval(CONFIDENCE)
+        alone_low, alone_high = alone.compute_interval(CONFIDENCE)
+        gains_or_losses, losses_missed = find_false_families(estimate, low, high)
+        false.append(gains_or_losses.sum(axis=0))
+        no_loss.append(losses_missed.sum(axis=0))
+        hits.append(((low <= 0) & (high >= 0)).sum(axis=(0, 1)))
+        ratios.append(((high - low) / (alone_high - alone_low)).reshape(-1, *low.shape[2:]))
+    coverage = np.sum(hits, axis=0) / (repetitions * tasks)
+    width = np.median(np.concatenate(ratios), axis=0)
+    return Measured(repetitions, np.sum(false, axis=0), np.sum(no_loss, axis=0), coverage, width)
+
+
+def make_generator(*key: str | int) -> np.random.Generator:
+    """Return a random generator that depends on the key alone, so that a cell does not change with the others."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big"))
+
+
+def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int, jobs: int) -> dict[Key, Measured]:
+    """Return the results of all worlds, numbers of tasks and SEEDS.
+
+    Args:
+        worlds: Worlds to simulate.
+        tasks: Numbers of tasks.
+        repetitions: Number of studies of each.
+        jobs: Number of processes.
+    """
+    keys = [(world, count, seeds, repetitions) for world in worlds for count in tasks for seeds in SEEDS]
+    # The longest jobs first, so that no process idles while the last one runs.
+    keys.sort(key=lambda key: -key[1] * key[2] * key[0].scales * (10 if key[0].subject_tail == "t3" else 1))
+    with multiprocessing.get_context("fork").Pool(jobs) as processes:
+        results = {}
+        for i, (key, result) in enumerate(processes.imap_unordered(_measure_job, keys), start=1):
+            results[key] = result
+            print(f"\r{i} of {len(keys)} worlds and sizes", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return results
+
+
+def _measure_job(job: tuple[World, int, int, int]) -> tuple[Key, Measured]:
+    world, tasks, seeds, repetitions = job
+    return (world.name, tasks, seeds), measure(world, tasks, seeds, repetitions)
+
+
+def _chunk(world: World, tasks: int, seeds: int, repetitions: int) -> Iterator[int]:
+    values = tasks * 3 * world.scales * seeds * (world.subjects[0] if world.subject_tail == "t3" else 1)
+    size = max(1, min(500, _VALUES_AT_ONCE // values))
+    for start in range(0, repetitions, size):
+        yield min(size, repetitions - start)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Simulate all worlds and write the sections about families of the page."""
+    from benchmarks.evidence.families_page import write_families
+
+    parser = argparse.ArgumentParser(description="Measure false verdicts of families in simulated worlds.")
+    parser.add_argument("--repetitions", type=int, default=4000)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="2,000 studies of 3 and 8 tasks instead of 4,000 of each")
+    parser.add_argument("--out", type=Path, default=Path("docs/families.md"))
+    options = parser.parse_args(arguments)
+    tasks = TASKS[:2] if options.quick else TASKS
+    repetitions = min(options.repetitions, 2000) if options.quick else options.repetitions
+    measured = measure_all((*REVIEW, *FURTHER), tasks, repetitions, options.jobs)
+    misses = write_families(options.out, measured)
+    print(f"{options.out}: {len(misses)} shares and coverages miss a bound")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

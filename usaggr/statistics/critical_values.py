@@ -1,0 +1,124 @@
+"""Critical values of a mean whose variance is the sum of two estimated components, from a table.
+
+The table (critical_values.csv) is solved by benchmarks/evidence/critical_values.py: the critical value is a function of
+the estimated share of the first component, so that the size of the test is near its level for every true share (Welch,
+Biometrika 1947; Trickett, Welch and James, Biometrika 1956). The table stores ratios to the mean of the two quantiles
+of Student's t, weighted by the components (Cochran and Cox, Experimental Designs, 1957, section 4.14).
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+TABLE_PATH = Path(__file__).with_name("critical_values.csv")
+DF_FIRST = np.array([1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 9, 14, 24, 60, np.inf])
+"""Degrees of freedom of the first mean square (seeds) in the table."""
+DF_SECOND = np.array([4, 6, 9, 14, 24, 40, 80, 200, np.inf])
+"""Degrees of freedom of the second mean square (subjects) in the table."""
+LEVELS = np.array([0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 3e-4, 1e-4, 1e-5, 1e-6])
+"""Levels of the two-sided test in the table; beyond the last one its ratio is used."""
+SHARES = np.sin(np.linspace(0, 1, 23) * np.pi / 2) ** 2
+"""Estimated shares of the first component in the table, equally spaced after `transform_share`."""
+UNIT = 1e-3
+"""Ratio that one unit of the stored whole numbers means."""
+
+
+def transform_share(share: ArrayLike) -> Array:
+    """Return shares in [0, 1] on the scale on which the table is interpolated, also in [0, 1]."""
+    return np.asarray(np.arcsin(np.sqrt(np.clip(share, 0.0, 1.0))) * (2 / np.pi))
+
+
+def make_quantile_function(share: ArrayLike, df_first: ArrayLike, df_second: ArrayLike) -> Callable[[Array], Array]:
+    """Return the function from a tail's probability to the critical value, in standard errors.
+
+    Ratios are interpolated linearly in the transformed share and in the reciprocal degrees of freedom; between levels
+    their logarithm is linear in that of the weighted mean of quantiles, so that a smaller tail always begins farther
+    away. Everything that does not depend on the tail is computed once, because a bisection needs many tails.
+
+    Args:
+        share: (...) estimated share of the first component in the variance, in [0, 1].
+        df_first: (...) degrees of freedom of the first mean square, from 1; fewer are read as 1 in the table.
+        df_second: (...) degrees of freedom of the second one, from 4; fewer are read as 4 in the table.
+    """
+    from scipy import special
+
+    share, df_first, df_second = np.broadcast_arrays(
+        *(np.asarray(value, dtype=float) for value in (share, df_first, df_second))
+    )
+    has_first, has_second = share > 0, share < 1
+
+    def mix_quantiles(tail: Array) -> Array:
+        """Return the mean of the two quantiles of Student's t, weighted by the shares."""
+        first, second = -special.stdtrit(df_first, tail), -special.stdtrit(df_second, tail)
+        # A component that is 0 may have no degrees of freedom. Its quantile is then NaN, and 0 x NaN is NaN.
+        return np.asarray(np.where(has_first, share * first, 0.0) + np.where(has_second, (1 - share) * second, 0.0))
+
+    at_levels = np.stack([mix_quantiles(np.asarray(level / 2)) for level in LEVELS], axis=-1)
+    # Interpolated ratios may fall faster than quantiles rise.
+    critical = np.maximum.accumulate(_interpolate_ratios(share, df_first, df_second) * at_levels, axis=-1)
+    log_quantiles, log_ratios = np.log(at_levels), np.log(critical / at_levels)
+
+    def compute_critical_value(tail: Array) -> Array:
+        """Return critical values at tail probabilities, whose shape is broadcast with that of the estimates."""
+        quantile = mix_quantiles(tail)
+        level = np.broadcast_to(2 * np.asarray(tail), quantile.shape)
+        right = np.clip(LEVELS.size - np.searchsorted(LEVELS[::-1], level, side="left"), 1, LEVELS.size - 1)
+
+        def take(values: Array, number: NDArray[np.intp]) -> Array:
+            return np.asarray(
+                np.take_along_axis(np.broadcast_to(values, (*quantile.shape, LEVELS.size)), number[..., None], -1)[
+                    ..., 0
+                ]
+            )
+
+        left_log, right_log = take(log_quantiles, right - 1), take(log_quantiles, right)
+        # A tail of one half begins at 0.
+        log_quantile = np.log(np.maximum(quantile, np.finfo(float).tiny))
+        weight = np.clip((log_quantile - left_log) / (right_log - left_log), 0.0, 1.0)
+        log_ratio = (1 - weight) * take(log_ratios, right - 1) + weight * take(log_ratios, right)
+        return np.asarray(quantile * np.exp(log_ratio))
+
+    return compute_critical_value
+
+
+def _interpolate_ratios(share: Array, df_first: Array, df_second: Array) -> Array:
+    """Return the table's ratios (..., L) at all levels.
+
+    Args:
+        share: (...) estimated share of the first component.
+        df_first: (...) degrees of freedom of the first mean square.
+        df_second: (...) degrees of freedom of the second one.
+    """
+    table = _read_table()
+    first, second = _find_neighbors(df_first, DF_FIRST), _find_neighbors(df_second, DF_SECOND)
+    position = transform_share(np.nan_to_num(share)) * (SHARES.size - 1)
+    left = np.clip(np.floor(position).astype(int), 0, SHARES.size - 2)
+    shares = ((left, 1 - (position - left)), (left + 1, position - left))
+    ratios = np.zeros((*share.shape, LEVELS.size))
+    for i, first_weight in first:
+        for j, second_weight in second:
+            for k, share_weight in shares:
+                ratios += (first_weight * second_weight * share_weight)[..., None] * table[i, j, :, k]
+    return ratios
+
+
+def _find_neighbors(df: Array, grid: Array) -> tuple[tuple[NDArray[np.intp], Array], tuple[NDArray[np.intp], Array]]:
+    """Return the two neighbors of degrees of freedom in an increasing grid, each with its weight."""
+    reciprocal, grid_reciprocal = 1 / np.clip(df, grid[0], None), 1 / grid
+    right = np.clip(np.searchsorted(grid, df), 1, grid.size - 1)
+    weight = (grid_reciprocal[right - 1] - reciprocal) / (grid_reciprocal[right - 1] - grid_reciprocal[right])
+    weight = np.clip(weight, 0.0, 1.0)
+    return (right - 1, 1 - weight), (right, weight)
+
+
+@cache
+def _read_table() -> Array:
+    """Return the stored ratios by degrees of freedom (first, second), level and share."""
+    lines = TABLE_PATH.read_text(encoding="utf-8").splitlines()
+    stored = np.array([[int(number) for number in line.split(",")] for line in lines], dtype=float)
+    return np.asarray(stored.reshape(DF_FIRST.size, DF_SECOND.size, LEVELS.size, SHARES.size) * UNIT)
