@@ -38,6 +38,7 @@ report nix ~ DIR: unknown 'nix'. Allowed: toy
 report toy seeds=[0] ~ seeds: a report takes only keys of report, such as report.margin=0.05
 report toy report.margin=5 ~ report.margin must be a number above 0 and below 1; got 5
 report toy report.family=tasks ~ report.family: unknown 'tasks'. Allowed: grouping, study
+report toy report.aggregate=patient ~ report.aggregate: unknown 'patient'. Allowed: sample, subject
 report report.margin=0.1 ~ DIR: give a folder of results, such as outputs/demo
 train {STUDY} --block nix ~ --block: unknown 'nix'. Allowed: toy
 train {STUDY} --scale x ~ --scale: must be a number

@@ -38,7 +38,8 @@ USED = {
     "RUN/run.yaml": ("run_id", "fingerprint", "tasks", "scale", "seed", "variant", "settings", "settings.data",
                      "settings.model", "settings.data.image_size", "settings.data.channels", "settings.model.encoder"),
     "RUN/result.json": ("scores", "scores.fetal_femur", "scores.fetal_femur.mre", "trivial", "validation",
-                        "trivial_validation", "n_train", "n_train.fetal_femur", "n_test", "n_subjects", "examples",
+                        "trivial_validation", "trivial_by_subject", "n_train", "n_train.fetal_femur", "n_test",
+                        "n_subjects", "examples",
                         "cost", "cost.seconds", "cost.train_seconds", "cost.peak_mib", "cost.parameters",
                         "cost.active_parameters", "notes", "timings"),
 }  # fmt: skip

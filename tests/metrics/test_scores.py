@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from usaggr.metrics.names import METRICS
-from usaggr.metrics.scores import compute_task_pseudovalues, score_sample, score_task, score_tasks
+from usaggr.metrics.scores import (
+    compute_task_pseudovalues,
+    score_sample,
+    score_task,
+    score_tasks,
+    score_tasks_by_subject,
+)
 from usaggr.metrics.segmentation import compute_distances, dsc
 from usaggr.results.predictions import (
     SAMPLE_METRICS,
@@ -157,6 +163,22 @@ def test_the_mean_of_the_pseudovalues_of_a_metric_is_its_score() -> None:
         assert {name: array.mean() for name, array in values.items()} == pytest.approx(scores)
         from_table = compute_task_pseudovalues(task, make_prediction_table(selected), components)
         assert all((from_table[name] == array).all() for name, array in values.items())
+
+
+@pytest.mark.parametrize("as_table", [False, True])
+def test_each_subject_counts_once_in_scores_by_subject(as_table: bool) -> None:
+    tasks, records = all_types()
+    records = [{**record, "subject_id": "one" if i % 3 else f"s{i}"} for i, record in enumerate(records)]
+    table = make_prediction_table(records)
+    scores = score_tasks_by_subject(tasks, table if as_table else records)
+    for task in tasks:
+        task_rows = table[table["task_id"] == task.id]
+        assert set(scores[task.id]) == {metric.name for metric in METRICS[task.type]}
+        for metric in METRICS[task.type]:
+            if metric.is_per_sample:
+                mean = task_rows.groupby("subject_id")[metric.name].mean().mean()
+                assert scores[task.id][metric.name] == pytest.approx(mean)
+    assert score_tasks_by_subject(tasks, []) == {}
 
 
 def test_samples_and_test_sets_have_the_scores_of_the_registry() -> None:

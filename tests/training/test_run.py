@@ -198,10 +198,22 @@ def test_the_trivial_predictor_is_fitted_on_the_runs_own_training_samples(folder
     plan = plan_of(folder)
     _, data = pick(plan, "reg")
     train, test = data.train["reg"][:3], data.test
-    trivial, _ = score_trivial_predictors(plan.study, replace(data, train={"reg": train}))
+    trivial = score_trivial_predictors(plan.study, replace(data, train={"reg": train}))
     constant = np.mean([sample.points for sample in train], axis=0)  # all images have one size
     distances = [np.linalg.norm(constant - np.asarray(sample.points), axis=1).mean() for sample in test]
-    assert trivial["reg"]["mre"] == pytest.approx(np.mean(distances))
+    assert trivial.test["reg"]["mre"] == pytest.approx(np.mean(distances))
+
+
+def test_a_result_has_the_trivial_scores_as_means_over_subjects(folder: Path) -> None:
+    plan = plan_of(folder)
+    _, data = pick(plan, "reg")
+    # The first three test samples are of one patient, so that each counts a third.
+    test = [replace(sample, subject_id="p") if i < 3 else sample for i, sample in enumerate(data.test)]
+    trivial = score_trivial_predictors(plan.study, replace(data, test=test))
+    constant = np.mean([sample.points for sample in data.train["reg"]], axis=0)
+    distances = [np.linalg.norm(constant - np.asarray(sample.points), axis=1).mean() for sample in test]
+    assert trivial.test_by_subject["reg"]["mre"] == pytest.approx(np.mean([np.mean(distances[:3]), *distances[3:]]))
+    assert trivial.test["reg"]["mre"] == pytest.approx(np.mean(distances))
 
 
 def test_a_csv_logger_writes_the_training_loss(folder: Path, tmp_path: Path) -> None:

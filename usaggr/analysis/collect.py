@@ -5,12 +5,13 @@ but not read.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from usaggr.analysis.pseudovalues import TaskPseudovalues, read_pseudovalues
+from usaggr.analysis.pseudovalues import TaskPseudovalues, has_sample_scores, read_pseudovalues
 from usaggr.analysis.subsets import TestFold, read_folds, read_placements
 from usaggr.data.split.leakage import IN_TWO_FOLDS, Proof, prove_disjoint
 from usaggr.errors import RunError
@@ -71,6 +72,11 @@ class Collection:
     """Runs from whose weights other runs start and that belong to no grouping."""
     planned: tuple[CollectedRun, ...] = ()
     """All planned runs once, as plan.csv and the command line count them: of all groupings, and first stages."""
+    weighted: frozenset[str] = frozenset()
+    """Tasks whose scores are means over subjects, because subjects have unequal numbers of test samples.
+
+    The scores of other tasks are means over samples, as in result.json.
+    """
     proof: Proof | None = None
     """Check of split.csv in all folders: components, images and subjects in more than one subset."""
     reported_seeds: tuple[int, ...] = ()
@@ -113,8 +119,15 @@ class Collection:
         return (run,) if parent is None else (*self.list_stages(parent), run)
 
 
-def collect(directories: Sequence[Path], progress: Progress | None = None) -> Collection:
+def collect(
+    directories: Sequence[Path], progress: Progress | None = None, settings: Mapping[str, Any] | None = None
+) -> Collection:
     """Read the results in one or several folders of the same study and split.
+
+    Args:
+        directories: Folders of results.
+        progress: Receives the progress of reading.
+        settings: Settings of the report in place of the study's, such as {"margin": 0.05}.
 
     Raises:
         RunError: A folder holds no results, or the folders differ in study or split.
@@ -122,6 +135,8 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     progress = progress or NoProgress()
     sources = [read_source(directory) for directory in dict.fromkeys(map(Path, directories))]
     study, data, plan = join_sources(sources)
+    if settings:
+        study = study.override_report(dict(settings))
     for source in sources:
         check_coverage(source)
     runs_by_folder = [find_runs(source.directory) for source in sources]
@@ -130,9 +145,10 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
     folds = read_folds(folders[0] / contract.SPLIT)  # `join_sources` has refused folders with another split
     runs = []
     progress.start("reading runs", len(plan))
-    for row in plan:
-        run = _collect_run(row, list(_list_candidates(row, folders, runs_by_folder)))
-        runs.append(_add_pseudovalues(run, data, folds))
+    unread = [_collect_run(row, list(_list_candidates(row, folders, runs_by_folder))) for row in plan]
+    weighted = frozenset() if study.aggregate == "sample" else _find_weighted_tasks(unread, folds)
+    for run in unread:
+        runs.append(_add_pseudovalues(run, data, folds, weighted))
         progress.advance()
     progress.finish()
     # The order of folders and of the lines of plan.csv must not change any table.
@@ -152,10 +168,31 @@ def collect(directories: Sequence[Path], progress: Progress | None = None) -> Co
             collection,
             first_stages=first_stages,
             planned=tuple(runs),
+            weighted=weighted,
             proof=proof,
             reported_seeds=reported_seeds,
         )
     )
+
+
+def _find_weighted_tasks(runs: Iterable[CollectedRun], folds: Mapping[str, TestFold]) -> frozenset[str]:
+    """Return the tasks whose subjects have unequal numbers of samples, and whose runs all have scores of samples.
+
+    A run without predictions has only its means over samples. Its tasks are therefore compared by these means, because
+    a difference between a mean over subjects and a mean over samples has no meaning.
+    """
+    weighted = {task_id for task_id, fold in folds.items() if fold.weights is not None}
+    for run in runs:
+        if run.result is None or run.path is None:
+            continue
+        for task_id in weighted.intersection(run.row.tasks):
+            try:
+                is_complete = has_sample_scores(run.path / contract.PREDICTIONS, run.result.scores[task_id])
+            except RunError:  # the run counts as failed, and has no score at all
+                is_complete = True
+            if not is_complete:
+                weighted.remove(task_id)
+    return frozenset(weighted)
 
 
 def _separate_controls(collection: Collection) -> Collection:
@@ -229,14 +266,23 @@ def _read_run(row: PlanRow, path: Path) -> CollectedRun:
     return CollectedRun(row, "done", path, result)
 
 
-def _add_pseudovalues(run: CollectedRun, data: DataFacts, folds: dict[str, TestFold]) -> CollectedRun:
-    """Return a finished run with its pseudo-values, or as a failed run if its predictions are damaged."""
+def _add_pseudovalues(
+    run: CollectedRun, data: DataFacts, folds: Mapping[str, TestFold], weighted: frozenset[str]
+) -> CollectedRun:
+    """Return a finished run with its pseudo-values, or as a failed run if its predictions are damaged.
+
+    Args:
+        run: The run.
+        data: Tasks of the study.
+        folds: Test samples of each task.
+        weighted: Tasks whose scores are means over subjects.
+    """
     if run.result is None or run.path is None:
         return run
     tasks = {task_id: data.tasks[task_id].task for task_id in run.row.tasks}
     try:
         check_predictions(run.path / contract.RESULT, run.path / contract.PREDICTIONS)
-        return replace(run, pseudovalues=read_pseudovalues(run.path / contract.PREDICTIONS, tasks, folds))
+        return replace(run, pseudovalues=read_pseudovalues(run.path / contract.PREDICTIONS, tasks, folds, weighted))
     except RunError as error:
         return CollectedRun(run.row, "failed", run.path, error=str(error))
 
@@ -248,12 +294,13 @@ def _check_result(result: RunResult, row: PlanRow, path: Path) -> None:
         RunError: A task is missing, or a number is not finite; the message names it.
     """
     remedy = "remove the run to train it again"
-    for name in ("scores", "trivial"):
+    for name in ("scores", "trivial", "trivial_by_subject"):
         scores: Scores = getattr(result, name)
-        if missing := [task for task in row.tasks if task not in scores]:
+        missing = [task for task in row.tasks if task not in scores]
+        if missing and name != "trivial_by_subject":
             raise RunError(f"{path}: no {name} of {', '.join(missing)}; {remedy}")
         for task in row.tasks:
-            for metric, value in scores[task].items():
+            for metric, value in scores.get(task, {}).items():
                 if not math.isfinite(value):
                     raise RunError(f"{path}: {name}, {metric} of {task} is {value}, not a finite number; {remedy}")
     counts = (result.n_train, result.n_test, result.n_subjects)

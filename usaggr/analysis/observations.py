@@ -42,7 +42,10 @@ class Observation(NamedTuple):
     variant: str
     metric: str
     value: float
-    """Score in the metric's units; NaN if the run is not finished or the metric is not defined."""
+    """Score in the metric's units, over the task's subjects or samples (`Collection.weighted`).
+
+    It is NaN if the run is not finished or the metric is not defined.
+    """
     higher_is_better: bool
     n_test: int
     """Test samples of the task."""
@@ -105,7 +108,7 @@ def _observe_run(run: CollectedRun, collection: Collection) -> Iterator[Observat
         task = facts.task
         n_train, n_test, n_subjects = _count_samples(run, facts)
         for metric in METRICS[task.type]:
-            value, trivial = _get_scores(run, task_id, metric)
+            value, trivial = _get_scores(run, task_id, metric, task_id in collection.weighted)
             has_skill = not math.isnan(value) and not math.isnan(trivial)
             for grouping in row.groupings:
                 yield Observation(
@@ -144,11 +147,24 @@ def _count_samples(run: CollectedRun, facts: TaskFacts) -> tuple[int | None, int
     return facts.n_train if is_full else None, facts.n_test, facts.n_subjects
 
 
-def _get_scores(run: CollectedRun, task_id: str, metric: Metric) -> tuple[float, float]:
-    """Return a run's score and the trivial predictor's, both NaN if missing."""
+def _get_scores(run: CollectedRun, task_id: str, metric: Metric, is_weighted: bool) -> tuple[float, float]:
+    """Return a run's score and the trivial predictor's, both NaN if missing.
+
+    Args:
+        run: The run.
+        task_id: One of its tasks.
+        metric: Metric of the task.
+        is_weighted: True if the task's scores are means over subjects, which are computed from predictions.
+    """
     if run.result is None:
         return math.nan, math.nan
     scores, trivial = run.result.scores[task_id], run.result.trivial[task_id]
+    if is_weighted:
+        assert run.pseudovalues is not None  # or the task would not be weighted
+        values = run.pseudovalues[task_id].metrics
+        scores = {name: float(value.mean()) for name, value in values.items() if name == metric.name}
+        # Runs of older versions have only the mean over samples; the methods of the report say so.
+        trivial = run.result.trivial_by_subject.get(task_id, trivial)
     return float(scores.get(metric.name, math.nan)), float(trivial.get(metric.name, math.nan))
 
 

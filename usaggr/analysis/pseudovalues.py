@@ -1,6 +1,6 @@
 """Computes the pseudo-values of a finished run's scores per test component, from its predictions.parquet."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,15 +21,31 @@ class TaskPseudovalues:
     """Pseudo-values of one run on one task."""
 
     metrics: dict[str, NDArray[np.float64]]
-    """(C,) values by metric, one per test component, in the order of `TestFold.components`; their mean is the score."""
+    """(C,) values by metric, one per test component, in the order of `TestFold.components`; their mean is the score.
+
+    It is a score over subjects if the task is in `Collection.weighted`, and over samples otherwise.
+    """
     rarer_class_size: int | None
     """Number of components in the rarer class; None for tasks without class labels."""
     subject_means: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """(C,) mean scores of the components by metric of single samples, in the same order; each component counts once."""
 
 
+def has_sample_scores(path: Path, metrics: Iterable[str]) -> bool:
+    """Return whether a run's predictions.parquet exists and has the values of single samples of these metrics.
+
+    Args:
+        path: The run's predictions.parquet.
+        metrics: Metrics of the run's result; those of a complete test set need no values of single samples.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    return path.exists() and set(metrics).intersection(SAMPLE_METRICS) <= read_column_names(path)
+
+
 def read_pseudovalues(
-    path: Path, tasks: Mapping[str, Task], folds: Mapping[str, TestFold]
+    path: Path, tasks: Mapping[str, Task], folds: Mapping[str, TestFold], weighted: Container[str] = frozenset()
 ) -> dict[str, TaskPseudovalues] | None:
     """Return the pseudo-values of all metrics, by task.
 
@@ -37,6 +53,7 @@ def read_pseudovalues(
         path: The run's predictions.parquet.
         tasks: Tasks of the run, by id.
         folds: Test samples of each task.
+        weighted: Tasks whose samples have the weights of their fold.
 
     Returns:
         Pseudo-values by task; None if the file does not exist.
@@ -62,8 +79,11 @@ def read_pseudovalues(
                 "split.csv; run the same `usaggr sweep`, which writes split.csv again and keeps the run; remove the "
                 "run only if this message stays"
             )
+        weights: NDArray[np.float64] | None = None
+        if task_id in weighted and fold.weights is not None:
+            weights = np.asarray(fold.weights.reindex(predictions["sample_id"]), dtype=np.float64)
         try:
-            by_task[task_id] = _read_task_pseudovalues(task, predictions, indices.to_numpy().astype(np.int64))
+            by_task[task_id] = _read_task_pseudovalues(task, predictions, indices.to_numpy().astype(np.int64), weights)
         except (ValueError, TypeError, IndexError) as error:  # a cell is empty, or a list has another length
             raise RunError(
                 f"{path}: the predictions of {task_id} do not fit a {task.type} task "
@@ -73,9 +93,12 @@ def read_pseudovalues(
 
 
 def _read_task_pseudovalues(
-    task: Task, predictions: pd.DataFrame, component_indices: NDArray[np.int64]
+    task: Task,
+    predictions: pd.DataFrame,
+    component_indices: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
 ) -> TaskPseudovalues:
-    metrics = compute_task_pseudovalues(task, predictions, component_indices)
+    metrics = compute_task_pseudovalues(task, predictions, component_indices, weights)
     size = None
     if has_class_label(task.type):
         size = count_rarer_class(predictions["label"].to_numpy(dtype=np.int64), component_indices, task.num_classes)

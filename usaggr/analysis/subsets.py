@@ -24,6 +24,8 @@ class TestFold:
     """(C,) ids of the components of its samples, in ascending order."""
     component_indices: "pd.Series[int]"
     """Index of each sample's component in `components`, by sample id."""
+    weights: "pd.Series[float] | None" = None
+    """1 / number of the samples of the sample's subject, by sample id; None if all subjects have equally many."""
 
 
 def read_folds(path: Path) -> dict[str, TestFold]:
@@ -40,8 +42,26 @@ def read_folds(path: Path) -> dict[str, TestFold]:
     folds = {}
     for task_id, samples in test.groupby("task_id", sort=False):
         components, indices = np.unique(samples["component"].to_numpy(), return_inverse=True)
-        folds[str(task_id)] = TestFold(components, pd.Series(indices, index=samples["sample_id"].to_numpy()))
+        sample_ids = samples["sample_id"].to_numpy()
+        weights = _weigh_by_subject(samples)
+        folds[str(task_id)] = TestFold(
+            components,
+            pd.Series(indices, index=sample_ids),
+            None if weights is None else pd.Series(weights, index=sample_ids),
+        )
     return folds
+
+
+def _weigh_by_subject(samples: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Return 1 / number of the subject's samples for each test sample of a task; None if all numbers are equal.
+
+    The unit is the subject, not the component: one image of two subjects connects both, and possibly many others, which
+    then are independent evidence only together, but are still several patients. A sample without a subject is its own.
+    """
+    subjects = samples["subject_id"].fillna("")
+    subjects = subjects.where(subjects != "", "\0" + samples["sample_id"])
+    sizes = samples.groupby(subjects.to_numpy())["sample_id"].transform("size").to_numpy(dtype=np.float64)
+    return None if np.all(sizes == sizes[0]) else np.asarray(1 / sizes)
 
 
 def read_placements(path: Path) -> Iterator[PlacedSample]:

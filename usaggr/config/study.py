@@ -228,6 +228,7 @@ class ReportConfig(Section):
     """Settings of the report."""
 
     confidence: float = Field(gt=0.5, lt=1, description="confidence level of the intervals")
+    aggregate: Literal["subject", "sample"] = Field(description="unit that counts once in scores and differences")
     formats: list[Literal["png", "svg"]] = Field(min_length=1, description="file formats of the figures")
     margin: float = Field(gt=0, lt=1, description="non-inferiority margin for metrics whose best value is 1")
     relative_margin: float = Field(

@@ -33,9 +33,9 @@ ALWAYS_USED = frozenset({
     "executor.partition", "executor.account", "executor.qos", "executor.constraint", "executor.gpus",
     "executor.cpus", "executor.memory", "executor.time", "executor.setup", "executor.options",
     "executor.runs_per_job", "executor.jobs", "executor.wait", "executor.address", "executor.shared",
-    "report.confidence", "report.formats", "report.margin", "report.convergence_margin", "report.assumed_seed_sd",
-    "report.assumed_subject_sd", "logger.name", "logger.every", "logger.location", "logger.experiment",
-    "logger.project", "logger.entity",
+    "report.confidence", "report.aggregate", "report.formats", "report.margin", "report.convergence_margin",
+    "report.assumed_seed_sd", "report.assumed_subject_sd", "logger.name", "logger.every", "logger.location",
+    "logger.experiment", "logger.project", "logger.entity",
 })  # fmt: skip
 """Keys that have an effect wherever they are allowed. Those of another network, executor or logger are refused."""
 

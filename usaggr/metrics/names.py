@@ -74,9 +74,7 @@ def _define_error(name: str, label: str, meaning: str, unit: str = "px", decimal
 
 
 _SEGMENTATION = (
-    _define_score(
-        "dsc", "DSC", "Dice similarity coefficient: overlap of predicted and true region, mean over images and classes"
-    ),
+    _define_score("dsc", "DSC", "Dice similarity coefficient: overlap of predicted and true region, mean over classes"),
     _define_error("hd", "HD", "Hausdorff distance between predicted and true region, in pixels of the original image"),
     _define_error(
         "hd95", "HD95", "95th percentile of the distances between the two outlines, in pixels of the original image"

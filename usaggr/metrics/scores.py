@@ -90,7 +90,7 @@ def score_task(task: Task, predictions: Rows) -> tuple[dict[str, float], list[st
 
 
 def compute_task_pseudovalues(
-    task: Task, predictions: Rows, components: NDArray[np.int64]
+    task: Task, predictions: Rows, components: NDArray[np.int64], weights: NDArray[np.float64] | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """Return the pseudo-values of a task's scores over a test set: one value per component, whose mean is the score.
 
@@ -100,6 +100,9 @@ def compute_task_pseudovalues(
         task: The task, whose type determines the metrics.
         predictions: At least one row of the task.
         components: (N,) index of each row's component, with all of 0..C-1.
+        weights: (N,) weight of each row in the scores, above 0, as `sample_weight` of scikit-learn. Default: equal
+            weights, as in `score_task`. With 1 / number of the subject's rows, a mean over rows becomes a mean over
+            subjects of the means of their rows.
 
     Returns:
         (C,) pseudo-values by metric.
@@ -107,12 +110,12 @@ def compute_task_pseudovalues(
     if has_class_label(task.type):
         classes = _make_class_arrays(predictions)
         labels, probabilities = classes.labels, classes.probabilities
-        pseudovalues = compute_confusion_pseudovalues(labels, probabilities, components, classes.predicted)
-        auc = compute_auc_pseudovalues(labels, probabilities, components)
+        pseudovalues = compute_confusion_pseudovalues(labels, probabilities, components, classes.predicted, weights)
+        auc = compute_auc_pseudovalues(labels, probabilities, components, weights)
         return pseudovalues if auc is None else {**pseudovalues, "auc": auc}
     values = {metric.name: _get_values(predictions, metric.name) for metric in METRICS[task.type]}
     return {
-        name: mean_pseudovalues(sample_values, components)
+        name: mean_pseudovalues(sample_values, components, weights)
         for name, sample_values in values.items()
         if not np.isnan(sample_values).any()
     }
@@ -145,6 +148,27 @@ def average_by_subject(
         for name, sample_values in values.items()
         if not np.isnan(sample_values).any()
     }
+
+
+def score_tasks_by_subject(tasks: Sequence[Task], predictions: Rows) -> Scores:
+    """Return the scores of each task over a subset, in which each subject counts once, however many rows it has.
+
+    A metric that some samples do not have is left out, and so is a task without rows.
+    """
+    scores: Scores = {}
+    by_task = _group_by_task(predictions)
+    for task in tasks:
+        if task.id in by_task:
+            task_rows = by_task[task.id]
+            if isinstance(task_rows, pd.DataFrame):
+                ids = task_rows["subject_id"].tolist()
+            else:
+                ids = [row["subject_id"] for row in task_rows]
+            subjects, counts = np.unique(ids, return_inverse=True, return_counts=True)[1:]
+            # Pseudo-values are not needed here, but their mean is the weighted score of every metric.
+            values = compute_task_pseudovalues(task, task_rows, subjects, 1 / counts[subjects])
+            scores[task.id] = {name: float(value.mean()) for name, value in values.items()}
+    return scores
 
 
 def score_tasks(tasks: Sequence[Task], predictions: Rows) -> tuple[Scores, dict[str, list[str]]]:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +69,9 @@ def build_report(
     """
     progress = progress or NoProgress()
     inputs = _hash_inputs(directories)  # before they are read, so that a change in the meantime outdates the report
-    collection = collect(directories, progress)
+    collection = collect(directories, progress, settings)
     if settings:
         inputs += json.dumps(dict(settings))  # so that the next sweep builds the report with the study's settings again
-        collection = _override_settings(collection, dict(settings))
     home = collection.directories[0]
     try:
         with hold_lock(home / ".report.lock", patience=_PATIENCE) as is_locked:
@@ -107,14 +105,6 @@ def refresh_report(directories: Sequence[Path], progress: Progress | None = None
     except OSError:
         is_current = False
     return home / "report" if is_current else build_report(directories, progress)
-
-
-def _override_settings(collection: Collection, settings: dict[str, Any]) -> Collection:
-    """Return the collection with other settings of the report."""
-    controls = collection.controls
-    if controls is not None:
-        controls = replace(controls, study=controls.study.override_report(settings))
-    return replace(collection, study=collection.study.override_report(settings), controls=controls)
 
 
 def _hash_inputs(directories: Sequence[Path]) -> str:

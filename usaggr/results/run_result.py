@@ -63,6 +63,11 @@ class RunResult:
     """Seconds of each step of the run."""
     input_scale: PixelNormalization | None = None
     """Normalization of images for pretrained weights; None without such weights, or in results of older versions."""
+    trivial_by_subject: Scores = field(default_factory=dict)
+    """`trivial` with each test subject counted once, for reports of means over subjects.
+
+    It is empty in results of versions that did not compute it.
+    """
     schema_version: int = SCHEMA_VERSION
 
 

@@ -7,7 +7,7 @@ sweep needs only the keys in this module. Folders of versions without controls h
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from usaggr.errors import RunError
 from usaggr.results import contract
@@ -18,6 +18,8 @@ from usaggr.results.plan import PlanRow, check_plan_version, read_plan
 from usaggr.results.versions import check_yaml
 
 _REMEDY = "`usaggr sweep` of the same study writes it again"
+Aggregate = Literal["subject", "sample"]
+"""Unit that counts once in scores and differences."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ class StudyFacts:
             settings={**self.settings, "report": report},
             report_overrides=values,
         )
+
+    @property
+    def aggregate(self) -> Aggregate:
+        """Unit that counts once in scores and differences; `subject` for studies of versions without this key."""
+        return "sample" if self.get_setting("report.aggregate") == "sample" else "subject"
 
     @property
     def margin(self) -> float:
@@ -158,6 +165,7 @@ class _StoredReport:
     relative_margin: float | None = None
     convergence_margin: float | None = None
     family: str | None = None
+    aggregate: Aggregate | None = None
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     with stopwatch.measure("streams"):
         intervals, examples = make_intervals(spec, study, data)
     with stopwatch.measure("trivial"):
-        trivial, trivial_validation = score_trivial_predictors(study, data)
-    curve = Curve(data.tasks, trivial_validation, sum(map(len, intervals)), study.training.score_weights == "best")
+        trivial = score_trivial_predictors(study, data)
+    curve = Curve(data.tasks, trivial.validation, sum(map(len, intervals)), study.training.score_weights == "best")
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
     resume_point = ResumePoint(file, intervals)
     resume_point.restore(curve, stopwatch, network)
@@ -85,8 +85,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             trainer = make_trainer(study, placement, tracker, len(remaining), callbacks)
             if not resume_point.is_trained:
                 trainer.fit(make_module(network, study, data, remaining, curve, resume_point.position.step))
-        # First load the weights to be scored, which may be those of an earlier validation.
-        validation = curve.load_scored_weights(network)
+        validation = curve.load_scored_weights(network)  # first, because they may be of an earlier validation
         with stopwatch.measure("test"):
             test_results = _test_network(network, study, data, trainer.strategy.root_device)
         if tracker is not None:
@@ -96,9 +95,9 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
         n_train = {task_id: len(samples) for task_id, samples in data.train.items()}
         result = RunResult(
             scores=test_results.scores,
-            trivial=trivial,
+            trivial=trivial.test,
             validation=validation,
-            trivial_validation=trivial_validation,
+            trivial_validation=trivial.validation,
             n_train=n_train,
             n_test={t: sum(s.task_id == t for s in data.test) for t in data.tasks},
             n_subjects={t: len({s.subject_id for s in data.test if s.task_id == t}) for t in data.tasks},
@@ -107,6 +106,7 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
             notes=_add_notes(test_results.notes, spec, study, n_train),
             timings=stopwatch.timings,
             input_scale=input_scale,
+            trivial_by_subject=trivial.test_by_subject,
         )
         RunDirectory(directory).write_result(result)
 
@@ -203,18 +203,31 @@ def _make_scorer(study: StudyConfig, data: RunData, *, main_only: bool, keep_mas
     return SubsetScorer(data.tasks, study.data, study.metrics.nsd_tolerance, main_only, keep_masks)
 
 
-def score_trivial_predictors(study: StudyConfig, data: RunData) -> tuple[Scores, Scores]:
+@dataclass(frozen=True)
+class _TrivialScores:
+    """Scores of the predictors that ignore the image."""
+
+    test: Scores
+    """Scores on the test set, with all metrics."""
+    test_by_subject: Scores
+    """The same as means over subjects."""
+    validation: Scores
+    """Main scores on the validation set."""
+
+
+def score_trivial_predictors(study: StudyConfig, data: RunData) -> _TrivialScores:
     """Score the predictors that ignore the image: with all metrics on test, with the main ones on validation."""
     predictors = fit_trivial_predictors(data.tasks, data.train, data.cache)
 
-    def score(samples: Sequence[Sample], main_only: bool) -> Scores:
+    def score(samples: Sequence[Sample], main_only: bool) -> SubsetScorer:
         scorer = _make_scorer(study, data, main_only=main_only, keep_masks=False)
         scorer.add(
             [predictors[s.task_id].predict(s.sample_id, s.subject_id, s.height, s.width) for s in samples], samples
         )
-        return scorer.compute_scores()[0]
+        return scorer
 
-    return score(data.test, main_only=False), score(data.val, main_only=True)
+    test, validation = score(data.test, main_only=False), score(data.val, main_only=True)
+    return _TrivialScores(test.compute_scores()[0], test.compute_subject_scores(), validation.compute_scores()[0])
 
 
 def _add_notes(

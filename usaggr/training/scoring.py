@@ -17,7 +17,7 @@ from usaggr.data.batches.batches import normalize_box, normalize_points
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
 from usaggr.metrics.names import compute_skill, get_main_metric, get_metric
-from usaggr.metrics.scores import score_sample, score_tasks
+from usaggr.metrics.scores import score_sample, score_tasks, score_tasks_by_subject
 from usaggr.metrics.trivial import TrivialPredictor, fit_trivial
 from usaggr.results.predictions import Prediction, make_prediction_row
 from usaggr.results.run_result import Scores
@@ -64,6 +64,10 @@ class SubsetScorer:
     def compute_scores(self) -> tuple[Scores, dict[str, list[str]]]:
         """Return the scores of each task over the set, and notes on them by task."""
         return score_tasks(list(self._tasks.values()), self.rows)
+
+    def compute_subject_scores(self) -> Scores:
+        """Return the scores of each task over the set, in which each subject counts once."""
+        return score_tasks_by_subject(list(self._tasks.values()), self.rows)
 
 
 def fit_trivial_predictors(

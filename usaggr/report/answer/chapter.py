@@ -24,6 +24,7 @@ from usaggr.report.answer.missing_verdicts import explain_missing_verdict
 from usaggr.report.answer.opening import CONDITION, write_answer_sentences
 from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
+from usaggr.report.score_means import describe_mean
 from usaggr.report.what_was_run.exposure_section import warn_of_unequal_exposure
 
 
@@ -139,8 +140,8 @@ def _tabulate_tasks(
         f"from {reference}, with the {text.format_share(material.study.confidence)} interval of that task alone; "
         "positive is better, also for errors in pixels. p values are adjusted for the number of "
         f"{_name_tests(material)}. `usaggr predict --recommended` uses {reference} for tasks that are undecided or "
-        "have no verdict."
-    )
+        f"have no verdict. {describe_mean(material)}"
+    ).rstrip()
     name = _name_file(material, "use", variant, scale)
     columns = ("task", "clinical group", "type", "use", "because")
     return TextTable(columns, tuple(table), name=name, caption=caption)

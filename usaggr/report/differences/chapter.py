@@ -15,6 +15,7 @@ from usaggr.metrics.names import get_metric, get_metric_label
 from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
+from usaggr.report.score_means import describe_mean
 
 
 def write_differences(material: Material) -> Section | None:
@@ -63,7 +64,7 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
         return None
     suffix = f"-{variant}" if len(material.study.variants) > 1 else ""
     setting = escape_markdown(capitalize(material.describe_setting(variant, scale)))
-    caption = f"Main metric of each task. {setting}. {table_cells.EXPLAINED_MARKS}"
+    caption = f"Main metric of each task. {setting}. {table_cells.EXPLAINED_MARKS} {describe_mean(material)}".rstrip()
     return TextTable(
         tuple(columns), tuple(table), tuple(columns[3:]), name=f"scores-s{scale:g}{suffix}", caption=caption
     )

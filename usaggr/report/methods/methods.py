@@ -8,6 +8,7 @@ from usaggr.document.display_names import join_names
 from usaggr.document.elements import Paragraph, Section
 from usaggr.metrics.names import METRICS, get_main_metric, get_metric_label
 from usaggr.report.material import Material, make_section
+from usaggr.report.score_means import describe_aggregation
 from usaggr.report.topic import Entry
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 from usaggr.statistics.power import POWER
@@ -45,12 +46,14 @@ def _describe_scores(material: Material) -> str:
     data = material.collection.data
     types = sorted({data.tasks[task].task.type for task in material.collection.tasks})
     mains = join_names([f"{get_metric_label(get_main_metric(kind).name)} for {kind}" for kind in types])
-    return (
+    sentences = (
         f"The main metric is {mains}. All scores are computed on the complete test set at the original resolution of "
-        "the images, from stored predictions for single samples. Scores in different metrics are never averaged. Where "
-        "tasks of different types are combined, skill is used: (score − trivial) / (best possible − trivial), in which "
-        "the trivial predictor ignores the image."
+        "the images, from stored predictions for single samples.",
+        describe_aggregation(material),
+        "Scores in different metrics are never averaged. Where tasks of different types are combined, skill is used: "
+        "(score − trivial) / (best possible − trivial), in which the trivial predictor ignores the image.",
     )
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _describe_intervals(material: Material) -> str:
@@ -64,8 +67,8 @@ def _describe_intervals(material: Material) -> str:
     )
     base = (
         "Each grouping is compared with the reference, paired by seed and test sample. The score of each run is "
-        "expressed as jackknife pseudo-values, one per test component; for a mean over samples, these are the "
-        f"components' contributions to it. The same analysis thus applies to {metrics}. "
+        "expressed as jackknife pseudo-values, one per test component; for a mean, these are the components' "
+        f"contributions to it. The same analysis thus applies to {metrics}. "
     )
     if len(material.study.seeds) < 2:
         return base + (
