@@ -1,11 +1,11 @@
 """The page docs/coverage.md, from the measurements of benchmarks/evidence/coverage.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from benchmarks.evidence.marks import RULE, Mark, format_share, format_shares, make_share, mark_coverage
 from benchmarks.evidence.scenarios import Scenario
 from benchmarks.generated import prose, table
 
@@ -39,31 +39,53 @@ class Covered:
     """Share of repetitions in which the variance between seeds is pooled."""
 
 
-def fails(coverage: float, seeds: int, repetitions: int) -> bool:
-    """Return True if the 99 % Monte-Carlo interval of a coverage lies outside of its bounds."""
-    low, high = BOUNDS[seeds]
-    error = stats.norm.ppf(0.995) * np.sqrt(coverage * (1 - coverage) / repetitions)
-    return bool(coverage + error < low or coverage - error > high)
+def mark(coverage: float, seeds: int, repetitions: int) -> Mark:
+    """Return the mark of a coverage that is measured from a number of repetitions."""
+    return mark_coverage(make_share(coverage, repetitions), *BOUNDS[seeds])
 
 
 def report(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> tuple[str, list[str]]:
-    """Return the page and the cells that fail."""
+    """Return the page and the cells with a mark, of the guarantee and of pooled studies."""
     guaranteed = [world for world in worlds if world.guaranteed]
-    failures = [
-        f"{world.name}, {k} seeds, {n} subjects: {100 * measured[world.name, k, n].coverage[0]:.1f} %"
+    cells = {
+        f"{world.name}, {k} seeds, {n} subjects": (measured[world.name, k, n].coverage[0], k)
         for world in guaranteed
         for k in SEEDS
         for n in SUBJECTS
-        if fails(measured[world.name, k, n].coverage[0], k, repetitions)
+    }
+    pooled = {
+        f"pooled, {name}, {k} seeds, {n} subjects": (measured[name, k, n].coverage[0], k)
+        for name in STUDIES
+        for k in SEEDS
+        for n in POOLED_SUBJECTS
+    }
+    failures = [
+        f"{name}: {format_share(make_share(coverage, repetitions), mark(coverage, k, repetitions), ' %')}"
+        for name, (coverage, k) in (cells | pooled).items()
+        if mark(coverage, k, repetitions)
     ]
-    outcome = f"{len(failures)} cells fail." if failures else f"all {len(guaranteed) * 12} cells pass."
-    error = 100 * np.sqrt(0.95 * 0.05 / repetitions)
-    opening = _OPENING.format(repetitions=repetitions, error=error, outcome=outcome)
+    outcome = prose(f"{_count_marks(cells, repetitions)} {_count_marks(pooled, repetitions, 'with pooling')}")
+    opening = _OPENING.format(repetitions=repetitions, outcome=outcome)
     sections = [
-        opening, _guarantee(guaranteed, measured, repetitions), _METHODS, _methods(guaranteed, measured), _POOLING,
-        _studies(measured), _RARE, _rare(measured),
+        opening, _guarantee(guaranteed, measured, repetitions), _METHODS, _methods(guaranteed, measured),
+        _POOLING, _studies(measured, repetitions), _RARE, _rare(measured, repetitions),
     ]  # fmt: skip
     return "\n\n".join(section.strip() for section in sections) + "\n", failures
+
+
+def _count_marks(cells: Mapping[str, tuple[float, int]], repetitions: int, which: str = "without pooling") -> str:
+    """Return a sentence with the number of cells that have each mark.
+
+    Args:
+        cells: Coverage and number of seeds, by cell.
+        repetitions: Number of repetitions of each cell.
+        which: Which cells these are.
+    """
+    marks = [mark(coverage, k, repetitions) for coverage, k in cells.values()]
+    outside = sum(not BOUNDS[k][0] <= coverage <= BOUNDS[k][1] for coverage, k in cells.values())
+    tolerated = outside - len([name for name in marks if name])
+    counts = f"misses: {marks.count('misses')}, wide: {marks.count('wide')}"
+    return f"{len(marks)} cells {which}: {counts}, other estimates outside of the bounds: {tolerated}."
 
 
 def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> str:
@@ -72,7 +94,7 @@ def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int)
         cells = [f"{world.name}: {world.what}" if world.what else world.name]
         for k in SEEDS:
             values = [measured[world.name, k, n].coverage[0] for n in SUBJECTS]
-            cells.append(", ".join(_percent(value, fails(value, k, repetitions)) for value in values))
+            cells.append(_format(values, repetitions, [k] * len(values)))
         lines.append(cells)
     too_few = {(world.name, n): measured[world.name, 3, n].too_few for world in worlds for n in SUBJECTS}
     (name, n), most = max(too_few.items(), key=lambda item: item[1])
@@ -92,27 +114,27 @@ def _methods(worlds: Sequence[Scenario], measured: Measured) -> str:
     return table(["method", *(f"{k} seeds" for k in SEEDS)], lines)
 
 
-def _studies(measured: Measured) -> str:
+def _studies(measured: Measured, repetitions: int) -> str:
     columns = ("cells", "subjects", "coverage, first cell", "other cells", "pooled", "relative width")
     lines = []
     for name in STUDIES:
         for i, n in enumerate(POOLED_SUBJECTS):
-            cells = [measured[name, k, n] for k in SEEDS]
+            by_seeds = {k: measured[name, k, n] for k in SEEDS}
+            first = [cell.coverage[0] for cell in by_seeds.values()]
+            other_cells = [float(np.mean(cell.coverage[1:])) for cell in by_seeds.values()]
             shown = [
-                [_percent(cell.coverage[0]) for cell in cells],
-                [_percent(float(np.mean(cell.coverage[1:]))) for cell in cells],
-                [f"{100 * cell.pooled:.0f}" for cell in cells],
-                [f"{cell.width:.2f}" for cell in cells],
+                _format(first, repetitions, list(by_seeds)),
+                _format(other_cells, repetitions, list(by_seeds)),
+                ", ".join(f"{100 * cell.pooled:.0f}" for cell in by_seeds.values()),
+                ", ".join(f"{cell.width:.2f}" for cell in by_seeds.values()),
             ]
-            lines.append(["" if i else name, str(n), *(", ".join(values) for values in shown)])
+            lines.append(["" if i else name, str(n), *shown])
     return table(columns, lines)
 
 
-def _rare(measured: Measured) -> str:
-    coverage = [
-        f"{', '.join(_percent(measured['rare failures', k, n].coverage[0]) for k in SEEDS)} % with {n}"
-        for n in SUBJECTS
-    ]
+def _rare(measured: Measured, repetitions: int) -> str:
+    by_subjects = {n: [measured["rare failures", k, n].coverage[0] for k in SEEDS] for n in SUBJECTS}
+    coverage = [f"{_format(values, repetitions)} % with {n}" for n, values in by_subjects.items()]
     too_few = ", ".join(f"{100 * measured['rare failures', 3, n].too_few:.0f}" for n in SUBJECTS)
     return prose(
         f"Coverage for {', '.join(map(str, SEEDS))} seeds: {'; '.join(coverage)} subjects. With 3 seeds, {too_few} % "
@@ -120,25 +142,40 @@ def _rare(measured: Measured) -> str:
     )
 
 
-def _percent(coverage: float, failed: bool = False) -> str:
-    return f"{100 * coverage:.1f}" + (" (fails)" if failed else "")
+def _format(coverage: Sequence[float], repetitions: int, seeds: Sequence[int] = ()) -> str:
+    """Return coverages with their marks and their largest error.
+
+    Args:
+        coverage: The coverages.
+        repetitions: Number of repetitions of each.
+        seeds: Numbers of seeds, which set the bounds; empty: no bounds are promised.
+    """
+    marks = [mark(value, k, repetitions) for value, k in zip(coverage, seeds, strict=True)] if seeds else []
+    shares = [make_share(value, repetitions) for value in coverage]
+    return format_shares(list(zip(shares, marks or [""] * len(shares), strict=True)))
 
 
-_OPENING = """
+_OPENING = (
+    """
 # Coverage of the intervals
 
 How often does a nominal 95 % confidence interval contain the true difference? Measured in simulated studies (seeds x
-subjects, {repetitions:,} repetitions per cell; Monte-Carlo standard error {error:.2f} points). `make bench-coverage`
-rewrites this page. Worlds: `benchmarks/evidence/scenarios.py`; method: `usaggr/statistics/`.
+subjects, {repetitions:,} repetitions per cell). `make bench-coverage` rewrites this page. Worlds:
+`benchmarks/evidence/scenarios.py`; method: `usaggr/statistics/`.
 
-**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds, at least 93 % for 2. A cell fails if its 99 % Monte-Carlo interval
-lies outside. **Result:** {outcome}
+**Required:** 93.5 to 97.5 % for 3, 5 and 10 seeds, at least 93 % for 2.
+"""
+    + RULE
+    + """
+**Result:** {outcome}
 
 ## The guarantee
 
-Coverage in percent for 30, 100 and 400 subjects, from each cell's own variances, without pooling. *Seeds : subjects*:
-their parts of the variance of the mean.
+Coverage in percent for 30, 100 and 400 subjects, from each cell's own variances, without pooling. Reports pool where a
+task has several cells, so the table about pooling counts as well. *Seeds : subjects*: their parts of the variance of
+the mean.
 """
+)
 _NO_VERDICT = """
 The tool gives no verdict if too few subjects differ; such studies are included. With 3 seeds these are {share:.0f} % of
 the studies of the world "{name}" with {subjects} subjects, and at most {others:.0f} % of the others.
@@ -155,7 +192,8 @@ _POOLING = """
 
 Four cells of one task: two groupings at two scales. Their variance between seeds is pooled if Bartlett's test permits
 it. The test may miss a cell that varies more: its interval is then slightly too narrow, the others slightly too wide.
-Values for 2, 3, 5 and 10 seeds: coverage and share of pooled studies in percent, and mean width relative to no pooling.
+Values for 2, 3, 5 and 10 seeds: coverage with the same bounds and share of pooled studies in percent, and mean width
+relative to no pooling.
 """
 _RARE = """
 ## Outside of the guarantee: rare failures

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.evidence.marks import Share
+from benchmarks.evidence.verdicts_page import Planted, report
 from benchmarks.evidence.worlds import TASKS, World, draw_sweep
-from benchmarks.generated import table
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.analysis.row_tables import group_rows
@@ -28,8 +29,6 @@ from usaggr.statistics.verdicts import ALPHA, VERDICTS
 POWER = 0.8
 GAINS, LOSSES = "lung", "ovary_tumor"
 """Tasks with planted differences. Each is alone in its clinical group, so only the unified model shares it."""
-MOST_FALSE = 0.075
-LEAST_POWER = 0.75
 
 Counts = Counter[tuple[str, ...]]
 
@@ -92,30 +91,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "3 seeds, 30 subjects": World(subjects=30),
         "5 seeds, 100 subjects": World(seeds=5),
     }
-    lines, failed = [_OPENING.format(sweeps=options.sweeps, tasks=len(TASKS))], []
-    null, planted = [], []
+    null, planted = {}, []
     with multiprocessing.get_context("fork").Pool(options.jobs) as processes:
         for name, world in worlds.items():
             counts_by_key = _run(processes, world, 0.0, options.sweeps)
-            rates = [_false_rate(counts_by_key, grouping) for grouping in ("clinical", "unified")]
-            null.append([name, *(f"{100 * rate:.1f} %" for rate in rates)])
-            failed += [f"{name}: false verdicts" for rate in rates if rate > MOST_FALSE]
+            null[name] = {grouping: _count_false(counts_by_key, grouping) for grouping in ("clinical", "unified")}
             size = planted_size(world)
             counts_by_key = _run(processes, world, size, options.sweeps // 2)
-            for task, right in ((GAINS, "gain"), (LOSSES, "loss")):
-                verdict_counts = [counts_by_key["planted", task, verdict] for verdict in VERDICTS]
-                shares = [count / sum(verdict_counts) for count in verdict_counts]
-                planted.append(
-                    [name, f"{size if right == 'gain' else -size:+.3f}", *(f"{100 * s:.1f} %" for s in shares)]
-                )
-                if shares[VERDICTS.index(right)] < LEAST_POWER:  # type: ignore[arg-type]
-                    failed.append(f"{name}: {right} found in {100 * shares[VERDICTS.index(right)]:.1f} %")  # type: ignore[arg-type]
+            for task, delta in ((GAINS, size), (LOSSES, -size)):
+                counts = {verdict: counts_by_key["planted", task, verdict] for verdict in VERDICTS}
+                planted.append(Planted(name, delta, counts))
             print(name, file=sys.stderr)
-    lines += [_NULL, table(["world", "clinical grouping", "unified"], null), _PLANTED]
-    lines += [table(["world", "planted", *VERDICTS], planted)]
-    options.out.write_text("\n\n".join(line.strip() for line in lines) + "\n", encoding="utf-8")
-    print(f"{options.out}: {len(failed)} checks fail" + "".join(f"\n- {line}" for line in failed))
-    return 1 if failed else 0
+    text, failures = report(options.sweeps, len(TASKS), null, planted)
+    options.out.write_text(text, encoding="utf-8")
+    print(f"{options.out}: {len(failures)} cells have a mark" + "".join(f"\n- {line}" for line in failures))
+    return 1 if failures else 0
 
 
 def _run(processes: "multiprocessing.pool.Pool", world: World, size: float, sweeps: int) -> Counts:
@@ -127,30 +117,9 @@ def _run(processes: "multiprocessing.pool.Pool", world: World, size: float, swee
     return total
 
 
-def _false_rate(counts: Counts, grouping: str) -> float:
+def _count_false(counts: Counts, grouping: str) -> Share:
     wrong, right = counts["family", grouping, "false"], counts["family", grouping, "right"]
-    return wrong / (wrong + right)
-
-
-_OPENING = """
-# Verdicts on planted differences
-
-How often does a report find a difference that does not exist, and how often does it find one that does? Each world is
-simulated in {sweeps} sweeps without differences and half as many with planted ones. A sweep has {tasks} tasks of all
-four types, three groupings and two scales; its scores vary randomly by seed, subject and run. The code that makes a
-report's tables judges it. `make bench-verdicts` rewrites this page; the worlds are in `benchmarks/evidence/worlds.py`.
-"""
-_NULL = """
-## No task differs
-
-Share of families (the tasks of one grouping at one scale) with any gain or loss; required: at most 7.5 %.
-"""
-_PLANTED = """
-## Two tasks differ
-
-Under the unified model, one task gains and one loses the smallest difference that `usaggr plan` shows as detectable,
-with a power of 80 % at Holm's first step. Share of cells by verdict; required: at least 75 % for the correct one.
-"""
+    return Share(wrong, wrong + right)
 
 
 if __name__ == "__main__":

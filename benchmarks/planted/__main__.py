@@ -3,8 +3,8 @@
     python -m benchmarks.planted [pool] [scale] [affinity] [--seeds 40] [--draws 500] [--jobs 1] [--outputs outputs]
 
 All sections use ordinary sweeps (benchmarks/planted/sweeps). The same command continues an interrupted sweep, and a
-larger number of seeds adds to the finished ones. Studies of 5 seeds are drawn from these pools without replacement and
-judged as in a report.
+larger number of seeds adds to the finished ones. Studies of 5 seeds are drawn from these pools, seeds and test
+components with replacement, and judged as in a report.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generated import machine, prose, write_part
 from benchmarks.planted import page, scale, structure
-from benchmarks.planted.draws import Cell, Judged, add_counts, draw_seeds, estimate_truths, judge_draws
+from benchmarks.planted.draws import Cell, Judged, add_counts, draw_studies, estimate_truths, judge_draws
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.page import EXPECTED, Pool
 from benchmarks.planted.training import FOLDER, map_draws, sum_cost, train
@@ -116,9 +116,9 @@ def measure_pool(collection: Collection, draws: int, jobs: int) -> tuple[Pool, d
     planted = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] in EXPECTED]
     null: list[Cell] = [cell for cell in truth if cell[0] == PLANTED and relations[cell[2]] not in EXPECTED]
     margin = float(np.mean([abs(truth[cell].delta) for cell in planted])) / 2
-    seeds = list(draw_seeds(collection.study.seeds, SIZE, draws, np.random.default_rng(0)))
+    studies = list(draw_studies(collection, SIZE, draws, np.random.default_rng(0)))
     judge = partial(judge_draws, collection, margin=margin, null=null, truth=truth)
-    judged: Judged = add_counts(map_draws(judge, seeds, jobs, "judging draws from the pool"))
+    judged: Judged = add_counts(map_draws(judge, studies, jobs, "judging draws from the pool"))
     results = [run.result for run in collection.runs if run.result is not None]
     runs, seconds = sum_cost(collection)
     pool = Pool(

@@ -79,7 +79,9 @@ def report(pool: Pool, figure: str, sheet: str) -> str:
         prose(_PLANTED.format(tasks=len(pool.relations), seeds=pool.seeds, subjects=pool.subjects)),
         prose(f"Training samples: {_training_samples(pool)}."),
         f"![Phantoms of the tasks with their labels]({sheet})",
-        prose(_VERDICTS_INTRODUCTION.format(draws=pool.judged.draws, size=pool.size, margin=pool.margin)),
+        prose(_VERDICTS_INTRODUCTION.format(
+            draws=pool.judged.draws, size=pool.size, margin=pool.margin, sampling=f"{SAMPLING} {_REMOVED}"
+        )),
         table(["task", "relation", "pool's difference", "s.e.", "gain", "no loss", "loss", "undecided", "target"],
               _verdicts(pool)),
         f"![Differences of the pool, and verdicts of the draws]({figure})",
@@ -119,9 +121,16 @@ seeds: one model per task, per relation, and for all tasks (`benchmarks/planted/
 difference counts as the true one.
 """
 _VERDICTS_INTRODUCTION = """
-{draws} studies of {size} seeds are drawn without replacement. The table compares models per relation with models per
+{draws} studies of {size} seeds are drawn {sampling} The table compares models per relation with models per
 task, in DSC (`_det`: IoU), with a margin of {margin:.3f}, half of the mean planted difference. *s.e.*: standard error
 over seeds. Verdicts: share of the draws.
+"""
+SAMPLING = """
+with replacement, and their test subjects too, because intervals allow for other seeds and other subjects.
+"""
+"""Description of the draws, in all sections."""
+_REMOVED = """
+In cells without planted difference the pool's difference is removed, so that their true difference is 0.
 """
 _NULL = """
 In {false} of the draws, at least one cell without planted difference has a gain or loss (target: at most 7.5 %). Under

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.planted.draws import Draw
 from usaggr.analysis.collect import Collection, collect
 from usaggr.config.compose import compose_study
 from usaggr.progress import RichProgress
@@ -57,14 +58,12 @@ def sum_cost(collection: Collection) -> tuple[int, float]:
     return len(seconds), sum(seconds.values())
 
 
-def map_draws(
-    work: Callable[[Sequence[tuple[int, ...]]], Result], draws: Sequence[tuple[int, ...]], jobs: int, what: str
-) -> list[Result]:
+def map_draws(work: Callable[[Sequence[Draw]], Result], draws: Sequence[Draw], jobs: int, what: str) -> list[Result]:
     """Call a function on sets of DRAWS_PER_CALL draws in parallel processes.
 
     Args:
         work: Function of several draws.
-        draws: Seeds of each drawn study.
+        draws: Seeds and components of each drawn study.
         jobs: Number of processes.
         what: Description for the progress display.
 

@@ -139,3 +139,26 @@ def test_a_study_of_the_reference_alone_compares_nothing(tmp_path: Path) -> None
     tables = make_tables(collect([sweep.directory]))
     assert tables.comparison.verdict_table.empty
     assert tables.comparison.summary_table["grouping"].tolist() == ["task_specific"]
+
+
+def test_a_task_with_most_of_the_variance_of_delta_m_is_named(tmp_path: Path) -> None:
+    def uneven(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        noise = {"breast_lesion": 0.3}.get(task, 0.01) * [-1, 0, 1][seed] * (len(block) > 1)
+        return level(CATALOGUE[task], 0.5 + noise)
+
+    line = summary(FakeSweep(tmp_path / "uneven", groupings=PAIR).finish(uneven), "unified")
+    assert line["dominant_task"] == "breast_lesion"
+    assert 0.99 < line["dominant_share"] < 1
+
+
+def test_of_two_tasks_or_without_a_variance_none_is_named(tmp_path: Path) -> None:
+    two = FakeSweep(tmp_path / "two", tasks=("breast_lesion", "fetal_femur"), groupings=PAIR).finish(
+        lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.1 * seed * (task == "fetal_femur"))
+    )
+    constant = FakeSweep(tmp_path / "constant", groupings=PAIR).finish(
+        lambda task, block, scale, seed: level(CATALOGUE[task], 0.5 + 0.1 * len(block))
+    )
+    for sweep in (two, constant):
+        line = summary(sweep, "unified")
+        assert line["dominant_task"] == ""
+        assert np.isnan(line["dominant_share"])

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.evaluation import evaluation
-from benchmarks.evidence import coverage_page, families_page, rules, verdicts
+from benchmarks.evidence import coverage_page, families_page, rules, verdicts_page
+from benchmarks.evidence.marks import Share
 from benchmarks.evidence.scenarios import many_tasks, rare_failures, scenarios
 from benchmarks.models import experts, models
 from benchmarks.mutants import page as mutants_page
@@ -36,7 +37,7 @@ TEMPLATES = [
     ("planted.md", structure, ("_SECTION",)),
     ("reliability.md", soak_page, ("_TEXT",)),
     ("too_few.md", rules, ("_OPENING", "_REFUSALS", "_VERDICTS")),
-    ("verdicts.md", verdicts, ("_OPENING", "_NULL", "_PLANTED")),
+    ("verdicts.md", verdicts_page, ("_OPENING", "_NULL", "_PLANTED")),
 ]
 
 
@@ -66,7 +67,8 @@ def test_the_page_of_mutants_lists_the_catalogue_and_each_killed_one_names_an_ex
 
 def test_the_tables_about_coverage_have_the_columns_and_worlds_that_the_benchmark_writes() -> None:
     def table_rows(text: str) -> list[str]:
-        return [re.sub(r"[\d.]+", "0", line) for line in text.splitlines() if line.startswith("| ")]
+        unmarked = re.sub(r" \*\*(misses|wide)\*\*", "", text)
+        return [re.sub(r"[\d.]+", "0", line) for line in unmarked.splitlines() if line.startswith("| ")]
 
     worlds = (*scenarios(), *many_tasks(), rare_failures())
     names = [*(world.name for world in worlds), *coverage_page.STUDIES]
@@ -78,4 +80,27 @@ def test_the_tables_about_coverage_have_the_columns_and_worlds_that_the_benchmar
     }
     written, failures = coverage_page.report(worlds, cells, 5000)
     assert not failures
+    pooled = next(iter(coverage_page.STUDIES))
+    for name in (names[0], pooled):
+        missing = cells | {(name, 3, 30): coverage_page.Covered((0.90,) * 4)}
+        text, failures = coverage_page.report(worlds, missing, 5000)
+        assert len(failures) == 1
+        assert "90.0 ± 0.4 % **misses**" in failures[0]
+        assert "90.0 **misses**" in text
+        assert "misses: 1, wide: 0" in " ".join(text.split())
     assert table_rows(written) == table_rows((DOCS / "coverage.md").read_text())
+
+
+def test_verdicts_are_marked_where_false_ones_are_frequent_or_planted_ones_are_missed() -> None:
+    null = {"world": {"clinical": Share(28, 800), "unified": Share(64, 800)}}
+    planted = [
+        verdicts_page.Planted("world", 0.1, {"gain": 150, "no_loss": 5, "loss": 0, "undecided": 45}),
+        verdicts_page.Planted("world", -0.1, {"gain": 0, "no_loss": 0, "loss": 130, "undecided": 70}),
+    ]
+    text, failures = verdicts_page.report(400, 12, null, planted)
+    assert failures == [
+        "world, unified, false gain or loss: 8.0 ± 1.0 % **misses**",
+        "world, -0.100, loss: 65.0 ± 3.4 % **misses**",
+    ]
+    assert "| world | 3.5 ± 0.6 % | 8.0 ± 1.0 % **misses** |" in text
+    assert "| world | +0.100 | 75.0 ± 3.1 % | 2.5 ± 1.1 % | 0.0 ± 0.5 % | 22.5 ± 3.0 % |" in text

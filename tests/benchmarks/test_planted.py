@@ -13,7 +13,16 @@ from scipy import stats
 from benchmarks.evidence.worlds import GROUPINGS, World, draw_sweep
 from benchmarks.planted import __main__ as benchmark
 from benchmarks.planted import page, scale, structure
-from benchmarks.planted.draws import Judged, Truth, add_counts, draw_seeds, estimate_truths, judge_draws, select_seeds
+from benchmarks.planted.draws import (
+    Draw,
+    Judged,
+    Truth,
+    add_counts,
+    draw_studies,
+    estimate_truths,
+    judge_draws,
+    make_study,
+)
 from benchmarks.planted.figure import draw_figure
 from benchmarks.planted.training import FOLDER, sum_cost
 from usaggr.analysis.collect import CollectedRun, Collection
@@ -32,15 +41,21 @@ def pool() -> Collection:
     return replace(sweep, study=replace(sweep.study, settings={"report": {"confidence": 0.95}}))
 
 
-def test_each_draw_has_different_seeds_of_the_pool_and_all_are_equally_frequent() -> None:
-    draws = list(draw_seeds(range(40), 5, 2000, np.random.default_rng(0)))
+def test_seeds_and_components_are_drawn_with_replacement_and_equally_often(pool: Collection) -> None:
+    draws = list(draw_studies(pool, 5, 2000, np.random.default_rng(0)))
     assert len(draws) == 2000
-    assert all(len(set(draw)) == 5 and list(draw) == sorted(draw) for draw in draws)
-    counts = Counter(seed for draw in draws for seed in draw)
-    # 2000 x 5 / 40, with 4 standard deviations of a binomial count.
-    assert all(abs(counts[seed] - 250) < 4 * np.sqrt(2000 * 0.125 * 0.875) for seed in range(40))
-    with pytest.raises(ValueError, match="5 seeds cannot be drawn from 4"):
-        list(draw_seeds(range(4), 5, 1, np.random.default_rng(0)))
+    assert all(list(draw.seeds) == sorted(draw.seeds) for draw in draws)
+    # All five differ in 12! / 7! / 12^5 = 38 % of the draws.
+    assert np.mean([len(set(draw.seeds)) == 5 for draw in draws]) == pytest.approx(0.382, abs=0.045)
+    counts = Counter(seed for draw in draws for seed in draw.seeds)
+    # 2000 x 5 / 12, with 4 standard deviations of a binomial count.
+    assert all(abs(counts[seed] - 833) < 4 * np.sqrt(10_000 / 12 * 11 / 12) for seed in range(12))
+    for draw in draws[:20]:
+        for fold in pool.folds.values():
+            assert np.isin(draw.components, fold.components).sum() == 40
+        assert len(set(draw.components.tolist())) == pytest.approx(12 * 40 * (1 - np.exp(-1)), abs=40)
+    with pytest.raises(ValueError, match="13 seeds cannot be drawn from 12"):
+        list(draw_studies(pool, 13, 1, np.random.default_rng(0)))
 
 
 def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> None:
@@ -62,19 +77,48 @@ def test_the_truth_is_the_mean_difference_over_all_seeds(pool: Collection) -> No
     assert {grouping for grouping, _, _ in truth_by_cell} == set(GROUPINGS[1:])
 
 
-def test_a_drawn_study_contains_its_seeds_alone(pool: Collection) -> None:
-    drawn = select_seeds(pool, (2, 5, 7), margin=0.07)
-    assert {run.row.seed for run in drawn.runs} == {2, 5, 7}
+def test_a_drawn_study_contains_its_seeds_and_components_as_often_as_they_are_drawn(pool: Collection) -> None:
+    fold = pool.folds["lung"].components
+    other_components = [other.components for task, other in pool.folds.items() if task != "lung"]
+    components = np.concatenate([np.repeat(fold[:20], 2), *other_components])
+    drawn = make_study(pool, Draw((2, 5, 5), components), margin=0.07)
+    assert [run.row.seed for run in drawn.runs].count(1) == [run.row.seed for run in drawn.runs].count(2)
     assert len(drawn.runs) * 4 == len(pool.runs)
-    assert drawn.study.seeds == (2, 5, 7)
+    assert drawn.study.seeds == (0, 1, 2)
     assert drawn.study.margin == 0.07
     assert drawn.study.get_setting("report.confidence") == 0.95
-    assert select_seeds(pool, (1,)).study.margin == pool.study.margin == 0.02
+    assert make_study(pool, Draw((1,), components)).study.margin == pool.study.margin == 0.02
+    assert drawn.folds["lung"].components.tolist() == list(range(40))
+    assert {fold.components.size for fold in drawn.folds.values()} == {40}
+    assert np.unique(np.concatenate([fold.components for fold in drawn.folds.values()])).size == 12 * 40
+    assert len({run.row.fingerprint for run in drawn.runs}) == len(drawn.runs)
+    original = next(run for run in pool.runs if run.row.tasks == ("lung",) and run.row.seed == 5)
+    copies = [run for run in drawn.runs if run.row.tasks == ("lung",) and run.row.scale == original.row.scale]
+    assert [run.row.seed for run in copies] == [0, 1, 2]
+    assert original.pseudovalues is not None
+    values = original.pseudovalues["lung"].metrics["dsc"]
+    for copy in copies[1:]:
+        assert copy.pseudovalues is not None
+        assert copy.result is not None
+        assert copy.pseudovalues["lung"].metrics["dsc"] == pytest.approx(np.repeat(values[:20], 2))
+        assert copy.result.scores["lung"]["dsc"] == pytest.approx(values[:20].mean())
+
+
+def test_a_removed_difference_is_0_over_the_pool(pool: Collection) -> None:
+    everything = Draw(pool.study.seeds, np.concatenate([fold.components for fold in pool.folds.values()]))
+    truth = estimate_truths(pool)
+    assert estimate_truths(make_study(pool, everything))["unified", 1.0, "FUGC"].delta == pytest.approx(
+        truth["unified", 1.0, "FUGC"].delta
+    )
+    removed = {cell: value.delta for cell, value in truth.items() if cell[0] == "unified"}
+    left = estimate_truths(make_study(pool, everything, removed=removed))
+    for cell, value in left.items():
+        assert value.delta == pytest.approx(0 if cell in removed else truth[cell].delta, abs=1e-12)
 
 
 @pytest.mark.slow
 def test_large_differences_are_detected_in_every_draw_and_false_ones_rarely(pool: Collection) -> None:
-    draws = list(draw_seeds(pool.study.seeds, 5, 6, np.random.default_rng(1)))
+    draws = list(draw_studies(pool, 5, 6, np.random.default_rng(1)))
     truth = estimate_truths(pool)
     planted = {(grouping, scale, task) for grouping, task in (GAINS, LOSSES) for scale in (0.25, 1.0)}
     null = [cell for cell in truth if cell not in planted]
@@ -87,8 +131,9 @@ def test_large_differences_are_detected_in_every_draw_and_false_ones_rarely(pool
     for (cell, _), count in judged.verdicts.items():
         counts[cell] += count
     assert set(counts.values()) == {6}
-    # If all cells count as null, the planted ones are false in every draw.
-    assert judge_draws(pool, draws, 0.1, list(truth), truth).false_families["unified"] == 6
+    # The pool's difference is removed from cells that count as null, but not another one.
+    halved = {cell: replace(true, delta=true.delta / 2) for cell, true in truth.items()}
+    assert judge_draws(pool, draws, 0.1, list(truth), halved).false_families["unified"] == 6
     flipped = {cell: replace(true, delta=-true.delta) for cell, true in truth.items()}
     assert judge_draws(pool, draws[:2], 0.1, null, flipped).opposite["unified"] == 2
 
@@ -173,7 +218,7 @@ def test_the_page_shows_each_cell_with_its_target() -> None:
     assert "| lung | related | +0.100 | 0.006 | 90.0% | 0.0% | 0.0% | 0.0% | gain >= 80% |" in text
     assert "| fetal_head | unrelated | +0.100 | 0.006 | 0.0% | 100.0% | 0.0% | 0.0% | neither |" in text
     words = " ".join(text.split())
-    assert "500 studies of 5 seeds" in words
+    assert "500 studies of 5 seeds are drawn with replacement, and their test subjects too" in words
     assert "Cost: 400 runs, 0.2 hours of one thread." in words
     assert "{" not in text  # no placeholder is left
 
@@ -221,14 +266,15 @@ def test_the_slope_is_estimated_from_the_pool_and_its_detection_rate_from_draws(
     measured = scale.judge_slopes("off", set_two_sizes(pool), draws=3, size=5, jobs=1)
     assert set(measured.deltas) == {25, 100}
     assert 0 <= measured.falls + measured.rises <= 1
+    assert 0 <= measured.false <= 1
     assert (measured.seeds, measured.draws, measured.size) == (12, 3, 5)
     assert (measured.runs, measured.seconds) == sum_cost(pool)
     steps = np.log10(100 / 25)
     assert measured.slope == pytest.approx((measured.deltas[100] - measured.deltas[25]) / steps)
 
 
-def make_slopes(world: str, falls: float, rises: float) -> scale.Slopes:
-    return scale.Slopes(world, -0.1, -0.12, -0.08, {8: 0.2, 80: 0.1}, falls, rises, 12, 500, 5, 240, 480.0)
+def make_slopes(world: str, falls: float, rises: float, false: float = 0.05) -> scale.Slopes:
+    return scale.Slopes(world, -0.1, -0.12, -0.08, {8: 0.2, 80: 0.1}, falls, rises, false, 12, 500, 5, 240, 480.0)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +283,7 @@ def make_slopes(world: str, falls: float, rises: float) -> scale.Slopes:
         ([make_slopes("on", 0.8, 0.0), make_slopes("off", 0.04, 0.3)], []),
         ([make_slopes("on", 0.79, 0.2)], ["scale, on: found in 79.0%"]),
         ([make_slopes("off", 0.08, 0.0)], ["scale, off: found in 8.0%"]),
+        ([make_slopes("on", 0.9, 0.0, 0.08)], ["scale, on, differences removed: found in 8.0%"]),
     ],
 )
 def test_slopes_must_be_detected_if_and_only_if_they_are_planted(
@@ -246,7 +293,7 @@ def test_slopes_must_be_detected_if_and_only_if_they_are_planted(
     assert len(wrong) == len(expected)
     assert all(line.startswith(start) for line, start in zip(wrong, expected, strict=True))
     assert "-0.100 (-0.120 to -0.080)" in scale.section(measured)
-    assert "500 studies of 5 out of 12 seeds" in " ".join(scale.section(measured).split())
+    assert "500 studies of 5 out of 12 seeds are drawn with replacement" in " ".join(scale.section(measured).split())
 
 
 def add_controls(pool: Collection) -> Collection:

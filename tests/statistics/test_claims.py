@@ -9,12 +9,14 @@ from usaggr.statistics.claims import (
     STATEMENTS,
     Claim,
     Quantity,
+    decide_confounded_scale_dependence,
     decide_consistency,
     decide_rich_and_scarce,
     decide_scale_dependence,
     decide_type_sensitivity,
     make_undecided,
 )
+from usaggr.statistics.scale_trend import SignChange
 
 NAN = float("nan")
 
@@ -23,29 +25,86 @@ def about(value: float, half: float, p: float = NAN) -> Quantity:
     return Quantity(value, value - half, value + half, p)
 
 
+RISES, FALLS, FLAT = about(0.2, 0.1), about(-0.2, 0.1), about(0.0, 0.1)
+
+
+def transformed(log_error: Quantity, log_skill: Quantity) -> dict[str, Quantity]:
+    return {"log error": log_error, "log skill": log_skill}
+
+
 @pytest.mark.parametrize(
-    ("slope", "verdict", "why"),
+    ("slope", "log_error", "log_skill", "verdict", "why"),
     [
-        (about(0.10, 0.05), "supported", "more data help it"),
-        (about(-0.10, 0.05), "supported", "more data hurt it"),
-        (about(0.005, 0.01), "contradicted", "within ±0.02"),
-        (about(0.005, 0.05), "undecided", "includes 0 and does not lie within ±0.02"),
-        (about(0.010, 0.005), "undecided", "too small to matter"),
-        (about(0.020, 0.001), "supported", "excludes 0"),
-        (Quantity(0.1, NAN, NAN), "undecided", ""),
+        (about(0.10, 0.05), RISES, RISES, "supported", "more data help it"),
+        (about(-0.10, 0.05), FALLS, FALLS, "supported", "more data hurt it"),
+        (about(-0.10, 0.05), FLAT, FALLS, "undecided", "but not in log error with the same sign"),
+        (about(-0.10, 0.05), RISES, FALLS, "undecided", "but not in log error with the same sign"),
+        (about(0.10, 0.05), RISES, FLAT, "undecided", "but not in log skill with the same sign"),
+        (about(0.10, 0.05), FLAT, FLAT, "undecided", "but not in log error and log skill with the same sign"),
+        (about(0.10, 0.05), Quantity(0.1, NAN, NAN), RISES, "undecided", "log error +0.100, no interval"),
+        (about(0.0, 0.1), RISES, RISES, "undecided", "includes 0 and does not lie within ±0.02"),
+        (about(0.005, 0.01), FLAT, FLAT, "contradicted", "within ±0.02"),
+        (about(0.005, 0.01), RISES, FLAT, "undecided", "but in log error excludes 0"),
+        (about(0.005, 0.05), FLAT, FLAT, "undecided", "includes 0 and does not lie within ±0.02"),
+        (about(0.010, 0.005), RISES, RISES, "undecided", "too small to matter"),
+        (about(0.020, 0.001), RISES, RISES, "supported", "exclude 0"),
+        (Quantity(0.1, NAN, NAN), RISES, RISES, "undecided", ""),
     ],
 )
-def test_claim_a_depends_on_whether_the_slope_is_certain_or_certainly_small(
-    slope: Quantity, verdict: str, why: str
+def test_claim_a_needs_slopes_in_skill_log_error_and_log_skill_with_one_sign(
+    slope: Quantity, log_error: Quantity, log_skill: Quantity, verdict: str, why: str
 ) -> None:
-    claim = decide_scale_dependence("CG, within tasks", "slope", slope)
+    claim = decide_scale_dependence("CG, within tasks", "slope", slope, transformed(log_error, log_skill))
     assert (claim.letter, claim.verdict) == ("a", verdict)
     assert why in claim.reason
     assert (claim.estimate, claim.statement) == (slope.value, STATEMENTS["a"])
 
 
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [(FALLS, "supported"), (FLAT, "supported"), (about(0.0, 0.01), "undecided")]
+)
+def test_a_change_of_sign_supports_claim_a_unless_the_slope_is_small(slope: Quantity, verdict: str) -> None:
+    claim = decide_scale_dependence("CG", "slope", slope, transformed(FLAT, FLAT), SignChange(0.25, 1.0))
+    assert claim.verdict == verdict
+    if verdict == "supported":
+        assert "certainly better at scale 0.25 and certainly worse at scale 1" in claim.reason
+
+
+def test_all_slopes_are_in_the_reason_of_claim_a() -> None:
+    claim = decide_scale_dependence("CG", "slope", about(0.1, 0.05), transformed(RISES, FLAT), remark="without 2 cells")
+    assert "(skill +0.100 [+0.050, +0.150], log error +0.200 [+0.100, +0.300], log skill" in claim.reason
+    assert claim.reason.endswith("; without 2 cells")
+
+
 def test_the_bound_of_claim_a_can_be_set() -> None:
-    assert decide_scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).verdict == "contradicted"
+    assert decide_scale_dependence("CG", "slope", about(0.0, 0.05), {}, bound=0.1).verdict == "contradicted"
+    assert decide_confounded_scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict", "why"),
+    [
+        (about(0.10, 0.05), "undecided", "a confounded comparison supports no claim"),
+        (about(-0.10, 0.05), "undecided", "a confounded comparison supports no claim"),
+        (about(0.0, 0.01), "contradicted", "no dependence that matters"),
+        (about(0.0, 0.1), "undecided", "includes 0"),
+    ],
+)
+def test_a_confounded_slope_never_supports_claim_a(slope: Quantity, verdict: str, why: str) -> None:
+    claim = decide_confounded_scale_dependence("CG", "slope", slope, remark="confounded")
+    assert claim.verdict == verdict
+    assert why in claim.reason
+    assert claim.reason.endswith("; confounded")
+
+
+def test_a_confounded_comparison_never_supports_claim_b() -> None:
+    rich, scarce = about(0.05, 0.02), about(-0.10, 0.05)
+    claim = decide_rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded", is_confounded=True)
+    assert claim.verdict == "undecided"
+    assert "a certain gain" in claim.reason
+    assert "supports no claim" in claim.reason
+    opposite = decide_rich_and_scarce("CG", "means", rich, about(0.01, 0.02), 0.02, "confounded", is_confounded=True)
+    assert opposite.verdict == "contradicted"
 
 
 @pytest.mark.parametrize(

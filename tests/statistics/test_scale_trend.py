@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from usaggr.statistics.scale_trend import (
+    SignChange,
     compute_level_weights,
     compute_slope_weights,
     estimate_association,
     estimate_crossing,
     fieller,
+    find_sign_change,
     has_enough_span,
 )
 
@@ -141,3 +143,35 @@ def test_an_association_equals_that_of_scipy() -> None:
 def test_too_few_or_equal_points_have_no_association(x: list[float]) -> None:
     result = estimate_association(x, np.arange(len(x)), 0.95)
     assert np.isnan([result.rho, result.slope, result.low]).all()
+
+
+@pytest.mark.parametrize(
+    ("intervals", "change"),
+    [
+        ({0.1: [(0.1, 0.2)], 1.0: [(-0.2, -0.1)]}, SignChange(0.1, 1.0)),
+        ({0.1: [(-0.2, -0.1)], 1.0: [(0.1, 0.2)]}, SignChange(1.0, 0.1)),
+        ({0.1: [(0.1, 0.2)], 1.0: [(-0.2, 0.1)]}, None),
+        ({0.1: [(0.1, 0.2)], 1.0: [(0.1, 0.2)]}, None),
+        ({0.1: [(0.1, 0.2), (0.1, 0.2)], 1.0: [(-0.2, -0.1), (-0.2, 0.1)]}, None),
+        ({0.1: [(0.1, 0.2)], 0.5: [(-0.2, -0.1)], 1.0: [(-0.2, -0.1)]}, SignChange(0.1, 1.0)),
+        ({0.1: [(float("nan"), float("nan"))], 1.0: [(-0.2, -0.1)]}, None),
+        ({}, None),
+    ],
+)
+def test_a_change_of_sign_needs_intervals_on_both_sides_in_all_units(
+    intervals: dict[float | int, list[tuple[float, float]]], change: SignChange | None
+) -> None:
+    assert find_sign_change(intervals) == change
+
+
+def test_a_false_change_of_sign_is_rare_in_the_least_favorable_case() -> None:
+    """One scale has a large difference, and all others none: the other sign can only appear by chance."""
+    scales, draws, level = 4, 20_000, 0.05
+    critical = stats.norm.ppf(1 - level / 2 / (scales - 1))
+    values = np.random.default_rng(3).normal(size=(draws, scales))
+    values[:, 0] += 100
+    intervals = [{float(i): [(x - critical, x + critical)] for i, x in enumerate(row)} for row in values]
+    share = np.mean([find_sign_change(row) is not None for row in intervals])
+    expected = 1 - (1 - level / 2 / (scales - 1)) ** (scales - 1)
+    assert share == pytest.approx(expected, abs=0.003)
+    assert expected < level / 2

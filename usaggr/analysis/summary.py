@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.collect import CollectedRun, Collection
 from usaggr.analysis.difference_intervals import Key, moderate_sums
+from usaggr.analysis.dominant_tasks import DominantTask, find_dominant_task
 from usaggr.analysis.exposure import is_unequal
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.weighted_sums import Unit, WeightedSums, get_difference, list_cells, make_mean_weights
@@ -21,7 +22,7 @@ SUMMARY_COLUMNS = (
     "undecided", "same", "collapsed", "unconverged", "missing", "parameters", "train_seconds",
     "skill_low", "skill_high", "no_verdict", "negative_transfer",
     "tasks_valid", "delta_m_valid", "low_valid", "high_valid", "gain_valid", "no_loss_valid", "loss_valid",
-    "undecided_valid", "unequal", "no_loss_qualified", "too_few",
+    "undecided_valid", "unequal", "no_loss_qualified", "too_few", "dominant_task", "dominant_share",
 )  # fmt: skip
 """Columns of summary.csv; later versions append theirs at the end."""
 INTEGERS = ("tasks", "same", "missing", "tasks_valid", "unequal")
@@ -92,6 +93,10 @@ class SummaryLine:
     """Number of tasks whose no loss holds only apart from rare failures."""
     too_few: int | None
     """Number of tasks in delta_m whose intervals cannot be trusted, because too few subjects carry the difference."""
+    dominant_task: str
+    """Task that contributes most of the variance of delta_m; empty if none stands out."""
+    dominant_share: float
+    """Its share of the tasks' variances, in [0, 1]; NaN if none stands out."""
 
 
 class _Mean(NamedTuple):
@@ -109,6 +114,8 @@ class _Means:
     relative: _Mean
     relative_valid: _Mean
     skill: _Mean
+    dominant: DominantTask | None
+    """Task that contributes most of the variance of the relative change."""
 
 
 def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: Collection) -> tuple[SummaryLine, ...]:
@@ -137,7 +144,8 @@ def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: C
     skill = _average_over_tasks(counted, "skill", sums, study.confidence)
     lines = []
     for setting in runs:
-        means = _Means(relative[setting], relative_valid[setting], skill[setting])
+        dominant = find_dominant_task(counted[setting], "relative", sums)
+        means = _Means(relative[setting], relative_valid[setting], skill[setting], dominant)
         lines.append(_summarize_setting(setting, runs[setting], cells[setting], means, collection))
     return tuple(lines)
 
@@ -191,6 +199,8 @@ def _summarize_setting(
         unequal=sum(any(is_unequal(run, task) for run in runs if task in run.row.tasks) for task in tasks),
         no_loss_qualified=count(cells, lambda row: row.rarer_than is not None),
         too_few=count(cells, lambda row: row.scarce and not np.isnan(row.relative)),
+        dominant_task=means.dominant.task if means.dominant else "",
+        dominant_share=means.dominant.share if means.dominant else np.nan,
     )
 
 

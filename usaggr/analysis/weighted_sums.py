@@ -15,16 +15,24 @@ from usaggr.analysis.cell_pseudovalues import Cell, CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellVerdict
 from usaggr.analysis.difference_intervals import moderate_sums
 from usaggr.analysis.observations import Observation
-from usaggr.metrics.names import Metric, get_metric
+from usaggr.metrics.names import Metric, compute_skill, get_metric
 from usaggr.statistics.claims import Quantity
-from usaggr.statistics.effect_units import compute_relative_pseudovalues, compute_skill_pseudovalues
+from usaggr.statistics.effect_units import (
+    compute_log_error_pseudovalues,
+    compute_log_error_ratio,
+    compute_log_skill_pseudovalues,
+    compute_log_skill_ratio,
+    compute_relative_pseudovalues,
+    compute_skill_pseudovalues,
+)
 from usaggr.statistics.joint_tables import WeightedTable, make_joint_table
 from usaggr.statistics.scale_trend import ROUNDING
 from usaggr.statistics.two_way_anova import Estimate, stack_estimates
 
 Array = NDArray[np.float64]
-Unit = Literal["skill", "relative"]
+Unit = Literal["skill", "relative", "log_error", "log_skill"]
 UNITS: tuple[Unit, ...] = ("skill", "relative")
+"""Units of means over tasks. Slopes are also estimated in the others, see `usaggr.statistics.effect_units`."""
 Weights = Mapping[Cell, float]
 _NO_COMPONENT = -1
 """Id that replaces all components of a task if a run has no predictions, so that only its score is available."""
@@ -116,7 +124,7 @@ class WeightedSums:
 
         Args:
             sums: Weight of each cell, for each sum.
-            unit: Skill, or relative change; the latter needs a reference mean other than 0.
+            unit: Unit of the differences; relative change needs a reference mean other than 0.
 
         Returns:
             The sums; None if the cells and the reference have no common seed, or a difference is undefined in the unit.
@@ -167,14 +175,16 @@ class WeightedSums:
         if values.shape[1] != components.size or references.shape[1] != components.size:
             values, references = (side.mean(axis=1, keepdims=True) for side in (values, references))
             components = np.array([_NO_COMPONENT], dtype=np.int64)
+        metric = self._metrics[cell[0]]
         if unit == "relative":
-            return WeightedTable(
-                compute_relative_pseudovalues(values, references, self._metrics[cell[0]]), components, 1.0
-            )
-        difference = self._compute_skill_pseudovalues(sides[0], values, seeds) - self._compute_skill_pseudovalues(
-            sides[1], references, seeds
-        )
-        return WeightedTable(np.asarray(difference), components, 1.0)
+            return WeightedTable(compute_relative_pseudovalues(values, references, metric), components, 1.0)
+        if unit == "log_error":
+            return WeightedTable(compute_log_error_pseudovalues(values, references, metric), components, 1.0)
+        skills = self._compute_skill_pseudovalues(sides[0], values, seeds)
+        reference_skills = self._compute_skill_pseudovalues(sides[1], references, seeds)
+        if unit == "log_skill":
+            return WeightedTable(compute_log_skill_pseudovalues(skills, reference_skills), components, 1.0)
+        return WeightedTable(np.asarray(skills - reference_skills), components, 1.0)
 
     def _compute_pseudovalues(self, cell: Cell, seeds: tuple[int, ...]) -> Array:
         """Return the (K, C) pseudo-values of a cell's score."""
@@ -275,7 +285,17 @@ def list_cells(verdicts: Iterable[CellVerdict]) -> list[Cell]:
 
 def get_difference(row: CellDifference, unit: Unit) -> float:
     """Return a cell's difference from the reference in a unit; NaN if it has none."""
-    return row.relative if unit == "relative" else row.delta_skill
+    metric = get_metric(row.metric)
+    match unit:
+        case "skill":
+            return row.delta_skill
+        case "relative":
+            return row.relative
+        case "log_error":
+            return compute_log_error_ratio(row.mean, row.reference_mean, metric)
+        case "log_skill":
+            skills = [compute_skill(mean, row.trivial, metric) for mean in (row.mean, row.reference_mean)]
+            return compute_log_skill_ratio(*skills)
 
 
 def make_quantities(estimates: Sequence[Estimate], confidence: float) -> list[Quantity]:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from usaggr.statistics.holm import holm
+from usaggr.statistics.scale_trend import SignChange
 
 Letter = Literal["a", "b", "c", "d"]
 ClaimVerdict = Literal["supported", "contradicted", "undecided"]
@@ -27,6 +28,10 @@ STATEMENTS: dict[Letter, str] = {
 """Statements of the paper, in one sentence each."""
 BOUND = 0.02
 """Slope in skill per tenfold training samples; an interval within +-BOUND contradicts claim (a)."""
+SLOPE_UNIT = "skill per tenfold training samples"
+"""Unit of the estimate of claim (a)."""
+NO_SUPPORT = "a confounded comparison supports no claim"
+"""Part of the reason where a confounded comparison agrees with a claim."""
 ALPHA = 0.05
 """Level of two-sided tests, adjusted by Holm, for a claim that needs several."""
 
@@ -45,6 +50,12 @@ class Quantity:
     def is_estimated(self) -> bool:
         """True if the value and both bounds are finite."""
         return bool(np.isfinite([self.value, self.low, self.high]).all())
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the whole interval is above or below 0, otherwise 0; also 0 without an interval."""
+        # Comparisons with NaN are false.
+        return int(self.low > 0) - int(self.high < 0)
 
 
 @dataclass(frozen=True)
@@ -84,45 +95,104 @@ def make_undecided(
 
 
 def decide_scale_dependence(
+    comparison: str,
+    estimand: str,
+    slope: Quantity,
+    transformed: Mapping[str, Quantity],
+    sign_change: SignChange | None = None,
+    bound: float = BOUND,
+    remark: str = "",
+) -> Claim:
+    """Decide claim (a): supported only by a dependence that does not come from the scale of measurement.
+
+    A constant ratio of errors gives a difference in skill that shrinks towards a ceiling, a constant ratio of skills
+    one that grows from a floor, and a constant difference in skill a ratio of errors that grows. Such an interaction is
+    removable: a monotone transformation of the score removes it (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem
+    Cognit 2012). Supported: the slopes in skill and under each transformation exclude 0 with one sign, or the
+    difference changes its sign. Contradicted: the slope in skill lies within +-bound, and no other excludes 0. A
+    dependence within +-bound is too small to matter, and the claim is then undecided.
+
+    Args:
+        comparison: grouping and estimation method.
+        estimand: estimated quantity, in one sentence.
+        slope: slope of the difference in skill from the reference, per tenfold training samples.
+        transformed: slopes of the differences under transformations of the score, by name; positive if better.
+        sign_change: scales at which the difference certainly has opposite signs; None if there are none.
+        bound: largest slope in skill that is as good as no dependence.
+        remark: further information for the reader.
+    """
+    verdict: ClaimVerdict
+    opposed = [name for name, quantity in transformed.items() if quantity.sign != slope.sign]
+    certain = [name for name, quantity in transformed.items() if quantity.sign]
+    agrees = slope.sign != 0 and not opposed
+    is_small = slope.low > -bound and slope.high < bound
+    within = f"within ±{bound:g}"
+    if is_small and (sign_change or agrees):
+        verdict, reason = "undecided", f"there is a dependence, but its slope lies {within}: too small to matter"
+    elif sign_change:
+        ends = f"certainly better at scale {sign_change.better:g} and certainly worse at scale {sign_change.worse:g}"
+        verdict, reason = "supported", f"the difference changes its sign: {ends}"
+    elif agrees:
+        effect = "help" if slope.sign > 0 else "hurt"
+        verdict, reason = "supported", f"all slopes exclude 0 with one sign: more data {effect} it"
+    elif is_small and certain:
+        verdict, reason = "undecided", f"in skill the interval lies {within}, but in {_join_names(certain)} excludes 0"
+    elif is_small:
+        verdict, reason = "contradicted", f"the interval lies {within}: no dependence that matters"
+    elif slope.sign:
+        verdict = "undecided"
+        reason = (
+            f"the interval excludes 0 in skill, but not in {_join_names(opposed)} with the same sign: the dependence "
+            "may come from the scale of measurement, as at a ceiling or a floor"
+        )
+    else:
+        verdict, reason = "undecided", f"the interval includes 0 and does not lie {within}"
+    numbers = ", ".join(f"{name} {_format_quantity(q)}" for name, q in {"skill": slope, **transformed}.items())
+    return _make_claim(
+        "a", comparison, estimand, slope, SLOPE_UNIT, verdict, _with_remark(f"{reason} ({numbers})", remark)
+    )
+
+
+def decide_confounded_scale_dependence(
     comparison: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = ""
 ) -> Claim:
-    """Decide claim (a): supported if the slope's interval excludes 0, contradicted if it lies within +-bound.
+    """Decide claim (a) from a confounded comparison: contradicted if the slope lies within +-bound, else undecided.
 
-    If the interval does both, the claim is undecided: there is a dependence, but it is too small to matter.
+    A slope over clinical groups may come from any other difference between them, so it never supports the claim. A
+    slope near 0 shows that the paper's own comparison does not find a dependence here.
 
     Args:
         comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
         slope: slope of the difference in skill from the reference, per tenfold training samples.
         bound: largest slope that is as good as no dependence, in the same unit.
-        remark: further information for the reader, such as that the method is confounded.
+        remark: further information for the reader.
     """
     verdict: ClaimVerdict
-    # Comparisons with NaN are false, so a slope without an interval is undecided.
-    excludes_zero = slope.low > 0 or slope.high < 0
-    is_small = slope.low > -bound and slope.high < bound
     within = f"within ±{bound:g}"
-    if excludes_zero and is_small:
-        verdict, reason = "undecided", f"the interval excludes 0 but lies {within}: a dependence too small to matter"
-    elif excludes_zero:
-        verdict, reason = "supported", f"the interval excludes 0: more data {'help' if slope.low > 0 else 'hurt'} it"
-    elif is_small:
+    if slope.low > -bound and slope.high < bound:
         verdict, reason = "contradicted", f"the interval lies {within}: no dependence that matters"
+    elif slope.sign:
+        verdict, reason = "undecided", f"the interval excludes 0, but {NO_SUPPORT}"
     else:
         verdict, reason = "undecided", f"the interval includes 0 and does not lie {within}"
-    return _make_claim(
-        "a", comparison, estimand, slope, "skill per tenfold training samples", verdict, _with_remark(reason, remark)
-    )
+    return _make_claim("a", comparison, estimand, slope, SLOPE_UNIT, verdict, _with_remark(reason, remark))
 
 
 def decide_rich_and_scarce(
-    comparison: str, estimand: str, rich: Quantity, scarce: Quantity, margin: float, remark: str = ""
+    comparison: str,
+    estimand: str,
+    rich: Quantity,
+    scarce: Quantity,
+    margin: float,
+    remark: str = "",
+    is_confounded: bool = False,
 ) -> Claim:
     """Decide claim (b), which has two parts: supported if both are certain, contradicted if either is refuted.
 
     Supported: the interval of `rich` is above 0, and that of `scarce` below -margin. Contradicted: the interval of
     `rich` is below 0 (sharing does not help there), or that of `scarce` above -margin (it does no substantial harm
-    there). The claim's estimate is `scarce`.
+    there). The claim's estimate is `scarce`. A confounded comparison never supports the claim.
 
     Args:
         comparison: grouping and estimation method.
@@ -131,6 +201,7 @@ def decide_rich_and_scarce(
         scarce: difference in skill from the reference for scarce training data.
         margin: smallest substantial loss in skill, above 0.
         remark: further information for the reader.
+        is_confounded: True if rich and scarce differ in more than the amount of data.
     """
     verdict: ClaimVerdict
     numbers = f"rich {_format_quantity(rich)}, scarce {_format_quantity(scarce)}, margin {margin:g}"
@@ -139,6 +210,8 @@ def decide_rich_and_scarce(
             "supported",
             "a certain gain where data are rich, a certain loss beyond the margin where scarce",
         )
+        if is_confounded:
+            verdict, reason = "undecided", f"{reason}, but {NO_SUPPORT}"
     # Either refutation alone contradicts the claim; this branch names both.
     elif scarce.low > -margin and rich.high < 0:
         verdict, reason = (

@@ -1,4 +1,11 @@
-"""Differences in units that tasks share, as pseudo-values: relative to the reference's score, or in skill."""
+"""Differences in units that tasks share, as pseudo-values: relative change, skill, and logarithms of error and skill.
+
+The error is the distance to the best possible score. Where the trivial predictor is fixed, a difference in log error is
+a difference in log(1 - skill): the trivial predictor's error cancels. The two logarithms are the transformations under
+which a constant ratio of errors, or of skills, is a constant difference.
+"""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,6 +13,9 @@ from numpy.typing import NDArray
 from usaggr.metrics.names import Metric, compute_improvement
 
 Array = NDArray[np.float64]
+
+LEAST_SKILL = 0.05
+"""Skill below which a model has learned next to nothing; log skill is constant below it."""
 
 
 def compute_relative_pseudovalues(values: Array, references: Array, metric: Metric) -> Array:
@@ -52,3 +62,68 @@ def compute_skill_pseudovalues(values: Array, trivial: Array, metric: Metric) ->
     clipped = np.where(room > 0, np.clip(skill, -1.0, 1.0), np.where(skill < 0, -1.0, 0.0))
     is_unclipped = (room > 0) & (np.abs(skill) <= 1)
     return np.asarray(clipped + np.where(is_unclipped, gains / divisor - skill, 0.0))
+
+
+def compute_log_error_ratio(score: float, reference: float, metric: Metric) -> float:
+    """Return the natural logarithm of the reference's error over that of a score, positive if the score is better.
+
+    Args:
+        score: a mean score.
+        reference: the reference's mean score.
+        metric: metric of both.
+
+    Returns:
+        The logarithm; NaN if an error is 0 or missing.
+    """
+    error, reference_error = (compute_improvement(metric.best, mean, metric) for mean in (score, reference))
+    return math.log(reference_error / error) if error > 0 and reference_error > 0 else math.nan
+
+
+def compute_log_error_pseudovalues(values: Array, references: Array, metric: Metric) -> Array:
+    """Return (K, C) pseudo-values of the log of the reference's error over that of the score, positive if better.
+
+    The logarithm is linear in neither mean error. Its pseudo-values are those of its first-order expansion about both
+    means over seeds and subjects (delta method), as for the relative change. A log of each seed's own error would have
+    a bias that grows with the variance between seeds.
+
+    Args:
+        values: (K seeds, C subjects) pseudo-values of the score.
+        references: (K, C) pseudo-values of the reference's score.
+        metric: metric of the score.
+
+    Returns:
+        Pseudo-values whose mean is `compute_log_error_ratio` of the mean scores; NaN if that is not defined.
+    """
+    sign = 1.0 if metric.higher_is_better else -1.0
+    mean, reference = float(values.mean()), float(references.mean())
+    ratio = compute_log_error_ratio(mean, reference, metric)
+    if math.isnan(ratio):
+        return np.full(values.shape, np.nan)
+    # An error falls where a score rises: d log(error) = -d score / error.
+    error, reference_error = sign * (metric.best - mean), sign * (metric.best - reference)
+    deviations = sign * (values - mean) / error - sign * (references - reference) / reference_error
+    return np.asarray(ratio + deviations)
+
+
+def compute_log_skill_ratio(skill: float, reference: float) -> float:
+    """Return the natural logarithm of a skill over the reference's, both at least LEAST_SKILL; NaN without one."""
+    if math.isnan(skill) or math.isnan(reference):
+        return math.nan
+    return math.log(max(skill, LEAST_SKILL) / max(reference, LEAST_SKILL))
+
+
+def compute_log_skill_pseudovalues(skills: Array, references: Array) -> Array:
+    """Return (K, C) pseudo-values of `compute_log_skill_ratio` of two mean skills, by the delta method.
+
+    Args:
+        skills: (K seeds, C subjects) pseudo-values of the skill, see `compute_skill_pseudovalues`.
+        references: (K, C) pseudo-values of the reference's skill.
+    """
+    ratio = compute_log_skill_ratio(float(skills.mean()), float(references.mean()))
+    return np.asarray(ratio + _compute_log_deviations(skills) - _compute_log_deviations(references))
+
+
+def _compute_log_deviations(skills: Array) -> Array:
+    """Return the deviations of log skill from that of the mean skill; 0 where log skill is constant."""
+    mean = float(skills.mean())
+    return (skills - mean) / mean if mean > LEAST_SKILL else np.zeros_like(skills)

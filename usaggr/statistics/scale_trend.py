@@ -4,7 +4,7 @@ A least-squares line is a linear combination of the differences, with weights th
 therefore has a joint table of seeds x components (joint_tables.py) and an interval (two_way_anova.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,16 @@ class Crossing:
     """Upper bound; None without a crossing."""
     reason: str = ""
     """Reason why there is no crossing; empty otherwise."""
+
+
+@dataclass(frozen=True)
+class SignChange:
+    """A scale at which a difference is certainly above 0, and one at which it is certainly below 0."""
+
+    better: float | int
+    """Scale with a positive difference."""
+    worse: float | int
+    """Scale with a negative difference."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,27 @@ def estimate_crossing(height: Array, slope: Array, center: float, ranges: Sequen
         return Crossing(None, reason="the slope is too uncertain: the interval of the crossing is unbounded")
     low_end, high_end = (_compute_size(center, end) for end in ends)
     return Crossing(size, max(low_end, 1.0), high_end)
+
+
+def find_sign_change(intervals: Mapping[float | int, Sequence[tuple[float, float]]]) -> SignChange | None:
+    """Return a change of sign over scales, if intervals show one: no monotone transformation of a score removes it.
+
+    This is the range test of Piantadosi and Gail (Stat Med 1993) for a qualitative interaction. A scale counts only if
+    all its intervals are on one side of 0. If the true differences have one sign, the other sign must appear by chance.
+    It may do so at each of n - 1 scales if the difference at the remaining one is large. With intervals of confidence
+    1 - alpha / (n - 1), a change of sign is therefore found with a probability of at most alpha / 2.
+
+    Args:
+        intervals: lower and upper bounds of the difference in one or more units, by scale in ascending order.
+    """
+    better = [scale for scale, bounds in intervals.items() if all(low > 0 for low, _ in bounds)]
+    worse = [scale for scale, bounds in intervals.items() if all(high < 0 for _, high in bounds)]
+    if not better or not worse:
+        return None
+    order = list(intervals)
+    # Of several scales, those that are farthest apart are named.
+    pairs = [(first, second) for first in better for second in worse]
+    return SignChange(*max(pairs, key=lambda pair: abs(order.index(pair[0]) - order.index(pair[1]))))
 
 
 def _compute_size(center: float, decades: float) -> float:

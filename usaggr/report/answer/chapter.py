@@ -61,9 +61,26 @@ def _write_scale(material: Material, variant: str, scale: Scale) -> Section | No
             warn_of_unequal_exposure(material, variant),
             write_answer_sentences(material, recommendations, variant, scale) if recommendations else "",
             describe_best_average(material, variant, scale),
+            _name_dominant_tasks(material, variant, scale),
         ),
         _tabulate_groupings(material, variant, scale),
         _tabulate_tasks(material, recommendations, variant, scale),
+    )
+
+
+def _name_dominant_tasks(material: Material, variant: str, scale: Scale) -> str:
+    """Write which tasks contribute most of the variance of delta_m, so that its interval is mainly about them."""
+    phrases = [
+        f"{escape_markdown(line.dominant_task)} {100 * line.dominant_share:.0f} % "
+        f"({escape_markdown(grouping_label(line.grouping))})"
+        for line in material.comparison.get_summary(variant, scale)
+        if line.dominant_task
+    ]
+    if not phrases:
+        return ""
+    return (
+        f"One task contributes most of the variance of delta_m: {join_names(phrases)}. The width of its interval is "
+        "mainly that of this task, as where the reference's score is near 0; delta_skill is less affected."
     )
 
 

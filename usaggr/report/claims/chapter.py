@@ -28,7 +28,9 @@ def write_claims(material: Material) -> Section | None:
         "We call a claim supported if its whole interval agrees with it, contradicted if the whole interval disagrees,",
         "and undecided otherwise. The intervals are not corrected for the number of claims.",
         "The paper compared clinical groups with each other. Groups differ in organ as well as in size, so that",
-        "comparison cannot separate the two (it is confounded). Comparisons within tasks can.",
+        "comparison cannot separate the two (it is confounded) and supports no claim. Comparisons within tasks can.",
+        "Claim (a) needs more than a slope in skill that excludes 0, because a difference in skill must shrink at a",
+        "ceiling: the slopes in skill, log error and log skill must agree, or the difference must change its sign.",
         "Cells in which a seed collapsed are left out.",
         describe_scarce_differences(material.comparison.verdicts),
     )

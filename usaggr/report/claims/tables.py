@@ -1,6 +1,7 @@
 """Quantities of the paper's claims, estimated from a sweep's differences, or the reason why a sweep has none."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,7 +20,16 @@ from usaggr.analysis.weighted_sums import (
     scale_weights,
 )
 from usaggr.document.display_names import grouping_label, join_names, scale_label
-from usaggr.report.scale.slopes import CONFOUNDED, BetweenTrend, Slope, sum_group_sizes
+from usaggr.report.scale.sign_changes import GroupingSignChange, estimate_sign_changes
+from usaggr.report.scale.slopes import (
+    CONFOUNDED,
+    TRANSFORMED,
+    BetweenTrend,
+    Slope,
+    estimate_slopes,
+    leave_out_floor,
+    sum_group_sizes,
+)
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics import claims as rules
 from usaggr.statistics.claims import Claim, Quantity
@@ -43,6 +53,12 @@ def make_claims(
         between: Result of `estimate_between`.
     """
     claims = {}
+    # A difference that appears only as models leave the floor says nothing about sharing.
+    above_floor = leave_out_floor(compared)
+    at_floor = {cell.key for cell in compared.cells} - {cell.key for cell in above_floor.cells}
+    if at_floor:
+        slopes = estimate_slopes(above_floor, levels=["all"])
+    changes = estimate_sign_changes(compared)
     for variant in study.variants:
         variant_cells = replace(
             compared,
@@ -54,6 +70,8 @@ def make_claims(
             variant_cells,
             [row for row in slopes if row.variant == variant],
             [row for row in between if row.variant == variant],
+            [row for row in changes if row.variant == variant],
+            Counter(grouping for of_variant, _, grouping, *_ in at_floor if of_variant == variant),
         )
         claims[variant] = tuple(_test_claims(sweep))
     return claims
@@ -66,7 +84,11 @@ class _Sweep:
     study: StudyFacts
     compared: ComparedCells
     slopes: Sequence[Slope]
+    """Slopes without the cells at the floor."""
     between: Sequence[BetweenTrend]
+    sign_changes: Sequence[GroupingSignChange]
+    at_floor: Mapping[str, int]
+    """Number of cells at the floor, by grouping."""
 
     @property
     def largest(self) -> float | int:
@@ -129,26 +151,39 @@ def _test_claims(sweep: _Sweep) -> Iterator[Claim]:
 
 
 def _test_scale_within(sweep: _Sweep, grouping: str) -> Claim:
-    """Test claim (a) within tasks: by the slope of each task over its scales."""
+    """Test claim (a) within tasks: by the slopes of each task over its scales, and by a change of sign."""
     comparison = f"{grouping_label(grouping)}, within tasks"
     estimand = (
         f"Mean over tasks of the slope of the difference in skill between {grouping_label(grouping)} and TS on log10 "
-        "of training samples, by least squares over a task's scales."
+        "of training samples, by least squares over a task's scales; and the same in log error and log skill."
     )
-    unit = "skill per tenfold training samples"
-    row = next((r for r in sweep.slopes if (r.grouping, r.unit, r.level) == (grouping, "skill", "all")), None)
+    by_unit = {row.unit: row for row in sweep.slopes if (row.grouping, row.level) == (grouping, "all")}
+    row = by_unit.get("skill")
     reason = sweep.explain_mismatch(grouping)
     if not reason and len(sweep.study.scales) == 1:
         reason = "not tested by this sweep: one scale"
     if not reason and row is None:
         reason = "no task has finished runs at two scales that differ enough"
+        if sweep.at_floor.get(grouping):
+            reason += ", apart from scales at which neither model has learned the task"
     # A missing row always has a reason; the second condition is for the type checker.
     if reason or row is None:
-        return rules.make_undecided("a", comparison, estimand, unit, reason)
+        return rules.make_undecided("a", comparison, estimand, rules.SLOPE_UNIT, reason)
     reason = sweep.explain_missing_evidence(SumEstimate(row.slope, row.seeds, row.has_predictions))
     if reason:
-        return rules.make_undecided("a", comparison, estimand, unit, reason, row.slope)
-    return rules.decide_scale_dependence(comparison, estimand, row.slope)
+        return rules.make_undecided("a", comparison, estimand, rules.SLOPE_UNIT, reason, row.slope)
+    change = next((r.change for r in sweep.sign_changes if r.grouping == grouping), None)
+    transformed = {
+        name: by_unit[unit].slope if unit in by_unit else NOT_ESTIMATED for unit, name in TRANSFORMED.items()
+    }
+    n_tasks = by_unit["log_error"].tasks if "log_error" in by_unit else 0
+    remarks = [f"log error over {n_tasks} of {row.tasks} tasks, those without a perfect score"]
+    remarks = remarks if n_tasks < row.tasks else []
+    if sweep.at_floor.get(grouping):
+        remarks.append(f"without {sweep.at_floor[grouping]} cells in which neither model has learned the task")
+    return rules.decide_scale_dependence(
+        comparison, estimand, row.slope, transformed, change, remark="; ".join(remarks)
+    )
 
 
 def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
@@ -158,7 +193,6 @@ def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
         f"Slope over clinical groups of the mean difference in skill between {grouping_label(grouping)} and TS on "
         f"log10 of the group's training samples, {scale_label(sweep.largest)}."
     )
-    unit = "skill per tenfold training samples"
     key = (grouping, "skill", "clinical groups")
     trend = next((row.association for row in sweep.between if (row.grouping, row.unit, row.over) == key), None)
     reason = sweep.explain_mismatch(grouping)
@@ -166,10 +200,10 @@ def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
         points = 0 if trend is None else trend.points
         reason = f"only {points} clinical groups of different sizes are compared; 4 are needed"
     if reason or trend is None:
-        return rules.make_undecided("a", comparison, estimand, unit, reason)
+        return rules.make_undecided("a", comparison, estimand, rules.SLOPE_UNIT, reason)
     # Clinical groups are treated as an independent sample, so neither seeds nor test subjects are needed here.
     slope = Quantity(trend.slope, trend.low, trend.high)
-    return rules.decide_scale_dependence(comparison, estimand, slope, remark=CONFOUNDED)
+    return rules.decide_confounded_scale_dependence(comparison, estimand, slope, remark=CONFOUNDED)
 
 
 def _test_rich_within(sweep: _Sweep) -> Claim:
@@ -191,7 +225,7 @@ def _test_rich_within(sweep: _Sweep) -> Claim:
         return rules.make_undecided("b", comparison, estimand, "skill", reason)
     weigh = partial(_average_groups, get_group=_get_task, names=tasks)
     rich_mean, scarce_mean = (sweep.estimate((scale, "clinical"), weigh) for scale in (sweep.largest, smallest))
-    return _compare_rich_and_scarce(sweep, comparison, estimand, rich_mean, scarce_mean, "")
+    return _compare_rich_and_scarce(sweep, comparison, estimand, rich_mean, scarce_mean)
 
 
 def _test_rich_between(sweep: _Sweep) -> Claim:
@@ -221,18 +255,34 @@ def _test_rich_between(sweep: _Sweep) -> Claim:
         weigh = partial(_average_groups, get_group=_get_clinical_group, names=names)
         estimates.append(sweep.estimate((sweep.largest, "clinical"), weigh))
         descriptions.append(f"{join_names(names)} ({sizes[names[0]]:,.0f} training samples)")
-    remark = f"rich is {descriptions[0]}, scarce is {descriptions[1]}; {CONFOUNDED}"
-    return _compare_rich_and_scarce(sweep, comparison, estimand, estimates[0], estimates[1], remark)
+    confounding = f"rich is {descriptions[0]}, scarce is {descriptions[1]}; {CONFOUNDED}"
+    return _compare_rich_and_scarce(sweep, comparison, estimand, estimates[0], estimates[1], confounding)
 
 
 def _compare_rich_and_scarce(
-    sweep: _Sweep, comparison: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, remark: str
+    sweep: _Sweep, comparison: str, estimand: str, rich: SumEstimate, scarce: SumEstimate, confounding: str = ""
 ) -> Claim:
+    """Decide claim (b), if there is enough evidence.
+
+    Args:
+        sweep: The sweep.
+        comparison: Grouping and estimation method.
+        estimand: Estimated quantity.
+        rich: Mean difference for rich training data.
+        scarce: Mean difference for scarce training data.
+        confounding: What rich and scarce are, if they differ in more than the amount of data.
+    """
     reason = sweep.explain_missing_evidence(rich, scarce)
     if reason:
         return rules.make_undecided("b", comparison, estimand, "skill", reason, scarce.quantity)
     return rules.decide_rich_and_scarce(
-        comparison, estimand, rich.quantity, scarce.quantity, sweep.study.margin, remark
+        comparison,
+        estimand,
+        rich.quantity,
+        scarce.quantity,
+        sweep.study.margin,
+        confounding,
+        is_confounded=bool(confounding),
     )
 
 

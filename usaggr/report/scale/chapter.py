@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Protocol
 
+from usaggr.analysis.weighted_sums import NOT_ESTIMATED
 from usaggr.document import numbers as text
 from usaggr.document.display_names import grouping_label, join_names
 from usaggr.document.elements import Block, Cell, Items, Section, TextTable, escape_markdown
@@ -11,7 +12,7 @@ from usaggr.report import table_cells
 from usaggr.report.differences_in_means import describe_scarce_differences
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
-from usaggr.report.scale.slopes import ScaleCrossing, Slope
+from usaggr.report.scale.slopes import TRANSFORMED, ScaleCrossing, Slope
 from usaggr.report.scale.tables import analyze_effects
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.group_sd import GroupSd
@@ -51,32 +52,65 @@ def write_effects(material: Material) -> Section | None:
 
 def _write_scale_section(material: Material) -> Section | None:
     pictures = material.make_pictures("scale")
-    slopes = [
-        row for row in material.tables.compute(analyze_effects).slopes if row.unit == "skill" and row.level != "task"
-    ]
-    if not slopes:
+    if not any(row.unit == "skill" for row in material.tables.compute(analyze_effects).slopes):
         reason = make_paragraph(
             "The effect of the amount of training data cannot be estimated: no task has results at two amounts."
         )
         return make_section("With more training data", reason, *pictures)
-    names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted")
+    return make_section(
+        "With more training data",
+        *pictures,
+        _tabulate_slopes(material),
+        _EXPLAIN_SLOPES,
+        *_list_crossings(material),
+        *_tabulate_between(material),
+    )
+
+
+def _tabulate_slopes(material: Material) -> TextTable:
+    """Return the table of slopes in skill and its transformations, with a remark where a slope starts at the floor."""
+    slopes = [row for row in material.tables.compute(analyze_effects).slopes if row.level != "task"]
+    by_unit = {(row.unit, *_identify(row)): row.slope for row in slopes}
+    other_slopes = tuple(f"slope of Δ {name}" for name in TRANSFORMED.values())
+    names = ("tasks", "slope of Δ skill per tenfold samples", "p, adjusted", *other_slopes)
     table_rows: TableRows = tuple(
         (
             *_make_setting_cells(material, row), _name_scope(row), table_cells.make_count_cell(row.tasks),
             _format_interval(row.slope), table_cells.make_p_value_cell(row.p_adjusted),
+            *(_format_interval(by_unit.get((unit, *_identify(row)), NOT_ESTIMATED)) for unit in TRANSFORMED),
+            _note_floor(row),
         )
         for row in slopes
+        if row.unit == "skill"
     )  # fmt: skip
     caption = (
-        "Within tasks: change of the difference in skill with ten times the training samples, by least squares over "
-        "the amounts of data of each task. p is adjusted for the number of task types (Holm)."
+        "Within tasks: change of the difference with ten times the training samples, by least squares over the amounts "
+        "of data of each task, in skill, log error and log skill. p is that in skill, adjusted for the number of task "
+        "types (Holm)."
     )
-    table = TextTable(
-        (*_name_setting_columns(material), "tasks of", *names), table_rows, names, name="slopes", caption=caption
-    )
-    return make_section(
-        "With more training data", *pictures, table, *_list_crossings(material), *_tabulate_between(material)
-    )
+    columns = (*_name_setting_columns(material), "tasks of", *names, "remark")
+    return TextTable(columns, table_rows, names, name="slopes", caption=caption)
+
+
+_EXPLAIN_SLOPES = make_paragraph(
+    "Δ log error is the logarithm of the reference's error over that of the grouping, Δ log skill that of the",
+    "grouping's skill over that of the reference (positive is better). A difference in skill must shrink where scores",
+    "approach their ceiling, and start at 0 where nothing is learned. Only slopes that exclude 0 with the same sign in",
+    "all three are more than an effect of the scale of measurement (Loftus 1978; Wagenmakers et al. 2012). An error",
+    "that no model can avoid, such as that of the annotation, has the same effect and cannot be excluded.",
+)
+
+
+def _identify(row: Slope) -> tuple[str, ...]:
+    """Return what identifies a slope, apart from its unit."""
+    return (row.variant, row.grouping, row.level, row.scope)
+
+
+def _note_floor(row: Slope) -> str:
+    """Return a remark if tasks of a slope are at the floor at their smallest scale."""
+    if not row.at_floor:
+        return ""
+    return f"{row.at_floor} of {row.tasks} tasks start at the floor: neither model learned them from the fewest samples"
 
 
 def _list_crossings(material: Material) -> tuple[Block, ...]:

@@ -1,7 +1,7 @@
 """Change of the difference from the reference with training data: within tasks over scales, and between tasks."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -25,7 +25,9 @@ from usaggr.analysis.weighted_sums import (
     list_cells,
     scale_weights,
 )
+from usaggr.metrics.names import compute_skill, get_metric
 from usaggr.statistics.claims import Quantity
+from usaggr.statistics.effect_units import LEAST_SKILL
 from usaggr.statistics.holm import holm
 from usaggr.statistics.scale_trend import (
     Association,
@@ -42,6 +44,11 @@ CONFOUNDED = "confounded: tasks and clinical groups differ in more than size"
 Level = Literal["all", "type", "difference", "task"]
 Over = Literal["tasks", "clinical groups"]
 """Unit of observation: what a point of an association is."""
+TRANSFORMED: dict[Unit, str] = {"log_error": "log error", "log_skill": "log skill"}
+"""Names of the units in which a change in skill may be absent, because it comes from the scale of measurement."""
+SLOPE_UNITS: tuple[Unit, ...] = (*UNITS, *TRANSFORMED)
+"""Units of slopes."""
+_LEVELS: tuple[Level, ...] = ("all", "type", "difference", "task")
 _MIN_POINTS = 4
 """Smallest number of points for an interval of an association."""
 
@@ -61,6 +68,8 @@ class Slope:
     """Number of tasks in the mean."""
     left_out: int
     """Number of tasks whose training samples differ too little for a slope."""
+    at_floor: int
+    """Number of tasks in the mean that neither model has learned at the smallest scale, see `is_at_floor`."""
     slope: Quantity
     """Change per tenfold training samples, in the unit."""
     p_adjusted: float
@@ -117,6 +126,8 @@ class _Line:
     cells: tuple[Cell, ...]
     sizes: Array
     """(n,) Training samples."""
+    starts_at_floor: bool
+    """True if neither model has learned the task at the smallest of these sizes."""
 
 
 Lines = dict[str, _Line]
@@ -133,13 +144,34 @@ class Scope(NamedTuple):
     variant: str
 
 
-def estimate_slopes(compared: ComparedCells) -> tuple[Slope, ...]:
-    """Return the change of the difference per tenfold training samples, within tasks.
+def is_at_floor(cell: CellVerdict) -> bool:
+    """Return whether neither the cell's models nor the reference's have a mean skill of at least LEAST_SKILL.
+
+    Their difference is then near 0 whatever sharing does. If one of them has learned the task, it is a real difference.
+    """
+    metric = get_metric(cell.metric)
+    means = (cell.mean, cell.reference_mean)
+    return all(compute_skill(mean, cell.trivial, metric) < LEAST_SKILL for mean in means)
+
+
+def leave_out_floor(compared: ComparedCells) -> ComparedCells:
+    """Return the compared cells without those at the floor."""
+    return replace(compared, cells=[cell for cell in compared.cells if not is_at_floor(cell)])
+
+
+def estimate_slopes(compared: ComparedCells, levels: Collection[Level] = _LEVELS) -> tuple[Slope, ...]:
+    """Return the change of the difference per tenfold training samples, within tasks, in each of SLOPE_UNITS.
 
     The variance between seeds is moderated over groupings.
+
+    Args:
+        compared: All compared cells.
+        levels: Levels to estimate.
     """
     slopes = []
-    for scope, by_grouping in _group_lines(compared):
+    for scope, by_grouping in _group_lines(compared, SLOPE_UNITS):
+        if scope.level not in levels:
+            continue
         sums: dict[Setting, Weights] = {
             (None, grouping): _average_lines(lines, compute_slope_weights, scope.name)
             for grouping, (lines, _) in by_grouping.items()
@@ -155,6 +187,7 @@ def estimate_slopes(compared: ComparedCells) -> tuple[Slope, ...]:
                     unit=scope.unit,
                     tasks=len(lines),
                     left_out=n_left_out,
+                    at_floor=sum(line.starts_at_floor for line in lines.values()),
                     slope=estimate.quantity,
                     p_adjusted=math.nan,  # needs all slopes of a family
                     seeds=estimate.seeds,
@@ -184,7 +217,7 @@ def estimate_crossings(compared: ComparedCells) -> tuple[ScaleCrossing, ...]:
     """
     return tuple(
         _estimate_crossing(compared, scope, grouping, lines)
-        for scope, by_grouping in _group_lines(compared)
+        for scope, by_grouping in _group_lines(compared, UNITS)
         if scope.level != "difference"
         for grouping, (lines, _) in by_grouping.items()
     )
@@ -283,9 +316,11 @@ def _list_sizes(cells: Iterable[CellVerdict]) -> Array:
     return np.array([np.nan if cell.n_train is None else cell.n_train for cell in cells], dtype=float)
 
 
-def _group_lines(compared: ComparedCells) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
+def _group_lines(
+    compared: ComparedCells, units: Iterable[Unit]
+) -> Iterator[tuple[Scope, dict[str, tuple[Lines, int]]]]:
     """Yield each scope with the lines of its tasks and the number of tasks without a slope, by grouping."""
-    for unit in UNITS:
+    for unit in units:
         for variant, cells in group_rows(compared.select(unit), lambda cell: cell.variant).items():
             by_grouping = group_rows(cells, lambda cell: cell.grouping)
             lines_by_grouping = {grouping: _make_lines(members) for grouping, members in by_grouping.items()}
@@ -320,7 +355,8 @@ def _make_lines(cells: Iterable[CellVerdict]) -> tuple[Lines, set[str]]:
     for task, members in group_rows(cells, lambda cell: cell.task).items():
         sizes = _list_sizes(members)
         if has_enough_span(sizes):
-            lines[task] = _Line(members[0].task_type, tuple(list_cells(members)), sizes)
+            smallest = members[int(sizes.argmin())]
+            lines[task] = _Line(members[0].task_type, tuple(list_cells(members)), sizes, is_at_floor(smallest))
         else:
             left_out.add(task)
     return lines, left_out

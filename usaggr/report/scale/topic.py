@@ -23,6 +23,12 @@ _TERMS = (
         "change of the difference when the number of training samples is multiplied by ten",
         after="negative transfer",
     ),
+    Term(
+        "Δ log error, Δ log skill",
+        "logarithm of the reference's error (1 - skill) over that of the grouping, and of the grouping's skill over "
+        "that of the reference, both positive if the grouping is better; skill below 0.05 counts as 0.05",
+        after="negative transfer",
+    ),
 )
 
 
@@ -67,7 +73,10 @@ def _describe_methods(material: Material) -> Iterator[Entry]:
     slope = (
         "The effect of the amount of training data on the difference is estimated within tasks. It is the "
         "least-squares slope of the difference on log10 of the task's training samples, over its amounts of data. "
-        "Slopes are averaged over all tasks and over the tasks of each type. The number of samples at which the line "
+        "Slopes are averaged over all tasks and over the tasks of each type. A slope in skill alone may come from the "
+        "scale of measurement, because a difference in skill must shrink at a ceiling and is 0 where nothing is "
+        "learned (Loftus 1978; Wagenmakers et al. 2012). Slopes are therefore also estimated in log error and log "
+        "skill, by the delta method. The number of samples at which the line "
         "crosses zero has Fieller's interval (Fieller 1954). It is reported only if the slope differs from zero and "
         "the number lies near those that were trained. "
         if len(material.study.scales) > 1
@@ -77,8 +86,8 @@ def _describe_methods(material: Material) -> Iterator[Entry]:
         f"{slope}Means of a task type or clinical group, like delta_m, vary seeds and components jointly over tasks. "
         "The spread over clinical groups is the standard deviation of their true means, after removing random "
         "variation. Comparisons between tasks or clinical groups of different size are descriptive, because they "
-        "differ in more than size (confounding). The interval of one such quantity decides each claim of the paper; "
-        "there is no multiplicity correction across claims."
+        "differ in more than size (confounding). Intervals of such quantities decide each claim of the paper; there is "
+        "no multiplicity correction across claims."
     )
     yield "Data scale, task types and clinical groups", text
 
