@@ -3,8 +3,7 @@
 A study has tasks, three arms (the reference and two groupings), scales and seeds. Judging a difference needs only its
 mean and three mean squares, so these are drawn directly where effects are normal: seeds' effects exactly, the squares
 of subjects and of the residual as a Wishart matrix, whose two cells are correlated by the reference that they share.
-All true differences are 0. The worlds of REVIEW follow the description of an independent review; those
-of FURTHER are our own.
+All true differences are 0. The worlds of REVIEW follow the description of an independent review; FURTHER are more.
 """
 
 from dataclasses import dataclass

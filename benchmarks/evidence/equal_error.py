@@ -99,8 +99,8 @@ def _find_shares(ordered: Array, sizes: Array) -> tuple[float, ...]:
 
 def read_record(path: Path = RECORD) -> dict[tuple[str, int, int], Power]:
     """Return the recorded powers of pooling, the earlier way, by world, tasks and seeds."""
-    lines = json.loads(path.read_text(encoding="utf-8"))["powers"]
-    powers = (Power(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in lines)
+    stored = json.loads(path.read_text(encoding="utf-8"))["powers"]
+    powers = (Power(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in stored)
     return {(power.world, power.tasks, power.seeds): power for power in powers}
 
 

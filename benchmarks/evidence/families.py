@@ -40,6 +40,8 @@ class Measured:
 
     families: int
     """Number of families of each grouping and scale."""
+    cells: int
+    """Number of cells of each grouping and scale."""
     false: NDArray[np.int64]
     """Families with a gain or a loss, though the true difference is 0."""
     no_loss: NDArray[np.int64]
@@ -161,7 +163,7 @@ def measure(world: World, tasks: int, seeds: int, repetitions: int) -> Measured:
         ratios.append(((high - low) / (alone_high - alone_low)).reshape(-1, *low.shape[2:]))
     coverage = np.sum(hits, axis=0) / (repetitions * tasks)
     width = np.median(np.concatenate(ratios), axis=0)
-    return Measured(repetitions, np.sum(false, axis=0), np.sum(no_loss, axis=0), coverage, width)
+    return Measured(repetitions, repetitions * tasks, np.sum(false, axis=0), np.sum(no_loss, axis=0), coverage, width)
 
 
 def make_generator(*key: str | int) -> np.random.Generator:

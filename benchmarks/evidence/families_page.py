@@ -10,7 +10,7 @@ from benchmarks.evidence.equal_error import LEAST as LEAST_RATIO
 from benchmarks.evidence.equal_error import POWERS, Power
 from benchmarks.evidence.families import Key, Measured
 from benchmarks.evidence.far_tail import LEAST, MOST, STEPS, Size
-from benchmarks.evidence.marks import mark_share
+from benchmarks.evidence.marks import RULE, make_share, mark_coverage, mark_share
 from benchmarks.generated import prose, table, write_part
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
@@ -52,7 +52,14 @@ def write_families(page: Path, measured: dict[Key, Measured]) -> list[str]:
     counts = {seeds: sum(f"{seeds} seeds" in miss for miss in misses) for _, seeds in sizes if seeds > 2}
     outcome = ", ".join(f"{count} with {seeds} seeds" for seeds, count in counts.items())
     opening = prose(
-        _OPENING.format(families=families, error=errors[0], error_ni=errors[1], outcome=outcome, cells=len(measured))
+        _OPENING.format(
+            families=families,
+            error=errors[0],
+            error_ni=errors[1],
+            rule=RULE.strip(),
+            outcome=outcome,
+            cells=len(measured),
+        )
     )
     write_part(page, "families", "\n\n".join([opening, *sections]))
     return misses
@@ -115,7 +122,8 @@ def _show_no_loss(result: Measured) -> str:
 
 
 def _show_coverage(result: Measured) -> str:
-    return f"{100 * result.coverage.min():.1f}" + (" misses" if result.coverage.min() < COVERAGE else "")
+    share = make_share(float(result.coverage.min()), result.cells)
+    return f"{100 * share.estimate:.1f} {mark_coverage(share, COVERAGE)}".strip()
 
 
 def _show_width(result: Measured) -> str:
@@ -136,9 +144,8 @@ error*: earlier and current, without changed critical values.
 """
 _OPENING = """
 {families:,} studies of each world and size; Monte-Carlo standard error near 5 %: {error:.2f} points, near 2.5 %:
-{error_ni:.2f} points. A share misses its bound if the lower end of its exact 95 % interval is above it, or if the
-estimate is above 1.3 times the bound. The highest of several shares is too high by about one standard error. Verdicts
-from two seeds are provisional. **Result:** of the shares and coverages of {cells} worlds and sizes, these miss a bound:
+{error_ni:.2f} points. {rule} The highest of several shares is too high by about one standard error. Verdicts from two
+seeds are provisional. **Result:** of the shares and coverages of {cells} worlds and sizes, these miss a bound:
 {outcome}. Worlds in italics are further ones; all are in `benchmarks/evidence/component_worlds.py`.
 """
 _TEXTS = {
