@@ -90,6 +90,7 @@ bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.families
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.equal_error
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.worlds_trend --repetitions 200
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.whole_path
 
 # The same with networks trained on planted relations, 400 runs: docs/planted.md. Continues after an interruption.
 bench-planted: .venv/installed-dev

@@ -121,7 +121,7 @@ def draw_cells(world: World, rng: np.random.Generator, repetitions: int, tasks: 
         seeds: Number of seeds, from 2.
     """
     subjects = np.resize(np.array(world.subjects, dtype=float), tasks)[:, None, None]
-    effects = _draw_seed_effects(world, rng, repetitions, tasks, seeds)
+    effects = draw_seed_effects(world, rng, repetitions, tasks, seeds)
     if world.subject_tail == "t3":
         return _reduce_tables(world, rng, effects, int(subjects[0, 0, 0]))
     shape = (repetitions, tasks, 3, world.scales)
@@ -146,8 +146,16 @@ def draw_cells(world: World, rng: np.random.Generator, repetitions: int, tasks: 
     )
 
 
-def _draw_seed_effects(world: World, rng: np.random.Generator, repetitions: int, tasks: int, seeds: int) -> Array:
-    """Return the effects of runs (repetitions, tasks, arms, scales, seeds), with mean 0."""
+def draw_seed_effects(world: World, rng: np.random.Generator, repetitions: int, tasks: int, seeds: int) -> Array:
+    """Return the effects of runs (repetitions, tasks, arms, scales, seeds), with mean 0.
+
+    Args:
+        world: Random variation.
+        rng: Random generator.
+        repetitions: Number of studies.
+        tasks: Number of tasks of a study.
+        seeds: Number of seeds.
+    """
     arms, scales = 3, world.scales
     shared = np.array([0.0, world.clinical_shared, world.unified_shared])[:, None, None]
     common = _draw_over_scales(world, rng, (repetitions, 1, arms, scales, seeds))

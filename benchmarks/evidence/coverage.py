@@ -15,16 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from usaggr.statistics.variance_pooling import pool
 
-from benchmarks.evidence.coverage_page import SEEDS, STUDIES, SUBJECTS, Covered, report
-from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios, study
+from benchmarks.evidence.coverage_page import SEEDS, SUBJECTS, Covered, report
+from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios
 from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few
-from usaggr.statistics.two_way_anova import Estimate, compute_mean_squares, estimate
+from usaggr.statistics.two_way_anova import Estimate, estimate
 
 CONFIDENCE = 0.95
 CHUNK = 250
-FAMILIES = (0, 0, 1, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/coverage.md"))
     options = parser.parse_args(arguments)
     worlds = (*scenarios(), *many_tasks(), rare_failures())
-    jobs = [(what, k, n, options.repetitions) for what in (*(w.name for w in worlds), *STUDIES) for k in SEEDS
-            for n in SUBJECTS]  # fmt: skip
+    jobs = [(world.name, k, n, options.repetitions) for world in worlds for k in SEEDS for n in SUBJECTS]
     # The longest jobs first, so that no process idles while the last one runs.
     jobs.sort(key=lambda job: -job[1] * job[2])
     with multiprocessing.get_context("fork").Pool(options.jobs) as processes:
@@ -55,8 +52,6 @@ def _measure(job: tuple[str, int, int, int]) -> tuple[tuple[str, int, int, int],
     name, seeds, subjects, repetitions = job
     seed = int.from_bytes(hashlib.sha256(repr((name, seeds, subjects)).encode()).digest()[:8], "big")
     rng = np.random.default_rng(seed)
-    if name in STUDIES:
-        return job, _measure_study(STUDIES[name], rng, repetitions, seeds, subjects)
     world = next(world for world in (*scenarios(), *many_tasks(), rare_failures()) if world.name == name)
     return job, _measure_world(world, rng, repetitions, seeds, subjects)
 
@@ -79,35 +74,13 @@ def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], 
     ours = estimate(table)
     total = ours.seed_variance + ours.subject_variance
     df = total**2 / (ours.seed_variance**2 / ours.seed_df + ours.subject_variance**2 / ours.subject_df)
-    satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df)
+    satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df, np.zeros_like(total))
     intervals = [ours.compute_interval(CONFIDENCE), satterthwaite.compute_interval(CONFIDENCE)]
     for axis in (-1, -2):
         means = table.mean(axis=axis)
         half = stats.t.ppf(0.5 + CONFIDENCE / 2, means.shape[-1] - 1) * stats.sem(means, axis=-1)
         intervals.append((ours.value - half, ours.value + half))
     return intervals
-
-
-def _measure_study(
-    seed_sds: tuple[float, ...], rng: np.random.Generator, repetitions: int, seeds: int, subjects: int
-) -> Covered:
-    hits, widths, pooled = [], [], 0
-    df = np.full(len(seed_sds), seeds - 1.0)
-    for count in _chunks(repetitions):
-        table = study(seed_sds, FAMILIES)(rng, count, seeds, subjects)
-        pooled_squares = [pool(squares, df, FAMILIES) for squares in compute_mean_squares(table).seeds]
-        ours = estimate(
-            table, (np.stack([f.squares for f in pooled_squares]), np.stack([f.df for f in pooled_squares]))
-        )
-        (low, high), (own_low, own_high) = (
-            ours.compute_interval(CONFIDENCE),
-            estimate(table).compute_interval(CONFIDENCE),
-        )
-        hits.append((low <= 0) & (high >= 0))
-        widths.append((high - low).mean() / (own_high - own_low).mean())
-        pooled += sum(f.pooled for f in pooled_squares)
-    coverage = np.concatenate(hits).mean(axis=0)
-    return Covered(tuple(map(float, coverage)), width=float(np.mean(widths)), pooled=pooled / repetitions)
 
 
 def _chunks(repetitions: int) -> Iterator[int]:

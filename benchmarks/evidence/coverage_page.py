@@ -12,17 +12,9 @@ from benchmarks.generated import prose, table
 SEEDS, SUBJECTS = (2, 3, 5, 10), (30, 100, 400)
 BOUNDS = {2: (0.93, 1.0), 3: (0.935, 0.975), 5: (0.935, 0.975), 10: (0.935, 0.975)}
 """Lowest and highest permitted coverage, by number of seeds."""
-POOLED_SUBJECTS = (30, 400)
-"""Numbers of subjects in the table about pooling: the fewest and the most."""
-STUDIES = {
-    "all cells vary alike by seed": (0.02, 0.02, 0.02, 0.02),
-    "one varies 1.5 times as much": (0.03, 0.02, 0.02, 0.02),
-    "one varies twice as much": (0.04, 0.02, 0.02, 0.02),
-}
-"""Standard deviations between seeds of four cells; the names seed the random generators."""
 METHODS = ("this tool's", "Satterthwaite's df", "t over seeds", "t over subjects")
 Measured = dict[tuple[str, int, int], "Covered"]
-"""Coverage by name of the world or study, number of seeds and number of subjects."""
+"""Coverage by name of the world, number of seeds and number of subjects."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +22,9 @@ class Covered:
     """Results of one cell of the benchmark over all repetitions."""
 
     coverage: tuple[float, ...]
-    """Coverage of each method, this tool's first; for a study, of each of its cells."""
+    """Coverage of each method, this tool's first."""
     too_few: float = 0.0
     """Share of repetitions without a verdict."""
-    width: float = 1.0
-    """Mean width of the intervals relative to the width without pooling."""
-    pooled: float = 0.0
-    """Share of repetitions in which the variance between seeds is pooled."""
 
 
 def mark(coverage: float, seeds: int, repetitions: int) -> Mark:
@@ -45,7 +33,7 @@ def mark(coverage: float, seeds: int, repetitions: int) -> Mark:
 
 
 def report(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> tuple[str, list[str]]:
-    """Return the page and the cells with a mark, of the guarantee and of pooled studies."""
+    """Return the page and the cells of the guarantee with a mark."""
     guaranteed = [world for world in worlds if world.guaranteed]
     cells = {
         f"{world.name}, {k} seeds, {n} subjects": (measured[world.name, k, n].coverage[0], k)
@@ -53,39 +41,32 @@ def report(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> 
         for k in SEEDS
         for n in SUBJECTS
     }
-    pooled = {
-        f"pooled, {name}, {k} seeds, {n} subjects": (measured[name, k, n].coverage[0], k)
-        for name in STUDIES
-        for k in SEEDS
-        for n in POOLED_SUBJECTS
-    }
     failures = [
         f"{name}: {format_share(make_share(coverage, repetitions), mark(coverage, k, repetitions), ' %')}"
-        for name, (coverage, k) in (cells | pooled).items()
+        for name, (coverage, k) in cells.items()
         if mark(coverage, k, repetitions)
     ]
-    outcome = prose(f"{_count_marks(cells, repetitions)} {_count_marks(pooled, repetitions, 'with pooling')}")
+    outcome = prose(_count_marks(cells, repetitions))
     opening = _OPENING.format(repetitions=repetitions, outcome=outcome)
     sections = [
         opening, _guarantee(guaranteed, measured, repetitions), _METHODS, _methods(guaranteed, measured),
-        _POOLING, _studies(measured, repetitions), _RARE, _rare(measured, repetitions),
+        _RARE, _rare(measured, repetitions),
     ]  # fmt: skip
     return "\n\n".join(section.strip() for section in sections) + "\n", failures
 
 
-def _count_marks(cells: Mapping[str, tuple[float, int]], repetitions: int, which: str = "without pooling") -> str:
+def _count_marks(cells: Mapping[str, tuple[float, int]], repetitions: int) -> str:
     """Return a sentence with the number of cells that have each mark.
 
     Args:
         cells: Coverage and number of seeds, by cell.
         repetitions: Number of repetitions of each cell.
-        which: Which cells these are.
     """
     marks = [mark(coverage, k, repetitions) for coverage, k in cells.values()]
     outside = sum(not BOUNDS[k][0] <= coverage <= BOUNDS[k][1] for coverage, k in cells.values())
     tolerated = outside - len([name for name in marks if name])
     counts = f"misses: {marks.count('misses')}, wide: {marks.count('wide')}"
-    return f"{len(marks)} cells {which}: {counts}, other estimates outside of the bounds: {tolerated}."
+    return f"{len(marks)} cells: {counts}, other estimates outside of the bounds: {tolerated}."
 
 
 def _guarantee(worlds: Sequence[Scenario], measured: Measured, repetitions: int) -> str:
@@ -112,24 +93,6 @@ def _methods(worlds: Sequence[Scenario], measured: Measured) -> str:
             cells.append(f"{100 * min(values):.1f} to {100 * max(values):.1f}")
         lines.append([method, *cells])
     return table(["method", *(f"{k} seeds" for k in SEEDS)], lines)
-
-
-def _studies(measured: Measured, repetitions: int) -> str:
-    columns = ("cells", "subjects", "coverage, first cell", "other cells", "pooled", "relative width")
-    lines = []
-    for name in STUDIES:
-        for i, n in enumerate(POOLED_SUBJECTS):
-            by_seeds = {k: measured[name, k, n] for k in SEEDS}
-            first = [cell.coverage[0] for cell in by_seeds.values()]
-            other_cells = [float(np.mean(cell.coverage[1:])) for cell in by_seeds.values()]
-            shown = [
-                _format(first, repetitions, list(by_seeds)),
-                _format(other_cells, repetitions, list(by_seeds)),
-                ", ".join(f"{100 * cell.pooled:.0f}" for cell in by_seeds.values()),
-                ", ".join(f"{cell.width:.2f}" for cell in by_seeds.values()),
-            ]
-            lines.append(["" if i else name, str(n), *shown])
-    return table(columns, lines)
 
 
 def _rare(measured: Measured, repetitions: int) -> str:
@@ -171,9 +134,8 @@ subjects, {repetitions:,} repetitions per cell). `make bench-coverage` rewrites 
 
 ## The guarantee
 
-Coverage in percent for 30, 100 and 400 subjects, from each cell's own variances, without pooling. Reports pool where a
-task has several cells, so the table about pooling counts as well. *Seeds : subjects*: their parts of the variance of
-the mean.
+Coverage in percent for 30, 100 and 400 subjects, from each cell's own variances. *Seeds : subjects*: their parts of the
+variance of the mean. Reports moderate variances between seeds over tasks: [families.md](families.md).
 """
 )
 _NO_VERDICT = """
@@ -183,17 +145,9 @@ the studies of the world "{name}" with {subjects} subjects, and at most {others:
 _METHODS = """
 ## Other methods
 
-Lowest and highest coverage over the same cells, in percent. The tool's critical value is the mean of the t quantiles of
-seeds and subjects, weighted by their shares of the variance (Cochran and Cox). Satterthwaite's degrees of freedom are
-usual for multi-reader multi-case studies (Hillis 2007).
-"""
-_POOLING = """
-## Pooling the variance between seeds
-
-Four cells of one task: two groupings at two scales. Their variance between seeds is pooled if Bartlett's test permits
-it. The test may miss a cell that varies more: its interval is then slightly too narrow, the others slightly too wide.
-Values for 2, 3, 5 and 10 seeds: coverage with the same bounds and share of pooled studies in percent, and mean width
-relative to no pooling.
+Lowest and highest coverage over the same cells, in percent. The tool's critical value depends on the estimated share of
+the seeds in the variance (Welch). Satterthwaite's degrees of freedom are usual for multi-reader multi-case studies
+(Hillis 2007).
 """
 _RARE = """
 ## Outside of the guarantee: rare failures

@@ -1,6 +1,6 @@
 """The page docs/families.md: families of verdicts, the far tail, and power at equal error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from benchmarks.evidence.equal_error import LEAST as LEAST_RATIO
 from benchmarks.evidence.equal_error import POWERS, Power
 from benchmarks.evidence.families import Key, Measured
 from benchmarks.evidence.far_tail import LEAST, MOST, STEPS, Size
-from benchmarks.evidence.marks import RULE, make_share, mark_coverage, mark_share
+from benchmarks.evidence.marks import RULE, Share, make_share, mark_coverage, mark_share
 from benchmarks.generated import prose, table, write_part
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI
 
@@ -56,12 +56,11 @@ def write_families(page: Path, measured: dict[Key, Measured]) -> list[str]:
             families=families,
             error=errors[0],
             error_ni=errors[1],
-            rule=RULE.strip(),
             outcome=outcome,
             cells=len(measured),
         )
     )
-    write_part(page, "families", "\n\n".join([opening, *sections]))
+    write_part(page, "families", "\n\n".join([opening, prose(RULE), *sections]))
     return misses
 
 
@@ -110,6 +109,24 @@ def write_power(page: Path, powers: Sequence[Power], record: dict[tuple[str, int
     return misses
 
 
+def write_whole_path(page: Path, shares: Mapping[tuple[str, int], Mapping[str, Share]]) -> None:
+    """Write the section about the whole path.
+
+    Args:
+        page: Page with the markers of the section.
+        shares: Shares of families with a false gain or loss by grouping and scale, by world and number of tasks.
+    """
+    lines = []
+    for (world, tasks), by_family in shares.items():
+        for family, share in by_family.items():
+            low, high = (f"{100 * bound:.1f}" for bound in share.compute_interval())
+            mark = mark_share(share.count, share.total, ALPHA)
+            text = f"{100 * share.estimate:.1f} {mark}".strip()
+            lines.append([world, str(tasks), family, str(share.total), text, f"{low} to {high}"])
+    columns = ["world", "tasks", "grouping, scale", "sweeps", "false gain or loss, %", "exact 95 % interval"]
+    write_part(page, "whole path", "\n\n".join([prose(_WHOLE_PATH), table(columns, lines)]))
+
+
 def _show_false(result: Measured) -> str:
     shares = 100 * result.false / result.families
     mark = mark_share(int(result.false.max()), result.families, ALPHA)
@@ -142,9 +159,13 @@ at equal error. The columns name the power of the earlier way, with the critical
 power: as it is, and also with critical values with which its family error is 5 %. Required: at least 0.9. *Family
 error*: earlier and current, without changed critical values.
 """
+_WHOLE_PATH = """
+Null sweeps with three seeds and 100 subjects, written as predictions and run folders and read as a report reads them.
+Share of families with a false gain or loss, with its exact interval. It must agree with the shares above.
+"""
 _OPENING = """
 {families:,} studies of each world and size; Monte-Carlo standard error near 5 %: {error:.2f} points, near 2.5 %:
-{error_ni:.2f} points. {rule} The highest of several shares is too high by about one standard error. Verdicts from two
+{error_ni:.2f} points. The highest of several shares is too high by about one standard error. Verdicts from two
 seeds are provisional. **Result:** of the shares and coverages of {cells} worlds and sizes, these miss a bound:
 {outcome}. Worlds in italics are further ones; all are in `benchmarks/evidence/component_worlds.py`.
 """

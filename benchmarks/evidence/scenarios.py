@@ -101,37 +101,6 @@ def many_tasks() -> tuple[Scenario, ...]:
     return (Scenario("mean of six tasks", "two share their subjects, folds differ in size", 0.0, draw),)
 
 
-def study(seed_sds: tuple[float, ...], families: tuple[int, ...]) -> Callable[..., Array]:
-    """Return a function that draws differences of several cells of one task (repetitions, cells, seeds, subjects).
-
-    Cells of a family (a scale) share the reference's runs, so their differences are correlated.
-
-    Args:
-        seed_sds: Standard deviation between seeds of each cell.
-        families: Family of each cell.
-    """
-
-    def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> Array:
-        subject = 0.1 * rng.standard_normal((repetitions, 1, 1, subjects))
-        cells = []
-        references: dict[int, Array] = {}
-        for sd, family in zip(seed_sds, families, strict=True):
-            if family not in references:
-                references[family] = 0.02 * rng.standard_normal((repetitions, seeds, 1)) + 0.1 * rng.standard_normal(
-                    (repetitions, seeds, subjects)
-                )
-            run_effect = sd * rng.standard_normal((repetitions, seeds, 1))
-            cells.append(
-                run_effect
-                + subject[:, 0]
-                + 0.1 * rng.standard_normal((repetitions, seeds, subjects))
-                - references[family]
-            )
-        return np.stack(cells, axis=1)
-
-    return draw
-
-
 def _normal(ratio: float) -> Draw:
     def draw(rng: np.random.Generator, repetitions: int, seeds: int, subjects: int) -> tuple[Array, Array]:
         by_subject = 0.1

@@ -281,7 +281,7 @@ def _find_sign_change(world: TrendWorld, units: Sequence[Array]) -> SignChange |
             (scale,): _join(world, list(enumerate(differences[:, i]))) for i, scale in enumerate(world.scales)
         }
         moderated = moderate_sums(tables)
-        for (scale,), difference in pooled.items():
+        for (scale,), difference in moderated.items():
             quantity = _bound(difference.estimate, confidence)
             intervals[scale].append((quantity.low, quantity.high))
     return find_sign_change(intervals)

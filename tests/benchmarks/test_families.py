@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.evidence import equal_error, families, far_tail
+from benchmarks.evidence import equal_error, families, far_tail, whole_path
 from benchmarks.evidence.component_worlds import FURTHER, REVIEW, Cells, World, draw_cells
 from benchmarks.evidence.marks import mark_share
+from benchmarks.evidence.whole_path import SCALES, TASKS, SimulatedSweep
+from usaggr.analysis.collect import collect
+from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.difference_intervals import moderate_by_metric
 from usaggr.statistics.two_way_anova import compute_mean_squares
 from usaggr.statistics.verdicts import decide_verdicts
 
-SECTIONS = "".join(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in ("families", "far tail", "power"))
+SECTIONS = "".join(
+    f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in ("families", "far tail", "power", "whole path")
+)
 
 
 def draw_tables(world: World, rng: np.random.Generator, repetitions: int, subjects: int, seeds: int) -> np.ndarray:
@@ -150,6 +155,34 @@ def test_the_record_of_earlier_powers_has_each_world_and_size() -> None:
     }  # fmt: skip
     assert set(record) == expected
     assert all(power.equal_powers == pytest.approx(equal_error.POWERS, abs=1e-3) for power in record.values())
+
+
+def test_differences_on_the_whole_path_are_those_of_the_drawn_effects(tmp_path: Path) -> None:
+    world = World("test", subject_sd=0.0, residual_sd=0.0)
+    sweep = SimulatedSweep(
+        tmp_path / "null", TASKS[3], SCALES, (0, 1), subjects=20, world=world, rng=np.random.default_rng(6)
+    )
+    sweep.finish(lambda task, block, scale, seed: {})
+    cells = [cell for cell in compare_study(collect([sweep.directory])).verdicts if cell.main and not cell.same]
+    assert {(cell.task, cell.grouping) for cell in cells} == {
+        ("breast_lesion", "clinical"), ("breast_2cls", "clinical"), *((task, "unified") for task in TASKS[3])
+    }  # fmt: skip
+    for cell in cells:
+        if cell.task_type == "classification":  # its area under the curve varies by its subjects
+            continue
+        task, scale = TASKS[3].index(cell.task), SCALES.index(float(cell.scale))
+        differences = sweep.effects[cell.grouping][task, scale] - sweep.effects["task_specific"][task, scale]
+        unit = 1 if cell.task_type == "segmentation" else 100
+        assert cell.delta == pytest.approx(unit * differences.mean())
+
+
+def test_the_whole_path_reports_each_grouping_and_scale(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(SECTIONS)
+    assert whole_path.main(["--sweeps", "2", "--jobs", "1", "--out", str(page)]) == 0
+    text = page.read_text()
+    assert text.count("| alike | 3 |") == text.count("| alike | 8 |") == 4
+    assert "| alike | 3 | unified, 0.25 | 2 |" in text
 
 
 @pytest.mark.slow
