@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmarks.evidence.marks import RULE, Mark, format_share, format_shares, make_share, mark_coverage
 from benchmarks.evidence.scenarios import Scenario
 from benchmarks.generated import prose, table

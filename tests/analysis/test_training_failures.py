@@ -74,6 +74,18 @@ def test_without_a_collapsed_seed_low_skill_is_no_collapse(tmp_path: Path) -> No
     assert cell["verdict"] != ""
 
 
+def test_seeds_that_all_collapsed_are_compared_with_the_other_grouping(tmp_path: Path) -> None:
+    """Two of three seeds exceed the trivial predictor by chance."""
+    skills = {(2, 0): 0.03, (2, 1): -0.02, (2, 2): 0.01}
+    cell = cells_of(tmp_path / "study", skills, 3).loc["breast_lesion"]
+    assert (cell["verdict"], cell["note"]) == ("", "3 of 3 seeds collapsed; weak")
+
+
+def test_a_low_skill_that_is_certainly_above_trivial_is_a_loss_and_no_collapse(tmp_path: Path) -> None:
+    cell = cells_of(tmp_path / "study", {(2, seed): 0.1 + 0.001 * seed for seed in range(3)}, 3).loc["breast_lesion"]
+    assert (cell["verdict"], cell["note"]) == ("loss", "")
+
+
 def test_a_loss_in_all_seeds_and_in_the_intact_ones_remains(tmp_path: Path) -> None:
     lower = {(2, seed): 0.4 - 0.01 * (seed % 3) for seed in range(9)} | {(2, 4): 0.02}
     cell = cells_of(tmp_path / "study", lower, 10, alone=0.8, shared=0.4).loc["breast_lesion"]

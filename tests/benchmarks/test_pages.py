@@ -21,7 +21,7 @@ from benchmarks.training import throughput_page, workers
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEMPLATES = [
-    ("coverage.md", coverage_page, ("_OPENING", "_NO_VERDICT", "_METHODS", "_POOLING", "_RARE")),
+    ("coverage.md", coverage_page, ("_OPENING", "_NO_VERDICT", "_METHODS", "_RARE")),
     ("families.md", families_page, ("_OPENING", "_FAR_TAIL", "_POWER", "_WHOLE_PATH")),
     ("models.md", experts, ("_OPENING",)),
     ("models.md", models, ("_OPENING",)),
@@ -71,7 +71,7 @@ def test_the_tables_about_coverage_have_the_columns_and_worlds_that_the_benchmar
         return [re.sub(r"[\d.]+", "0", line) for line in unmarked.splitlines() if line.startswith("| ")]
 
     worlds = (*scenarios(), *many_tasks(), rare_failures())
-    names = [*(world.name for world in worlds), *coverage_page.STUDIES]
+    names = [world.name for world in worlds]
     cells = {
         (name, seeds, subjects): coverage_page.Covered((0.95,) * 4)
         for name in names
@@ -80,14 +80,12 @@ def test_the_tables_about_coverage_have_the_columns_and_worlds_that_the_benchmar
     }
     written, failures = coverage_page.report(worlds, cells, 5000)
     assert not failures
-    pooled = next(iter(coverage_page.STUDIES))
-    for name in (names[0], pooled):
-        missing = cells | {(name, 3, 30): coverage_page.Covered((0.90,) * 4)}
-        text, failures = coverage_page.report(worlds, missing, 5000)
-        assert len(failures) == 1
-        assert "90.0 ± 0.4 % **misses**" in failures[0]
-        assert "90.0 **misses**" in text
-        assert "misses: 1, wide: 0" in " ".join(text.split())
+    missing = cells | {(names[0], 3, 30): coverage_page.Covered((0.90,) * 4)}
+    text, failures = coverage_page.report(worlds, missing, 5000)
+    assert len(failures) == 1
+    assert "90.0 ± 0.4 % **misses**" in failures[0]
+    assert "90.0 **misses**" in text
+    assert "misses: 1, wide: 0" in " ".join(text.split())
     assert table_rows(written) == table_rows((DOCS / "coverage.md").read_text())
 
 

@@ -6,7 +6,7 @@ collapsed seeds.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -93,7 +93,9 @@ def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dic
     return failures
 
 
-def find_collapsed_seeds(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dict[CellKey, CollapsedSeeds]:
+def find_collapsed_seeds(
+    pairs: Sequence[ReferencePair], validity: pd.DataFrame, weak: Collection[CellKey]
+) -> dict[CellKey, CollapsedSeeds]:
     """Return the collapsed seeds of each cell and metric, over the seeds that are finished on both sides.
 
     A run has collapsed on a task if neither its validation nor its test score is better than the trivial predictor's,
@@ -102,9 +104,12 @@ def find_collapsed_seeds(pairs: Sequence[ReferencePair], validity: pd.DataFrame)
     Args:
         pairs: Pairs from `pair_with_reference`.
         validity: Table from `read_validity`.
+        weak: Cells whose interval of the mean includes the trivial score.
     """
     sides = [side for pair in pairs for side in (pair.compared, pair.reference) if side is not None and side.main]
-    collapsed = {run for run, state in _get_states(validity, "collapsed").items() if state} | _find_fallen_runs(sides)
+    collapsed = {run for run, state in _get_states(validity, "collapsed").items() if state} | _find_fallen_runs(
+        sides, weak
+    )
     seeds: dict[CellKey, CollapsedSeeds] = {}
     for key, cell_pairs in group_rows(pairs, lambda pair: pair.compared.key).items():
         # The same pairs, in the same order, as the rows of the cell's table in estimate_differences.
@@ -143,20 +148,32 @@ def compute_p_of_loss(table: Array, p: float, seeds: CollapsedSeeds) -> float:
     return max(p, float(without.compute_two_sided_p())) if float(without.value) < 0 else math.nan
 
 
-def _find_fallen_runs(observations: Iterable[Observation]) -> set[Run]:
+def _find_fallen_runs(observations: Iterable[Observation], weak: Collection[CellKey]) -> set[Run]:
     """Return the runs whose skill is below a quarter of the best seed's skill in the same cell, and .2 lower.
 
     The score of a run that ignores the image exceeds the trivial score by chance in half of the test sets. A comparison
-    with the trivial score alone would therefore miss most collapsed runs of tasks whose score is noisy.
+    with the trivial score alone would therefore miss most collapsed runs of tasks whose score is noisy. If all seeds of
+    a cell collapsed, they have no better seed; a weak cell is therefore compared with the best seed of any grouping.
+
+    Args:
+        observations: Observations of main metrics.
+        weak: Cells whose interval of the mean includes the trivial score.
     """
+    scored = [row for row in observations if not math.isnan(row.skill)]
+    best_of_task = {
+        task: max(row.skill for row in rows_of_task) for task, rows_of_task in group_rows(scored, _get_task).items()
+    }
     fallen: set[Run] = set()
-    scored = (row for row in observations if not math.isnan(row.skill))
-    for seeds in group_rows(scored, lambda row: row.key).values():
-        best = max(row.skill for row in seeds)
+    for key, seeds in group_rows(scored, lambda row: row.key).items():
+        best = best_of_task[_get_task(seeds[0])] if key in weak else max(row.skill for row in seeds)
         fallen |= {
             _get_run(row) for row in seeds if row.skill < LARGEST_SHARE * best and best - row.skill >= LEAST_FALL
         }
     return fallen
+
+
+def _get_task(observation: Observation) -> tuple[str, float | int, str]:
+    return (observation.variant, observation.scale, observation.task)
 
 
 def _get_run(observation: Observation) -> Run:

@@ -90,9 +90,10 @@ def judge_cells(
     """
     estimated = [differences.get(cell.key) for cell in compared]
     reasons = explain_untested_cells(compared, differences, pairs, pseudovalues)
-    failures, collapsed = find_failures(pairs, validity), find_collapsed_seeds(pairs, validity)
+    weak = _find_weak_cells(cells)
+    failures, collapsed = find_failures(pairs, validity), find_collapsed_seeds(pairs, validity, weak)
     tests = _test_cells(compared, estimated, reasons, collapsed, study)
-    remarks, weak = _collect_remarks(pairs), _find_weak_cells(cells)
+    remarks = _collect_remarks(pairs)
     verdicts = []
     for cell, reason, test in zip(compared, reasons, tests, strict=True):
         verdict = CellVerdict(
