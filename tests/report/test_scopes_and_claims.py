@@ -48,6 +48,11 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
     expected = score_texts.format_difference(slope.value, slope.low, slope.high, "skill")
     assert (first["grouping"], first["tasks of"], first["tasks"]) == ("AU", "all types", "4")
     assert first["slope of Δ skill per tenfold samples"] == expected
+    for unit, name in (("log_error", "log error"), ("log_skill", "log skill")):
+        slope = next(row.slope for row in slopes if (row.unit, row.level) == (unit, "all"))
+        expected = score_texts.format_difference(slope.value, slope.low, slope.high, "skill")
+        assert first[f"slope of Δ {name}"] == expected
+    assert first["remark"] == ""
 
 
 def test_between_tasks_is_labeled_confounded(made: tuple[Tables, Document]) -> None:

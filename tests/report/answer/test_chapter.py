@@ -16,7 +16,7 @@ from tests.report.reading import (
     texts,
     titles,
 )
-from tests.report.sweeps import CATALOGUE, FakeSweep
+from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.document.display_names import scale_label
 from usaggr.document.elements import Cell, Document, Section
 from usaggr.report.answer.chapter import write_answer
@@ -204,3 +204,13 @@ def test_without_finished_runs_there_is_no_answer(tmp_path: Path) -> None:
     document = document_of(sweep)
     assert "**0 of 15 planned runs are finished, so there is no answer yet.**" in texts(document)
     assert not {"The answer", "Scores and differences", "Task by task", "Validity of runs"} & set(titles(document))
+
+
+def test_a_task_with_most_of_the_variance_of_delta_m_is_named(tmp_path: Path) -> None:
+    def uneven(task: str, block: tuple[str, ...], scale: float | int, seed: int) -> dict[str, float]:
+        noise = (0.3 if task == "breast_lesion" else 0.01) * [-1, 0, 1][seed] * (len(block) > 1)
+        return level(CATALOGUE[task], 0.5 + noise)
+
+    sweep = FakeSweep(tmp_path / "uneven", groupings=("task_specific", "unified")).finish(uneven)
+    words = texts(answer_of(material_of(sweep)))
+    assert "One task contributes most of the variance of delta_m: breast_lesion 99 % (AU)." in words

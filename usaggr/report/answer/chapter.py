@@ -80,7 +80,7 @@ def _name_dominant_tasks(material: Material, variant: str, scale: Scale) -> str:
         return ""
     return (
         f"One task contributes most of the variance of delta_m: {join_names(phrases)}. The width of its interval is "
-        "mainly that of this task, as where the reference's score is near 0; delta_skill is less affected."
+        "mainly that of this task, as where the reference's score is near 0. delta_skill does not divide by that score."
     )
 
 
