@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-coverage bench-verdicts bench-planted bench-report bench-models bench-experts soak mutants help
+.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-coverage bench-verdicts bench-whole-path bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -18,7 +18,7 @@ help:
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, about 10 minutes on an idle machine"
 	@echo "make mutants    plausible faults that the tests notice: docs/mutants.md, about an hour on two cores"
-	@echo "make bench-coverage, bench-verdicts, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
+	@echo "make bench-coverage, bench-verdicts, bench-whole-path, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
 	$(BIN)/usaggr sweep
@@ -90,6 +90,9 @@ bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.families
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.equal_error
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.worlds_trend --repetitions 200
+
+# Families of verdicts from predictions on disk: the last part of docs/families.md.
+bench-whole-path: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.whole_path
 
 # The same with networks trained on planted relations, 400 runs: docs/planted.md. Continues after an interruption.

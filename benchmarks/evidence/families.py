@@ -1,6 +1,6 @@
 """Measure false verdicts of families, and coverage and width of intervals, where variances are moderated as in reports.
 
-    python -m benchmarks.evidence.families [--quick] [--repetitions 4000] [--jobs 2] [--out docs/families.md]
+    python -m benchmarks.evidence.families [--quick] [--repetitions 2000] [--jobs 2] [--out docs/families.md]
 
 A family is the tasks of one grouping at one scale, whose tests Holm's method adjusts together. The worlds are in
 component_worlds.py; the package's own functions estimate and judge.
@@ -209,13 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.evidence.families_page import write_families
 
     parser = argparse.ArgumentParser(description="Measure false verdicts of families in simulated worlds.")
-    parser.add_argument("--repetitions", type=int, default=4000)
+    parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="2,000 studies of 3 and 8 tasks instead of 4,000 of each")
+    parser.add_argument("--quick", action="store_true", help="at most 500 studies, of 3 and 8 tasks alone")
     parser.add_argument("--out", type=Path, default=Path("docs/families.md"))
     options = parser.parse_args(arguments)
     tasks = TASKS[:2] if options.quick else TASKS
-    repetitions = min(options.repetitions, 2000) if options.quick else options.repetitions
+    repetitions = min(options.repetitions, 500) if options.quick else options.repetitions
     measured = measure_all((*REVIEW, *FURTHER), tasks, repetitions, options.jobs)
     misses = write_families(options.out, measured)
     print(f"{options.out}: {len(misses)} shares and coverages miss a bound")

@@ -1,6 +1,6 @@
 """Judge null sweeps on the whole path of a report: predictions, run folders, tables, verdicts.
 
-    python -m benchmarks.evidence.whole_path [--sweeps 400] [--tasks 3] [--jobs 2] [--out docs/families.md]
+    python -m benchmarks.evidence.whole_path [--sweeps 400] [--jobs 2] [--out docs/families.md]
 
 The other benchmarks begin with mean squares or pseudo-values. This one writes the files that training would write, with
 predictions whose scores vary as in component_worlds.py, and reads them with the code of `usaggr report`. Both must

@@ -47,9 +47,8 @@ def make_quantile_function(share: ArrayLike, df_first: ArrayLike, df_second: Arr
     """
     from scipy import special
 
-    share, df_first, df_second = np.broadcast_arrays(
-        *(np.asarray(value, dtype=float) for value in (share, df_first, df_second))
-    )
+    # Not broadcast: quantiles of Student's t take longest, and depend on the degrees of freedom alone.
+    share, df_first, df_second = (np.asarray(value, dtype=float) for value in (share, df_first, df_second))
     has_first, has_second = share > 0, share < 1
 
     def mix_quantiles(tail: Array) -> Array:
@@ -99,7 +98,7 @@ def _interpolate_ratios(share: Array, df_first: Array, df_second: Array) -> Arra
     position = transform_share(np.nan_to_num(share)) * (SHARES.size - 1)
     left = np.clip(np.floor(position).astype(int), 0, SHARES.size - 2)
     shares = ((left, 1 - (position - left)), (left + 1, position - left))
-    ratios = np.zeros((*share.shape, LEVELS.size))
+    ratios = np.zeros((*np.broadcast_shapes(share.shape, df_first.shape, df_second.shape), LEVELS.size))
     for i, first_weight in first:
         for j, second_weight in second:
             for k, share_weight in shares:

@@ -245,8 +245,8 @@ def _compute_half_widths(*arguments: ArrayLike, points: tuple[int, int] = _POINT
         np.zeros(shape),
         np.broadcast_to(by_seed[..., :, None], shape),
         np.broadcast_to(by_subject[..., None, :], shape),
-        np.broadcast_to(seed_df[..., None, None], shape),
-        np.broadcast_to(subject_df[..., None, None], shape),
+        seed_df[..., None, None],
+        subject_df[..., None, None],
         np.broadcast_to(mean_square[..., None, :], shape),
     )
     half_widths = possible.compute_half_width(1 - level[..., None, None])
