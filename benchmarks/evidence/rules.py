@@ -116,7 +116,7 @@ def _exclude_failures(ours: Estimate, costs: Array, subjects: int, no_loss: NDAr
     return chosen
 
 
-_ARRAYS = ("value", "seed_variance", "subject_variance", "seed_df", "subject_df")
+_ARRAYS = ("value", "seed_variance", "subject_variance", "seed_df", "subject_df", "subjects_alone")
 
 
 def passes(share: float, studies: int, bound: float) -> bool:

@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from tests.report.sweeps import CATALOGUE, FakeSweep, level
 from usaggr.analysis.collect import collect
+from usaggr.analysis.difference_intervals import moderate_by_metric
 from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.metrics.names import METRICS, get_metric
 from usaggr.report.tables import Tables, make_tables
@@ -268,6 +269,36 @@ def test_a_block_of_two_groupings_contributes_its_degrees_of_freedom_once(tmp_pa
     for difference in estimates.values():
         assert difference.prior_df == 0
         assert float(difference.estimate.seed_df) == 2
+
+
+def test_two_groupings_of_the_same_runs_inform_other_cells_once(tmp_path: Path) -> None:
+    """A block that is in two groupings is one set of runs, so that it adds no evidence on how seeds vary."""
+    tasks = ("breast_lesion", "fetal_head", "lung")
+    twice = sweep_of(
+        tmp_path / "twice", {}, tasks=tasks, groupings=("task_specific", "all_tasks", "unified"),
+        partitions={"all_tasks": {"first": tasks}}, noise=0.03,
+    )  # fmt: skip
+    once = sweep_of(tmp_path / "once", {}, tasks=tasks, groupings=("task_specific", "unified"), noise=0.03)
+    differences, expected = tables_of(twice).comparison.differences, tables_of(once).comparison.differences
+    assert len(expected) > 0
+    for key, difference in expected.items():
+        assert difference.prior_df > 0 or key[4] != "dsc"
+        for grouping in ("all_tasks", "unified"):
+            other = differences[(*key[:2], grouping, *key[3:])]
+            assert float(other.estimate.seed_df) == pytest.approx(float(difference.estimate.seed_df))
+
+
+def test_a_cell_with_a_collapsed_seed_informs_no_other_cell(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tables = {("base", 1.0, "unified", task, "dsc"): rng.normal(size=(3, 12)) for task in ("a", "b", "c", "d")}
+    fallen = next(iter(tables))
+    tables[fallen][1] -= 50
+    differences = moderate_by_metric(tables, {fallen})
+    remaining = moderate_by_metric({key: table for key, table in tables.items() if key != fallen})
+    assert differences[fallen].prior_df == 0
+    assert float(differences[fallen].estimate.se) == pytest.approx(float(estimate(tables[fallen]).se))
+    for key, difference in remaining.items():
+        assert float(differences[key].estimate.se) == pytest.approx(float(difference.estimate.se))
 
 
 def test_without_predictions_differences_are_estimated_but_not_tested(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from usaggr.tasks import CATALOGUE, Task
 
 TASKS = ("breast_2cls", "breast_lesion", "fetal_femur", "fetal_head", "thyroid_nodule_det")
 """Tasks of each study here: all four types, in three clinical groups, two of which have two tasks."""
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 SUBJECTS, FRAMES = 12, 2
 EFFECTS = (0.25, -0.25, 0.0, 0.02)
 """Effects of a block on the skill of one of its tasks; together they give every verdict."""
@@ -37,7 +37,7 @@ class ShippedSweep(FakeSweep):
 
 
 def write_study(study: str, outputs: Path) -> ShippedSweep:
-    """Plan a shipped study for five tasks and two seeds, and write a made-up result of each of its runs."""
+    """Plan a shipped study for five tasks and three seeds, and write a made-up result of each of its runs."""
     settings = compose_study(study, [
         "data.root=DIR", f"outputs={outputs}", f"tasks=[{','.join(TASKS)}]", f"seeds={list(SEEDS)}",
     ])  # fmt: skip

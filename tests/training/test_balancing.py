@@ -157,7 +157,9 @@ def test_with_equal_weights_gradients_are_those_of_the_sum(kind: str) -> None:
             assert gradients[name] is None, name
         else:
             assert gradients[name] is not None, name
-            assert torch.allclose(gradients[name], gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-7), name
+            # Sums in another order, in single precision: processors differ by up to 1e-5 of the largest gradient. The
+            # gradient of a bias before softmax is 0 up to rounding.
+            assert torch.allclose(gradients[name], gradient, atol=3e-5 * float(gradient.abs().max()) + 5e-7), name
 
 
 def test_the_jacobian_is_that_of_autograd_row_by_row() -> None:

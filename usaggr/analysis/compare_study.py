@@ -21,7 +21,8 @@ from usaggr.analysis.observations import Observation, observe
 from usaggr.analysis.reference_pairs import pair_with_reference
 from usaggr.analysis.row_tables import make_table
 from usaggr.analysis.summary import INTEGERS, SUMMARY_COLUMNS, SummaryLine, summarize
-from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, EXTRA_COLUMNS, judge_cells
+from usaggr.analysis.training_failures import find_collapsed_seeds
+from usaggr.analysis.verdict_table import COMPARISON_COLUMNS, EXTRA_COLUMNS, find_weak_cells, judge_cells
 from usaggr.analysis.weighted_sums import WeightedSums
 from usaggr.results.stored_study import StudyFacts
 
@@ -176,11 +177,13 @@ def compare_study(collection: Collection, main_only: bool = False) -> StudyCompa
     pairs = pair_with_reference(observations, study.reference)
     # 3. Cells: mean score over seeds, with its interval.
     cells = score_cells(observations, pseudovalues, study.confidence)
-    # 4. Differences: the estimate of each cell that has pairs; then every cell with its difference, missing or not.
-    differences = estimate_differences(pairs, pseudovalues, study.relative_margin)
-    compared = compare_cells(pairs, differences, study.confidence)
-    # 5. Validity: runs that collapsed, failed to converge or diverged.
+    # 4. Validity: runs that collapsed, failed to converge or diverged.
     convergence = read_validity(collection, study.convergence_margin)
+    collapsed = find_collapsed_seeds(pairs, convergence, find_weak_cells(cells))
+    # 5. Differences: the estimate of each cell that has pairs; then every cell with its difference, missing or not.
+    fallen = {key for key, seeds in collapsed.items() if seeds.has_any}
+    differences = estimate_differences(pairs, pseudovalues, study.relative_margin, fallen)
+    compared = compare_cells(pairs, differences, study.confidence)
     # 6. Verdicts: tests of the main metrics, with notes on validity and missing evidence.
-    verdicts = judge_cells(compared, differences, cells, pairs, convergence, pseudovalues, study)
+    verdicts = judge_cells(compared, differences, cells, pairs, convergence, collapsed, pseudovalues, study)
     return StudyComparison(collection, observations, convergence, pseudovalues, cells, differences, verdicts)

@@ -1,6 +1,6 @@
 """Estimates of differences from the reference: one table (seeds x components) per cell, with moderated variances."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,10 @@ class Difference:
 
 
 def estimate_differences(
-    pairs: Sequence[ReferencePair], pseudovalues: CellPseudovalues, relative_margin: float
+    pairs: Sequence[ReferencePair],
+    pseudovalues: CellPseudovalues,
+    relative_margin: float,
+    unlike: Container[CellKey] = frozenset(),
 ) -> dict[CellKey, Difference]:
     """Return the difference of each cell and metric that has a common seed with the reference.
 
@@ -44,6 +47,7 @@ def estimate_differences(
         pairs: Pairs from `pair_with_reference`.
         pseudovalues: Pseudo-values of the same runs.
         relative_margin: Margin of metrics whose best value is not 1, as a fraction of the reference's mean.
+        unlike: Cells whose seeds vary unlike all others, as in `moderate_by_metric`.
     """
     above_margin: dict[CellKey, Array] = {}
     tables: dict[CellKey, Array] = {}
@@ -60,21 +64,23 @@ def estimate_differences(
         if get_metric(first.metric).best != 1.0:
             # The reference's mean is estimated too, so that the margin varies with seeds and subjects.
             above_margin[key] = tables[key] + relative_margin * references
-    differences, shifted = moderate_by_metric(tables), moderate_by_metric(above_margin)
+    differences, shifted = moderate_by_metric(tables, unlike), moderate_by_metric(above_margin, unlike)
     return {
         key: replace(difference, above_margin=shifted[key].estimate) if key in shifted else difference
         for key, difference in differences.items()
     }
 
 
-def moderate_by_metric(tables: Mapping[Key, Array]) -> dict[Key, Difference]:
+def moderate_by_metric(tables: Mapping[Key, Array], unlike: Container[Key] = frozenset()) -> dict[Key, Difference]:
     """Return the estimate of each table, with variances between seeds moderated within a variant and metric.
 
     Args:
         tables: (K, C) tables by the key of their cell, as in `CELL`.
+        unlike: Cells that keep their own variance and inform no other, because a seed collapsed.
     """
-    differences: dict[Key, Difference] = {}
-    for keys in group_rows(tables, lambda key: _select_cell(key, ("variant", "metric"))).values():
+    differences = {key: Difference(table, estimate(table), 0.0) for key, table in tables.items() if key in unlike}
+    informing = [key for key in tables if key not in unlike]
+    for keys in group_rows(informing, lambda key: _select_cell(key, ("variant", "metric"))).values():
         differences |= _moderate(
             {key: tables[key] for key in keys},
             {key: _select_cell(key, ("task",)) for key in keys},

@@ -17,7 +17,6 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.training_failures import (
     CollapsedSeeds,
     compute_p_of_loss,
-    find_collapsed_seeds,
     find_failures,
 )
 from usaggr.analysis.untested_cells import FEW_SUBJECTS, TOO_FEW, explain_untested_cells
@@ -71,6 +70,7 @@ def judge_cells(
     cells: Sequence[CellScore],
     pairs: Sequence[ReferencePair],
     validity: pd.DataFrame,
+    collapsed: Mapping[CellKey, CollapsedSeeds],
     pseudovalues: CellPseudovalues,
     study: StudyFacts,
 ) -> tuple[CellVerdict, ...]:
@@ -85,13 +85,13 @@ def judge_cells(
         cells: Scores from `score_cells`.
         pairs: Pairs from `pair_with_reference`.
         validity: Table from `read_validity`.
+        collapsed: Collapsed seeds of each cell, from `find_collapsed_seeds`.
         pseudovalues: Pseudo-values, for the size of the rarer class of each task.
         study: Study, for its margins.
     """
     estimated = [differences.get(cell.key) for cell in compared]
     reasons = explain_untested_cells(compared, differences, pairs, pseudovalues)
-    weak = _find_weak_cells(cells)
-    failures, collapsed = find_failures(pairs, validity), find_collapsed_seeds(pairs, validity, weak)
+    weak, failures = find_weak_cells(cells), find_failures(pairs, validity)
     tests = _test_cells(compared, estimated, reasons, collapsed, study)
     remarks = _collect_remarks(pairs)
     verdicts = []
@@ -248,7 +248,7 @@ def _compute_margin(cell: CellDifference, study: StudyFacts) -> float:
     return float(study.margin) if is_bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
-def _find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
+def find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
     """Return the cells whose interval of the mean score includes the trivial predictor's score."""
     return {cell.key for cell in cells if cell.low <= cell.trivial <= cell.high}
 

@@ -107,9 +107,9 @@ def _identify(row: Slope) -> tuple[str, ...]:
 
 
 def _note_floor(row: Slope) -> str:
-    """Return a remark if tasks of a slope are at the floor at their smallest scale."""
+    """Return a remark if tasks of a slope are at the floor at their smallest scale; a dash if none is."""
     if not row.at_floor:
-        return ""
+        return text.MISSING
     return f"{row.at_floor} of {row.tasks} tasks start at the floor: neither model learned them from the fewest samples"
 
 
