@@ -19,12 +19,14 @@ import numpy as np
 
 from benchmarks.evidence.marks import Share
 from benchmarks.evidence.verdicts_page import Planted, report
-from benchmarks.evidence.worlds import TASKS, World, draw_sweep
+from benchmarks.evidence.worlds import GROUPINGS, TASKS, World, draw_sweep
 from usaggr.analysis.cell_rows import CellVerdict
 from usaggr.analysis.compare_study import StudyComparison, compare_study
 from usaggr.analysis.row_tables import group_rows
+from usaggr.statistics.moderated_variances import plan_prior_df
 from usaggr.statistics.power import find_smallest_difference
 from usaggr.statistics.verdicts import ALPHA, VERDICTS
+from usaggr.tasks import CATALOGUE
 
 POWER = 0.8
 GAINS, LOSSES = "lung", "ovary_tumor"
@@ -43,9 +45,17 @@ def planted_size(world: World) -> float:
         subjects=world.subjects,
         level=ALPHA / len(TASKS),
         target_power=POWER,
-        pooled=len(world.scales),  # these tasks have one cell per scale, whose variances between seeds are pooled
+        prior_df=_plan_prior_df(world),
     )
     return float(size)
+
+
+def _plan_prior_df(world: World) -> float:
+    """Return the degrees of freedom that `usaggr plan` expects from the other tasks with the metric of GAINS."""
+    tasks = sum(CATALOGUE[task].type == CATALOGUE[GAINS].type for task in TASKS)
+    columns = (len(GROUPINGS) - 1) * len(world.scales)
+    df = np.full(tasks * columns, world.seeds - 1.0)
+    return float(plan_prior_df(df, np.repeat(np.arange(tasks), columns), np.tile(np.arange(columns), tasks)).mean())
 
 
 def judged_cells(comparison: StudyComparison) -> list[CellVerdict]:
