@@ -52,7 +52,7 @@ def test_slopes_are_those_within_tasks_and_all_types_come_first(made: tuple[Tabl
         slope = next(row.slope for row in slopes if (row.unit, row.level) == (unit, "all"))
         expected = score_texts.format_difference(slope.value, slope.low, slope.high, "skill")
         assert first[f"slope of Δ {name}"] == expected
-    assert first["remark"] == ""
+    assert first["remark"] == "–"
 
 
 def test_between_tasks_is_labeled_confounded(made: tuple[Tables, Document]) -> None:
