@@ -65,4 +65,6 @@ def test_every_hostile_content_ends_as_one_line_within_time_and_memory(tmp_path:
         assert "TRACEBACK" not in outcome["outcome"], outcome
         assert "\n" not in outcome["outcome"], outcome
         assert outcome["seconds"] < SECONDS, outcome
-    assert any(outcome["outcome"].startswith("refused") for outcome in outcomes) or name.startswith(("RUN/", "aff"))
+    # A damaged record of reported seeds is ignored: it is a remark on a report.
+    ignored = ("RUN/", "aff", "reported_seeds")
+    assert any(outcome["outcome"].startswith("refused") for outcome in outcomes) or name.startswith(ignored)

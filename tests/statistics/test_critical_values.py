@@ -58,7 +58,9 @@ def test_one_component_alone_has_the_quantile_of_students_t(share: float, f: flo
 @given(st.floats(0, 1), st.floats(1, 500), st.floats(4, 500))
 def test_a_smaller_tail_begins_farther_away(share: float, f: float, g: float) -> None:
     tails = np.geomspace(0.25, 1e-8, 200)
-    assert (np.diff(make_quantile_function(np.full(200, share), f, g)(tails)) >= 0).all()
+    quantiles = make_quantile_function(np.full(200, share), f, g)(tails)
+    # Equal ones of neighboring levels are interpolated with an error of rounding.
+    assert (np.diff(quantiles) >= -1e-12 * quantiles[1:]).all()
 
 
 def test_known_variances_have_normal_quantiles() -> None:

@@ -93,13 +93,18 @@ def test_missing_hashes_and_subjects_are_neither_counted_nor_shared() -> None:
 
 
 _SPELLINGS = sorted({*(text for texts in SAME.values() for text in texts), *MISSING, *NAMES})
-_texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.eE+-Pp\u00e9 \u00a0\u200bNA/n"), max_size=8)
+_texts = st.sampled_from(_SPELLINGS) | st.text(st.sampled_from("017.,\uff11eE+-Pp\u00e9 \u00a0\u200bNA/n"), max_size=8)
 
 
 @given(_texts, _texts)
 @example("1e+05", "100000")
 @example("01e+05", "100000")
 @example("0e+00", "0")
+@example("17.0", "17,0")
+@example("1,000", "1")
+@example("1,2,0", "1")
+@example("1.2,0", "1.2")
+@example("\uff11\uff17", "17")
 def test_the_proof_and_the_split_agree_on_which_names_are_one_patient(first: str, second: str) -> None:
     is_same = normalize_subject(first) == normalize_subject(second) != ""
     assert prove_two_subsets(first, second).is_disjoint == (not is_same)

@@ -98,7 +98,9 @@ def _count(number: int, kind: str) -> str:
 
 def _normalize_patient(written: str) -> str:
     """Return one name for all spellings that table programs give a patient; empty for a missing value."""
-    name = re.sub(r"\s", " ", written)
+    # Full-width characters stand 0xFEE0 places after those of ASCII.
+    name = "".join(chr(ord(c) - 0xFEE0) if "\uff01" <= c <= "\uff5e" else c for c in written)
+    name = re.sub(r"\s", " ", name)
     # Control and format characters (Cc, Cf), such as a zero-width space, are invisible in a table.
     name = "".join(c for c in name if unicodedata.category(c) not in ("Cc", "Cf"))
     name = re.sub(" +", " ", unicodedata.normalize("NFC", name)).strip()
@@ -108,8 +110,10 @@ def _normalize_patient(written: str) -> str:
 
 
 def _parse_integer_digits(name: str) -> str:
-    """Return the digits of an integer that a table program wrote as a float (17.0, 1e+05); empty for other text."""
+    """Return the digits of an integer that a table program wrote as a float (17.0, 17,0, 1e+05); empty for others."""
     # Independent of the expressions in `subject_names`, so that the proof does not share their errors.
+    if name.endswith((",0", ",00")):  # a decimal comma; three zeros follow a separator of thousands
+        name = name.replace(",", ".", 1)
     mantissa, plus, exponent = re.sub("[eE]", "e", name).partition("e+")
     sign = "-" if mantissa.startswith("-") else ""
     integer, _, fraction = mantissa.removeprefix("-").partition(".")
