@@ -45,7 +45,7 @@ class World:
     same_seed: float = 0.0
     """Share of the seeds' variance that is common to all scales."""
     clinical_shared: float = 0.0
-    """As UNIFIED_SHARED, for the clinical grouping."""
+    """Correlation of the seed effects of two tasks under the clinical grouping."""
     unified_shared: float = UNIFIED_SHARED
     subject_correlation: float = 0.0
     """Correlation of the two groupings' effects on a subject."""
@@ -54,7 +54,7 @@ class World:
     task_log_sd: float = 0.0
     """Standard deviation over tasks of the logarithm of the seeds' standard deviation."""
     cell_log_sd: float = 0.0
-    """As `task_log_sd`, over the cells (task x arm x scale)."""
+    """Standard deviation of the same logarithm over cells (task x arm x scale)."""
     most_small_scale: float = 1.0
     """Largest of the factors at the smallest scale that are drawn for each task, log-uniform from 1."""
     falls: float = 0.0

@@ -104,7 +104,7 @@ class Row(NamedTuple):
     false_families: float
     """Share of families with a false verdict."""
     intact_coverage_judged: float
-    """As `coverage_judged`, of the difference between runs that do not collapse; the next two fields likewise."""
+    """Coverage among judged cells of the difference between runs that do not collapse; so the next two fields."""
     intact_false_judged: float
     intact_false_families: float
     losses: float

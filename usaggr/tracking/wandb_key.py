@@ -19,7 +19,7 @@ _DEFAULT_SERVER = "https://api.wandb.ai"
 
 @dataclass(frozen=True)
 class WandbAccess:
-    """How runs will reach W&B, by its environment variables, settings and logins."""
+    """Access of runs to W&B, from its environment variables, settings and logins."""
 
     mode: str
     """online, offline, disabled or dryrun."""
