@@ -100,16 +100,16 @@ def recommendation(kind: Any, grouping: str | None) -> Recommendation:
 
 def test_the_reference_is_used_without_a_recommendation() -> None:
     assert get_recommended(recommendation("gain", "unified"), "task_specific")[0] == "unified"
-    assert get_recommended(recommendation("good enough", "clinical"), "task_specific")[0] == "clinical"
-    assert get_recommended(recommendation("keep", "task_specific"), "task_specific")[0] == "task_specific"
-    for kind in ("not known", "no verdict"):
+    assert get_recommended(recommendation("fewer models", "clinical"), "task_specific")[0] == "clinical"
+    assert get_recommended(recommendation("reference", "task_specific"), "task_specific")[0] == "task_specific"
+    for kind in ("undecided", "no verdict"):
         assert get_recommended(recommendation(kind, None), "clinical") == ("clinical", f"CG, the reference: {kind}")
     assert get_recommended(None, "task_specific")[0] == "task_specific"
 
 
 def test_the_reason_of_a_no_loss_states_which_failures_it_does_not_exclude() -> None:
     row = compared("breast_lesion", "unified", 0.0, verdict="no_loss", rarer_than=24)
-    reason = get_recommended(Recommendation("breast_lesion", "good enough", "unified", row), "task_specific")[1]
+    reason = get_recommended(Recommendation("breast_lesion", "fewer models", "unified", row), "task_specific")[1]
     assert reason == "AU: no loss, with fewer models, apart from failures rarer than 1 in 24"
 
 

@@ -21,14 +21,15 @@ class Undecided:
     level: Level
     """Highest similarity between the cell's task and one of these tasks."""
     command: str
-    """Command that trains the missing seeds; empty if no number of seeds would decide."""
+    """Command that trains the missing seeds; empty without a number of seeds needed."""
 
 
 def find_undecided(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweeps: Sequence[SweepEvidence]) -> list[Undecided]:
     """Return the undecided cells that concern any of these tasks, sorted by the number of seeds needed.
 
-    Cells that no number of seeds would decide come last; they need more test subjects. Cells that would not count as
-    evidence with more seeds either, such as unconverged ones, are left out.
+    Cells without such a number come last: with one seed, a second one is needed first; with more, no number of seeds
+    would decide, so that more test subjects are needed. Cells that would not count as evidence with more seeds either,
+    such as unconverged ones, are left out.
 
     Args:
         tasks: Each task with the sharing modes under which it would share a model.

@@ -118,7 +118,10 @@ class CellVerdict(CellDifference):
     p_ni_adjusted: float
     """`p_ni` after Holm's correction over the same tasks."""
     seeds_needed: int | None
-    """Seeds needed to decide an undecided cell if its difference stays; None if decided, or if seeds cannot help."""
+    """Seeds needed to decide an undecided cell if its difference stays.
+
+    None if the cell is decided, if more seeds cannot decide it, or if there is one seed, so that it is not estimated.
+    """
     verdict: str
     """gain, no_loss, loss or undecided; empty for a cell that is not tested, with the reason in `note`."""
     note: str

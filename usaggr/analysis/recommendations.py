@@ -1,13 +1,17 @@
 """Recommends a grouping for each task, by fixed rules over the verdicts of its cells.
 
 1. The grouping with the largest gain.
-2. Without a gain, the grouping with the fewest models among those that lose nothing and need fewer than the reference.
-3. Otherwise the reference, if every other grouping loses or saves no model.
+2. Without a gain: of the groupings with the verdict no loss that need fewer models than the reference, the one with the
+   fewest models.
+3. Otherwise the reference, if each other grouping has the verdict loss, has no loss without needing fewer models, or
+   uses the reference's runs. At least one grouping must have a verdict.
 
-If a missing verdict could change this, no grouping is recommended. A cell with a collapsed seed counts as one without a
-verdict, also if it is a loss.
+If no rule applies, no grouping is recommended: the task is undecided, or has no verdict. Rules 1 and 2 apply even if
+another grouping is undecided or has no verdict. A cell with a collapsed seed is treated as if it had no verdict, even if
+its verdict is loss.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,11 +22,15 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import compute_improvement, get_metric
 
-Kind = Literal["gain", "good enough", "keep", "not known", "no verdict"]
-KINDS: tuple[Kind, ...] = ("gain", "good enough", "keep", "not known", "no verdict")
+RecommendationKind = Literal["gain", "fewer models", "reference", "undecided", "no verdict"]
+"""Result of the rules for a task.
 
-_NEVER = float("inf")
-"""Sorts behind any number of seeds, for cells that more seeds cannot decide."""
+- gain: Rule 1.
+- fewer models: Rule 2, no loss with fewer models than the reference.
+- reference: Rule 3.
+- undecided: No rule applies, and a grouping has the verdict undecided.
+- no verdict: No rule applies, and verdicts are missing.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,20 @@ class Recommendation:
     """Recommended grouping for a task at a scale."""
 
     task: str
-    kind: Kind
+    kind: RecommendationKind
     grouping: str | None
-    """Grouping to use; None if the verdicts do not determine one."""
-    row: CellVerdict | None
-    """Verdict that determines the recommendation; None if there is no verdict that decides."""
-    seeds_needed: int | None = None
-    """Seeds that decide each undecided grouping with the probability `power.POWER`, as far as seeds can.
+    """Grouping to use; None if no rule applies."""
+    evidence: CellVerdict | None
+    """Verdict to show as evidence; None if the kind is "no verdict".
 
-    None if there is an answer, or if more seeds cannot give one.
+    This is the chosen gain or no loss; for the reference, the verdict with the smallest delta; for an undecided task,
+    the undecided verdict that needs the fewest seeds.
+    """
+    seeds_needed: int | None = None
+    """Number of seeds that is likely to decide each undecided grouping, with the probability `statistics.power.POWER`.
+
+    Groupings that more seeds cannot decide, or with a single seed, from which no number can be estimated, do not count.
+    None if no undecided grouping has a number, and for all other kinds.
     """
 
 
@@ -46,7 +59,8 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     """Return the recommended grouping for a task.
 
     Args:
-        verdicts: Verdicts of one task on its main metric, at one scale and variant: one per grouping.
+        verdicts: Verdicts of one task on its main metric, at one scale and variant: one per grouping other than the
+            reference.
         reference: Grouping with which they are compared.
         models: Number of models that each grouping needs for all tasks.
 
@@ -56,7 +70,8 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     if not verdicts:
         raise ValueError("a recommendation needs at least one comparison")
     task = verdicts[0].task
-    is_answered = all(row.same or (row.verdict and not row.has_collapsed_seeds) for row in verdicts)
+    # A grouping with the reference's runs needs no verdict.
+    all_have_verdicts = all(row.same or (row.verdict and not row.has_collapsed_seeds) for row in verdicts)
     verdicts = [row for row in verdicts if not row.has_collapsed_seeds]
     gains = [row for row in verdicts if row.verdict == "gain"]
     if gains:
@@ -64,28 +79,27 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
         return Recommendation(task, "gain", best.grouping, best)
     cheaper = [row for row in verdicts if row.verdict == "no_loss" and models[row.grouping] < models[reference]]
     if cheaper:
-        # Fewest models first; of equally many, the grouping with the better mean.
+        # The fewest models; if equal, the largest delta.
         best = min(cheaper, key=lambda row: (models[row.grouping], -row.delta))
-        return Recommendation(task, "good enough", best.grouping, best)
+        return Recommendation(task, "fewer models", best.grouping, best)
     undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
-        first = min(undecided, key=_get_seeds_needed)
-        # The smallest of several estimated numbers would be too small: this one is enough for each undecided grouping.
-        numbers = [row.seeds_needed for row in undecided if row.seeds_needed is not None]
-        return Recommendation(task, "not known", None, first, max(numbers, default=None))
+        # A single seed comes before cells that more seeds cannot decide.
+        quickest = min(undecided, key=lambda row: (row.seeds_needed or math.inf, row.seeds))
+        # The largest number is enough for every undecided grouping, as far as more seeds can decide it.
+        largest = max((row.seeds_needed for row in undecided if row.seeds_needed is not None), default=None)
+        return Recommendation(task, "undecided", None, quickest, largest)
     judged = [row for row in verdicts if row.verdict in ("loss", "no_loss")]
-    if judged and is_answered:
+    if judged and all_have_verdicts:
         worst = min(judged, key=lambda row: row.delta)
-        return Recommendation(task, "keep", reference, worst)
+        return Recommendation(task, "reference", reference, worst)
     return Recommendation(task, "no verdict", None, None)
 
 
-def _get_seeds_needed(row: CellVerdict) -> float:
-    return _NEVER if row.seeds_needed is None else row.seeds_needed
-
-
 def list_doubts(row: CellVerdict, reference: str) -> list[str]:
-    """Return reasons to doubt a verdict: a single seed, or models that did not learn the task.
+    """Return reasons to doubt a verdict.
+
+    These are a single seed, collapsed or unconverged models, and scores no better than the trivial predictor's.
 
     Args:
         row: The verdict.

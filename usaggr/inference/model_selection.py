@@ -202,10 +202,10 @@ def get_recommended(recommendation: Recommendation | None, reference: str) -> tu
         return reference, f"{label}: no other grouping to compare with"
     if recommendation.grouping is None:
         return reference, f"{label}, the reference: {recommendation.kind}"
-    reasons = {"gain": "gain", "good enough": "no loss, with fewer models", "keep": "no other grouping gains"}
+    reasons = {"gain": "gain", "fewer models": "no loss, with fewer models", "reference": "no other grouping gains"}
     reason = reasons[recommendation.kind]
-    if recommendation.row is not None and recommendation.row.rarer_than is not None:
-        reason += f", {describe_rarer_failures(recommendation.row.rarer_than)}"
+    if recommendation.evidence is not None and recommendation.evidence.rarer_than is not None:
+        reason += f", {describe_rarer_failures(recommendation.evidence.rarer_than)}"
     return recommendation.grouping, f"{grouping_label(recommendation.grouping)}: {reason}"
 
 

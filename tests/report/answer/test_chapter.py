@@ -142,6 +142,14 @@ def test_undecided_tasks_report_how_many_seeds_are_needed(tmp_path: Path) -> Non
     assert "seeds are likely to decide" in row["because"]
 
 
+def test_a_task_that_one_seed_does_not_decide_needs_a_second_seed(tmp_path: Path) -> None:
+    document = answer_of(material_of(planted(tmp_path / "study", {}, spread=0.3, seeds=(4,))))
+    use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
+    row = row_of(use, task="breast_lesion")
+    assert row["use"] == "undecided"
+    assert row["because"].endswith("; a second seed is needed to decide; provisional (one seed)")
+
+
 def test_one_seed_is_provisional(tmp_path: Path) -> None:
     document = answer_of(material_of(planted(tmp_path / "study", PLANTED, seeds=(4,))))
     assert "All verdicts are provisional" in texts(document)

@@ -166,19 +166,17 @@ def _tabulate_tasks(
 
 def _name_grouping(recommendation: Recommendation) -> str:
     """Return the label of the grouping to use, or words for a task without one."""
-    if recommendation.kind in ("gain", "good enough", "keep") and recommendation.grouping is not None:
-        return grouping_label(recommendation.grouping)
-    return "undecided" if recommendation.kind == "not known" else "no verdict"
+    return recommendation.kind if recommendation.grouping is None else grouping_label(recommendation.grouping)
 
 
 def _find_verdict(recommendation: Recommendation) -> str:
     """Return the verdict whose color the cell has; empty for no color."""
-    return {"gain": "gain", "good enough": "no_loss", "not known": "undecided"}.get(recommendation.kind, "")
+    return {"gain": "gain", "fewer models": "no_loss", "undecided": "undecided"}.get(recommendation.kind, "")
 
 
 def _explain_recommendation(material: Material, recommendation: Recommendation, verdicts: Sequence[CellVerdict]) -> str:
     """Return the evidence for a recommendation in a few words, with what makes it doubtful."""
-    row = recommendation.row
+    row = recommendation.evidence
     if row is None:
         return _explain_missing_verdicts(material, verdicts)
     evidence = f"{grouping_label(row.grouping)}: {_format_difference(row)}"
@@ -187,17 +185,28 @@ def _explain_recommendation(material: Material, recommendation: Recommendation, 
     )
     if recommendation.kind == "gain":
         why = f"{evidence}, adjusted p {text.format_p_value(row.p_adjusted)}"
-    elif recommendation.kind == "good enough":
+    elif recommendation.kind == "fewer models":
         margin = score_texts.format_score(row.margin, row.metric)
         why = f"{evidence}, not worse by {margin} or more, adjusted p {text.format_p_value(row.p_ni_adjusted)}"
-    elif recommendation.kind == "keep":
+    elif recommendation.kind == "reference":
         why = f"worse under {losses}; {evidence}" if losses else f"no gain; {evidence}"
     else:
-        needed = recommendation.seeds_needed
-        missing = f"{needed} seeds are likely to decide" if needed else "more test patients are needed to decide"
-        why = f"{evidence}{f'; worse under {losses}' if losses else ''}; {missing}"
+        why = f"{evidence}{f'; worse under {losses}' if losses else ''}; {_describe_need(recommendation, row)}"
     doubts = ", ".join(list_doubts(row, material.reference))
     return f"{why}; {doubts}" if doubts else why
+
+
+def _describe_need(recommendation: Recommendation, row: CellVerdict) -> str:
+    """Return what is likely to decide an undecided task.
+
+    Args:
+        recommendation: Recommendation for the task, of the kind "undecided".
+        row: Its evidence.
+    """
+    if recommendation.seeds_needed is not None:
+        return f"{recommendation.seeds_needed} seeds are likely to decide"
+    # The number of seeds is estimated from the variation between seeds, which a single seed does not show.
+    return "a second seed is needed to decide" if row.seeds == 1 else "more test patients are needed to decide"
 
 
 def _format_difference(row: CellVerdict) -> str:

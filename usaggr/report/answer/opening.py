@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Kind, Recommendation, list_doubts, recommend_at_scale
+from usaggr.analysis.recommendations import Recommendation, RecommendationKind, list_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import describe_rarer_failures, join_names, pluralize
 from usaggr.document.elements import Block, Paragraph, escape_markdown
@@ -100,9 +100,9 @@ def write_answer_sentences(
         *(
             f"{tasks} {_conjugate(number)} no worse {describe_model(grouping)}"
             f"{_qualify_no_loss(recommendations, grouping)}, and this grouping needs fewer models."
-            for grouping, tasks, number in _group_tasks(material, recommendations, "good enough")
+            for grouping, tasks, number in _group_tasks(material, recommendations, "fewer models")
         ),
-        *(f"Keep {reference} for {tasks}." for _, tasks, _ in _group_tasks(material, recommendations, "keep")),
+        *(f"Keep {reference} for {tasks}." for _, tasks, _ in _group_tasks(material, recommendations, "reference")),
         _name_losses(material, variant, scale),
         _count_unanswered(material, recommendations, variant, scale),
         _count_doubtful(material, recommendations),
@@ -112,7 +112,7 @@ def write_answer_sentences(
 
 
 def _group_tasks(
-    material: Material, recommendations: Sequence[Recommendation], kind: Kind
+    material: Material, recommendations: Sequence[Recommendation], kind: RecommendationKind
 ) -> list[tuple[str, str, int]]:
     """Return each recommended grouping with the names and the number of its tasks, in the order of the study."""
     by_grouping = group_rows(
@@ -128,7 +128,7 @@ def _group_tasks(
 
 def _qualify_no_loss(recommendations: Sequence[Recommendation], grouping: str) -> str:
     """Return which failures the recommendations of a grouping do not exclude, in brackets; empty if they do."""
-    recommended = [r.row for r in recommendations if r.kind == "good enough" and r.grouping == grouping]
+    recommended = [r.evidence for r in recommendations if r.kind == "fewer models" and r.grouping == grouping]
     limits = [row.rarer_than for row in recommended if row is not None and row.rarer_than is not None]
     if not limits:
         return ""
@@ -149,7 +149,7 @@ def _conjugate(number: int) -> str:
 
 def _count_unanswered(material: Material, recommendations: Sequence[Recommendation], variant: str, scale: Scale) -> str:
     """Write how many tasks have no answer: undecided, too few test patients, collapsed runs, or another reason."""
-    n_undecided = sum(recommendation.kind == "not known" for recommendation in recommendations)
+    n_undecided = sum(recommendation.kind == "undecided" for recommendation in recommendations)
     untested = {recommendation.task for recommendation in recommendations if recommendation.kind == "no verdict"}
     by_task = group_rows(
         (row for row in material.comparison.get_main_verdicts(variant, scale) if row.task in untested),
@@ -187,9 +187,9 @@ def _count_collapses(material: Material, variant: str, scale: Scale) -> str:
 def _count_doubtful(material: Material, recommendations: Sequence[Recommendation]) -> str:
     """Write how many answers rest on models that failed to train, in a sentence; empty if none does."""
     verdicts = [
-        recommendation.row
+        recommendation.evidence
         for recommendation in recommendations
-        if recommendation.kind in ("gain", "good enough", "keep") and recommendation.row is not None
+        if recommendation.grouping is not None and recommendation.evidence is not None
     ]
     # With one seed, all verdicts are provisional, which `describe_certainty` states.
     n_doubtful = sum(row.seeds > 1 and bool(list_doubts(row, material.reference)) for row in verdicts)
