@@ -29,6 +29,10 @@ from usaggr.errors import ConfigError
         ("optimizer.learning_rate", "training.learning_rate"),
         ("training.seeds", "seeds"),
         ("batch", "training.batch_size"),
+        ("training.task_weigths.LUNG", "training.task_weights.LUNG"),
+        ("dat.class_nmaes.LUNG", "data.class_names.LUNG"),
+        ("variant.slow", "variants.slow"),
+        ("training.task_weigths.LUNG.x", "training.task_weights.LUNG"),
         ("foo.bar", None),
         ("hydra.run.dir", None),
         ("training.lr", None),
@@ -44,6 +48,9 @@ def test_the_nearest_key_is_found_in_its_section_first(key: str, nearest: str | 
 def test_overrides_files_and_reports_name_the_nearest_key(empty: Path) -> None:
     path = write(empty / "mine.yaml", "defaults: [sweep, _self_]\ntrainig: {epochs: 2}\n")
     assert refusal("trainig.epochs=2").startswith("trainig.epochs: unknown key, did you mean 'training.budget'?")
+    assert refusal("training.task_weigths.LUNG=2").startswith(
+        "training.task_weigths.LUNG: unknown key, did you mean 'training.task_weights.LUNG'?"
+    )
     assert refusal(study=str(path)).startswith("trainig (mine.yaml): unknown key, did you mean 'training'?")
     with pytest.raises(ConfigError, match=r"^report\.marign: unknown key, did you mean 'report\.margin'\? "):
         read_report_settings(["report.marign=0.05"])

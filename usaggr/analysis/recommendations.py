@@ -7,8 +7,8 @@
    uses the reference's runs. At least one grouping must have a verdict.
 
 If no rule applies, no grouping is recommended: the task is undecided, or has no verdict. Rules 1 and 2 apply even if
-another grouping is undecided or has no verdict. A cell with a collapsed seed is treated as if it had no verdict, even if
-its verdict is loss.
+another grouping is undecided or has no verdict. A cell with a collapsed seed is treated as if it had no verdict, even
+if its verdict is loss.
 """
 
 import math

@@ -1,4 +1,8 @@
-"""Scores of one task in both modes: the challenge's metrics with their quirks, and the project's strict metrics."""
+"""Scores of one task in two modes.
+
+`challenge` has the metrics of the FM_UIA challenge, with an AUC of 0 if a class is absent from the labels. `strict` has
+all metrics of usaggr, with the mean AUC of the classes that have positive and negative samples.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +35,7 @@ def _get_challenge_metrics(task_type: TaskType) -> tuple[str, ...]:
 
 
 CHALLENGE_METRICS = {task_type: _get_challenge_metrics(task_type) for task_type in TASK_TYPES}
-"""Metrics that the challenge reports. Strict mode adds HD95 and NSD, balanced accuracy, and MRE relative to the
+"""Metrics that the challenge reports. Strict mode adds HD95 and NSD, balanced accuracy, and MRE divided by the image's
 diagonal."""
 
 CONFIDENCE = 0.95
@@ -43,13 +47,17 @@ class TaskScores:
     """Scores of one task over the samples that have a usable prediction."""
 
     challenge: dict[str, float]
+    """Scores in challenge mode by metric."""
     strict: dict[str, float]
+    """Scores in strict mode by metric."""
     intervals: dict[str, tuple[float, float]]
-    """95 % interval over components for each metric of `strict`.
+    """95 % confidence interval of the score, by metric of `strict`, from the jackknife over components.
 
-    Metrics with fewer than two components, or with the same value for every component, have none.
+    A metric has none if the task has a single component, if a sample lacks the metric, or if all pseudo-values are
+    equal.
     """
     notes: list[str]
+    """Remarks for the user, such as classes that the AUC leaves out."""
 
 
 def parse_mode(text: str) -> Mode:
@@ -69,23 +77,26 @@ def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], compon
 
     Args:
         task: Task that decides the metrics.
-        records: Per-sample records as `results.predictions.make_prediction_row` makes them, at least one. Those of a
-            classification also have `predicted_class`.
+        records: At least one record per sample with its scores by metric. Records of a classification task have
+            `label`, `probs` and `predicted_class` instead.
         components: Component of each record, of shape (N,).
     """
-    # Pseudovalues are computed per component and need numbers from 0 without gaps; those of a subset have gaps.
+    # `compute_task_pseudovalues` needs component indices 0..C-1. The numbers of a subset's components have gaps.
     component_indices = np.unique(components, return_inverse=True)[1].astype(np.int64)
     strict, notes = score_task(task, records)
     challenge = {name: strict[name] for name in CHALLENGE_METRICS[task.type] if name in strict}
     if has_class_label(task.type) and len({row["label"] for row in records}) < task.num_classes:
-        # The challenge reports an AUC of 0 as soon as one class has no label.
+        # The challenge reports an AUC of 0 if a class is absent from the labels.
         challenge["auc"] = 0.0
     intervals = score_intervals(compute_task_pseudovalues(task, records, component_indices), CONFIDENCE)
     return TaskScores(challenge, strict, intervals, notes)
 
 
-def find_mode_differences(scored: TaskScores) -> dict[str, tuple[float | None, float | None]]:
-    """Return the challenge and the strict value of each metric in which both modes differ; None if not defined."""
-    names = [name for names in CHALLENGE_METRICS.values() for name in names]
-    pairs = {name: (scored.challenge.get(name), scored.strict.get(name)) for name in names}
+def find_mode_differences(scores: TaskScores) -> dict[str, tuple[float | None, float | None]]:
+    """Return the challenge value and the strict value of each metric of the challenge for which they differ.
+
+    A value that is not defined is None.
+    """
+    names = [name for metrics in CHALLENGE_METRICS.values() for name in metrics]
+    pairs = {name: (scores.challenge.get(name), scores.strict.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

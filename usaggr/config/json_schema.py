@@ -19,7 +19,10 @@ _LIMIT_WORDS = {
     "exclusiveMaximum": "below",
     "multipleOf": "a multiple of",
 }
-"""Words between "a number" and each limit of JSON schema, as in "a number above 0"."""
+"""Words between "a number" and each limit of JSON schema, as in "a number above 0".
+
+Upper limits and multiples follow a lower limit, as in "of at least 32 and a multiple of 32": every number has one.
+"""
 
 
 @cache
@@ -48,7 +51,10 @@ def list_alternatives(node: Node) -> list[Node]:
 
 
 def list_sections(node: Node) -> list[Node]:
-    """Return the sections among the alternatives of a node, or the node itself; empty if it has no fixed keys."""
+    """Return the alternatives of a node that are sections.
+
+    A section without alternatives returns itself. A node that is no section returns an empty list.
+    """
     return [alternative for alternative in list_alternatives(node) if "properties" in alternative]
 
 
@@ -58,19 +64,21 @@ def read_name(section: Node) -> str:
 
 
 def list_keys(node: Node) -> dict[str, Node]:
-    """Return the node of each key that a node has in any of its sections.
+    """Return the nodes of all keys of a node's sections, by name.
 
-    A key of several sections, such as `name`, has the node of the last section.
+    If several sections have a key, such as `name`, the last section's node is returned.
     """
-    return {name: key for section in list_sections(node) for name, key in section["properties"].items()}
+    return {name: key_node for section in list_sections(node) for name, key_node in section["properties"].items()}
 
 
 def walk_keys(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
     """Yield the dotted key and the node of each key below a node, at all depths.
 
+    A key of several sections, such as `model.name`, is yielded once for each of them.
+
     Args:
         node: Node to begin with; it is not included.
-        prefix: Its own dotted key; empty for the complete schema.
+        prefix: Dotted key of `node`; empty for the complete schema.
     """
     for section in list_sections(node):
         for name, key_node in section["properties"].items():
@@ -80,10 +88,11 @@ def walk_keys(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
-    """Follow a dotted key through the schema, as far as its names exist.
+    """Follow a dotted key through the schema, up to the first name that does not exist.
 
     Returns:
-        The last node that exists, its dotted key, and the rest of the dotted key, which is empty if all of it exists.
+        The last node that exists, its dotted key, and the names that do not exist, joined by dots; empty if the whole
+        key exists.
     """
     node = schema
     existing: list[str] = []
@@ -94,10 +103,10 @@ def find_node(key: str, schema: Node) -> tuple[Node, str, str]:
     return node, ".".join(existing), ".".join(remaining)
 
 
-def find_entry(node: Node) -> Node | None:
-    """Return the node that all values of a mapping share whose keys the user chooses, as in `training.task_weights`.
+def find_value_node(node: Node) -> Node | None:
+    """Return the node of the values of a mapping whose keys are free, such as `training.task_weights`.
 
-    The result is None for all other nodes, such as sections.
+    Return None for all other nodes, such as sections.
     """
     # pydantic puts this node into patternProperties if the keys must match a pattern, otherwise into
     # additionalProperties, which is false in a section.
@@ -122,7 +131,7 @@ def describe_allowed(node: Node) -> str:
         case {"type": "array", "items": item}:
             return f"{_describe_list(node)}, each item {describe_allowed(item)}"
         case {"type": "object"}:
-            return f"a mapping from names to {describe_allowed(find_entry(node) or {})}"
+            return f"a mapping from names to {describe_allowed(find_value_node(node) or {})}"
         case {"type": "integer"}:
             return f"a whole number{_describe_limits(node)}"
         case {"type": "number"}:
@@ -145,7 +154,7 @@ def _describe_limits(node: Node) -> str:
 
 
 def _describe_list(node: Node) -> str:
-    """Return a list in words, with its length if it is fixed."""
+    """Describe a list without its items: "a list of 3 items", "a non-empty list" or "a list"."""
     min_items, max_items = node.get("minItems", 0), node.get("maxItems")
     if min_items and min_items == max_items:
         return f"a list of {min_items} items"

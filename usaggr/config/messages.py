@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from usaggr.config.json_schema import (
     Node,
     describe_allowed,
-    find_entry,
     find_node,
+    find_value_node,
     list_alternatives,
     list_keys,
     list_sections,
@@ -94,7 +94,7 @@ def explain_unknown_key(
 def is_known(key: str) -> bool:
     """Return whether the schema has a dotted key, or a mapping with free names that may get it."""
     node, _, missing = find_node(key, read_schema(StudyConfig))
-    return not missing or (find_entry(node) is not None and "." not in missing)
+    return not missing or (find_value_node(node) is not None and "." not in missing)
 
 
 def is_list(key: str) -> bool:
@@ -107,7 +107,7 @@ def is_text(key: str) -> bool:
     """Return whether a key of the schema takes any text, such as a path or a name."""
     node, _, missing = find_node(key, read_schema(StudyConfig))
     if missing:
-        node = find_entry(node) or {}
+        node = find_value_node(node) or {}
     return any(
         alternative.get("type") == "string" and not {"enum", "const"} & alternative.keys()
         for alternative in list_alternatives(node)
@@ -191,7 +191,7 @@ def _locate(loc: Sequence[int | str], schema: Node) -> tuple[str, Node, Node | N
         elif loc[-1] == "[key]" and "patternProperties" in node:
             node = {"pattern": next(iter(node["patternProperties"]))}
         else:
-            node = node.get("properties", {}).get(name) or find_entry(node) or {}
+            node = node.get("properties", {}).get(name) or find_value_node(node) or {}
     return key, node, section
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from usaggr.config.compose import apply_variant
 from usaggr.config.folders import find_file, format_path, read_mapping
-from usaggr.config.json_schema import find_entry, find_node, read_schema
+from usaggr.config.json_schema import find_node, find_value_node, read_schema
 from usaggr.config.model import M2DinoConfig
 from usaggr.config.overrides import read_overrides
 from usaggr.config.study import StudyConfig
@@ -274,7 +274,7 @@ def explain_merged_mappings(study: StudyConfig) -> list[str]:
     notes = []
     composed = study.model_dump()
     for key, entries in list_override_mappings(study.origin):
-        if find_entry(find_node(key, read_schema(StudyConfig))[0]) is None:
+        if find_value_node(find_node(key, read_schema(StudyConfig))[0]) is None:
             continue  # a section, whose keys are fixed
         merged = composed
         for name in key.split("."):
