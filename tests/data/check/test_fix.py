@@ -31,8 +31,8 @@ from tests.data.factories import (
 from usaggr.cli.data_commands import suggest_recheck
 from usaggr.config.study import DataConfig
 from usaggr.data.check import fix as fix_module
+from usaggr.data.check.corrected_files import CONVERTED, LOG
 from usaggr.data.check.fix import FixResult, fix_data
-from usaggr.data.check.fixed_files import CONVERTED, LOG
 from usaggr.data.read.load_dataset import check_dataset, load_dataset
 from usaggr.errors import DataError, WriteError
 from usaggr.io.atomic_folders import creating_folder, find_temporary_folder
@@ -156,6 +156,34 @@ def test_paths_through_the_name_of_the_root_stay_valid(tmp_path: Path) -> None:
     fixed(root, tmp_path)
     assert read_rows(tmp_path / "fixed", "cls.csv")[0]["image_path"] == "../cls/s0_0.png"
     load_dataset(config(tmp_path / "fixed", tmp_path))
+
+
+def test_a_path_through_a_link_into_the_root_to_a_link_out_of_it_is_written_inside_the_folder(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "deep" / "data")
+    elsewhere = tmp_path / "elsewhere.png"
+    (root / "cls" / "s0_0.png").rename(elsewhere)
+    (root / "cls" / "s0_0.png").symlink_to(elsewhere)
+    (root.parent / "side").symlink_to(root / "cls")
+    change_cell(root, "cls.csv", 2, "image_path", "../../side/s0_0.png")
+    folder = tmp_path / "new" / "folder" / "deep" / "fixed"
+    folder.parent.mkdir(parents=True)
+    before = contents(tmp_path)
+    data = config(root, tmp_path).model_copy(update={"follow_links": True})
+    result = fix_data(data, folder, True, NoProgress())
+    assert (result.rows, result.left_out) == (16, 0)
+    outside = {path for path in contents(tmp_path) if not Path(path).is_relative_to(folder)}
+    assert {path for path in outside if not Path(path).is_relative_to(tmp_path / "cache")} == set(before)
+    assert read_rows(folder, "cls.csv")[0]["image_path"] == "../cls/s0_0.png"
+    assert (folder / "cls" / "s0_0.png").read_bytes() == elsewhere.read_bytes()
+
+
+def test_images_next_to_the_index_stay_in_corrected_data(tmp_path: Path) -> None:
+    root = tiny_data(tmp_path / "data")
+    (root / "cls" / "s0_0.png").rename(root / "csv_files" / "s0_0.png")
+    change_cell(root, "cls.csv", 2, "image_path", "s0_0.png")
+    result = fixed(root, tmp_path)
+    assert (result.rows, result.left_out) == (16, 0)
+    assert (tmp_path / "fixed" / "csv_files" / "s0_0.png").is_file()
 
 
 @pytest.mark.parametrize("folder", ["data", "data/csv_files", "data/new", ".", "full"])

@@ -18,7 +18,7 @@ from usaggr.cli.main import main
 from usaggr.config.study import DataConfig
 from usaggr.data.check import command
 from usaggr.data.check.command import Outputs, run_check
-from usaggr.data.check.fixed_files import LOG
+from usaggr.data.check.corrected_files import LOG
 from usaggr.data.read.load_dataset import check_dataset
 from usaggr.data.read.remedies import describe_with_remedy
 from usaggr.data.samples import Dataset, Fault

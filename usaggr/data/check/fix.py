@@ -11,8 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from usaggr.config.study import DataConfig
+from usaggr.data.check.corrected_files import (
+    LOG,
+    Change,
+    CorrectedRow,
+    FileWriter,
+    map_lines_to_rows,
+    write_data,
+    write_log,
+)
 from usaggr.data.check.deep_check import describe_plan_error
-from usaggr.data.check.fixed_files import LOG, Change, CorrectedRow, FileWriter, find_lines, write_data, write_log
 from usaggr.data.check.repairs import make_context, repair_row
 from usaggr.data.read.fault_groups import list_fault_groups
 from usaggr.data.read.index import read_index
@@ -148,7 +156,7 @@ class _Correction:
             if not remaining:
                 break
             # A repaired row may have further errors, or repeat another row, which only this check finds.
-            row_faults = self._assign(remaining, find_lines(corrected_rows))
+            row_faults = self._assign(remaining, map_lines_to_rows(corrected_rows))
         self.log += [change for row in corrected_rows for change in row.logged_changes]
         return FixResult(
             self._folder,
@@ -189,7 +197,8 @@ class _Correction:
             if row_faults and not kinds & row.repaired_kinds:
                 repaired = repair_row(row.current, row_faults, context)
             if repaired is not None:
-                row.cells, row.mask = repaired.cells, repaired.mask or row.mask
+                row.cells = repaired.cells
+                row.mask_context = repaired.mask_context or row.mask_context
                 row.repaired_kinds |= kinds
                 row.changes = _merge_changes(
                     [*row.changes, *(Change(row.origin.csv_file, row.origin.line, *step) for step in repaired.steps)]

@@ -42,8 +42,8 @@ class RepairedRow:
     cells: dict[str, str]
     steps: tuple[Step, ...]
     """Changes, one per cell; empty for a row without errors."""
-    mask: MaskContext | None = None
-    """Facts by which the mask file is converted; None if it stays as it is."""
+    mask_context: MaskContext | None = None
+    """Facts that `convert_mask` needs; None if the mask file is not converted."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def repair_row(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -
         step = repair(replace(row, cells=repaired.cells), members, context) if repair is not None else None
         if step is None:
             return None
-        repaired = RepairedRow(step.cells, (*repaired.steps, *step.steps), step.mask or repaired.mask)
+        repaired = RepairedRow(step.cells, (*repaired.steps, *step.steps), step.mask_context or repaired.mask_context)
     return repaired
 
 
@@ -181,7 +181,7 @@ def _repair_mask(row: IndexRow, faults: Sequence[Fault], context: RepairContext)
     if not isinstance(file, ListedFile) or task is None or any(fault.column != "mask_path" for fault in faults):
         return None
     image = context.find_image(row)
-    mask = MaskContext(
+    mask_context = MaskContext(
         num_classes=task.num_classes,
         max_pixels=context.data.max_pixels,
         size=context.find_size(row),
@@ -190,11 +190,12 @@ def _repair_mask(row: IndexRow, faults: Sequence[Fault], context: RepairContext)
         colors=context.colors.get(row.get_text("task_id"), {}),
         recolor=_has_kind(faults, "palette"),
     )
-    converted = convert_mask(Path(file.path), mask)
+    converted = convert_mask(Path(file.path), mask_context)
     if converted is None:
         return None
+    _, repair = converted
     path = row.get_text("mask_path")
-    return RepairedRow(row.cells, (("mask_path", converted[1], path, path),), mask)
+    return RepairedRow(row.cells, (("mask_path", repair, path, path),), mask_context)
 
 
 def _clip_box(row: IndexRow, faults: Sequence[Fault], context: RepairContext) -> RepairedRow | None:

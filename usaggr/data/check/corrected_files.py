@@ -1,4 +1,4 @@
-"""Writer of the files of corrected data: index files, converted masks, the log, and links to all other files."""
+"""Writer of the files of corrected data: index, converted masks, log, and links to or copies of all other files."""
 
 import csv
 import hashlib
@@ -19,7 +19,8 @@ LOG = "fix_log.csv"
 """File name of the log of changes."""
 CONVERTED = "converted_masks"
 """Folder of masks whose values were changed."""
-_FILES = ("image_path", "mask_path")
+_FILE_COLUMNS = ("image_path", "mask_path")
+"""Columns of an index that name a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Change:
     repair: str
     """Name of the repair, or the reason why the row was left out."""
     before: str
+    """Cell before the repair; file and message of the error if the row was left out."""
     after: str
     """Cell after the repair; empty if the row was left out."""
 
@@ -47,26 +49,26 @@ class CorrectedRow:
     cells: dict[str, str]
     """Corrected text by column; paths are those of the original files."""
     changes: list[Change] = field(default_factory=list)
-    mask: MaskContext | None = None
-    """Facts by which the mask file is converted; None if it stays as it is."""
+    mask_context: MaskContext | None = None
+    """Facts that `convert_mask` needs; None if the mask file is not converted."""
     paths: dict[str, str] = field(default_factory=dict)
     """Paths in the corrected data by column, where they differ from those of the original files."""
     repaired_kinds: set[str] = field(default_factory=set)
-    """Kinds of errors that were repaired; each is tried once."""
+    """Kinds of errors that were repaired. If one of them occurs again in this row, the row is left out."""
 
     @property
     def current(self) -> IndexRow:
-        """Return the row with its corrected cells."""
+        """The row with its corrected cells."""
         return replace(self.origin, cells=self.cells)
 
     @property
     def written_cells(self) -> dict[str, str]:
-        """Return the cells of the corrected index."""
+        """Cells of this row in the corrected index: `cells`, with the paths of `paths`."""
         return {**self.cells, **self.paths}
 
     @property
     def logged_changes(self) -> list[Change]:
-        """Return the changes, with the paths that were written."""
+        """Changes, with the paths that were written."""
         return [replace(change, after=self.written_cells[change.column]) for change in self.changes]
 
 
@@ -84,23 +86,28 @@ class FileWriter:
     """Hash of each converted mask by its path."""
 
     def write(self, row: CorrectedRow, column: str) -> None:
-        """Write the file of one cell to the path that the corrected cell names.
+        """Write the file of one cell, and store its path in `row.paths` if it differs from the cell.
 
-        Usually the path is that of the original index. A converted mask gets a new path, and so does a file whose path
-        leads out of the root and back (through the root's name or a link).
+        A converted mask gets a new path, and so does a file whose path leaves the root and comes back:
+        `../../NAME_OF_ROOT/images/1.png`, or a path through a link that leads into the root. A cell that is empty, or
+        whose file cannot be used, is skipped.
+
+        Raises:
+            DataError: The file cannot be linked, or has changed.
         """
         text = row.cells.get(column, "")
         file = self.finder.find(text) if text else None
         if not isinstance(file, ListedFile):
             return
         relative_path = os.path.normpath(f"csv_files/{text}")
-        if relative_path.startswith(".."):
-            inside = os.path.normpath(f"{self.finder.root}/csv_files/{text}")
-            is_inside = inside.startswith(self.finder.root.rstrip("/") + "/")
-            relative_path = os.path.relpath(inside if is_inside else file.path, self.finder.root)
+        if relative_path.startswith("../"):
+            written = Path(os.path.normpath(f"{self.finder.root}/csv_files/{text}"))
+            # The finder accepts a path only if it or its folder is inside the root. The file may be a link out of it.
+            inside = written if written.is_relative_to(self.finder.root) else written.parent.resolve() / written.name
+            relative_path = os.path.relpath(inside, self.finder.root)
             row.paths[column] = f"../{relative_path}"
-        if column == "mask_path" and row.mask is not None:
-            row.paths[column] = f"../{self._convert(row, row.mask, relative_path, Path(file.path))}"
+        if column == "mask_path" and row.mask_context is not None:
+            row.paths[column] = f"../{self._convert(row, row.mask_context, relative_path, Path(file.path))}"
             return
         path = self.target / relative_path
         if path.exists():  # another row has the same file, or an earlier round wrote it
@@ -115,24 +122,28 @@ class FileWriter:
         """Write a converted mask, and return its path relative to the root.
 
         Args:
-            row: Its row.
-            context: How it is converted.
+            row: Row of the mask.
+            context: Facts that `convert_mask` needs.
             relative_path: Path of the original mask relative to the root.
             file: The original mask.
+
+        Raises:
+            DataError: The mask has changed since it was checked.
         """
         from PIL import Image
 
         converted = convert_mask(file, context)
         if converted is None:
             raise DataError(f"{file}: has changed while corrected data were written; run the same command again")
+        values, _ = converted
         suffix = "" if relative_path.lower().endswith(".png") else ".png"
         path = f"{CONVERTED}/{relative_path}{suffix}"
-        digest = hashlib.sha256(converted[0].tobytes()).hexdigest()
+        digest = hashlib.sha256(values.tobytes()).hexdigest()
         if self._digests.setdefault(path, digest) != digest:  # two tasks convert the same file in different ways
             path = f"{CONVERTED}/{row.origin.get_text('task_id')}/{relative_path}{suffix}"
         if not (self.target / path).exists():
             (self.target / path).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(converted[0]).save(self.target / path)
+            Image.fromarray(values).save(self.target / path)
         return path
 
 
@@ -147,24 +158,29 @@ def _link(source: str, path: Path) -> None:
 
 
 def write_data(corrected_rows: Sequence[CorrectedRow], writer: FileWriter, progress: Progress) -> None:
-    """Write files and index into the corrected folder; files of an earlier round stay, its index is replaced.
+    """Write all files and the index into the corrected folder.
+
+    This is called once per round of repairs: files that exist are kept, and the index is written again.
 
     Args:
         corrected_rows: All rows of the corrected index.
         writer: Writer of the folder's files.
-        progress: Receives the number of rows that are written.
+        progress: Receives the number of rows whose files are written.
     """
     progress.start("writing corrected data", len(corrected_rows))
     try:
         for row in corrected_rows:
-            for column in _FILES:
+            for column in _FILE_COLUMNS:
                 writer.write(row, column)
             progress.advance()
     finally:
         progress.finish()
     index_folder = writer.target / "csv_files"
-    shutil.rmtree(index_folder, ignore_errors=True)
-    index_folder.mkdir(parents=True)
+    index_folder.mkdir(parents=True, exist_ok=True)
+    # Only index files are removed: images may be in the same folder.
+    for path in index_folder.iterdir():
+        if path.suffix.lower() == ".csv":
+            path.unlink()
     by_file: dict[str, list[CorrectedRow]] = defaultdict(list)
     for row in corrected_rows:
         by_file[row.origin.csv_file].append(row)
@@ -176,21 +192,21 @@ def write_data(corrected_rows: Sequence[CorrectedRow], writer: FileWriter, progr
             csv_writer.writerows(row.written_cells for row in file_rows)
 
 
-def find_lines(corrected_rows: Sequence[CorrectedRow]) -> dict[tuple[str, int], CorrectedRow]:
-    """Return each row by index file and line in the corrected index."""
+def map_lines_to_rows(corrected_rows: Sequence[CorrectedRow]) -> dict[tuple[str, int], CorrectedRow]:
+    """Return the rows by index file and line in the corrected index."""
     # Line at which the next row of each file begins, from 2 because of the header. A row takes further lines if its
     # cells have line breaks.
     next_lines: dict[str, int] = defaultdict(lambda: 2)
-    lines: dict[tuple[str, int], CorrectedRow] = {}
+    rows_by_line: dict[tuple[str, int], CorrectedRow] = {}
     for row in corrected_rows:
         name = row.origin.csv_file
-        lines[name, next_lines[name]] = row
+        rows_by_line[name, next_lines[name]] = row
         next_lines[name] += 1 + sum(cell.count("\n") for cell in row.written_cells.values())
-    return lines
+    return rows_by_line
 
 
 def write_log(log: Sequence[Change], path: Path) -> None:
-    """Write the log, sorted by position in the original index."""
+    """Write the log, sorted by index file, line and name of the column."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["file", "row", "column", "what", "before", "after"])
