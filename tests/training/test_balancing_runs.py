@@ -183,7 +183,7 @@ def test_sampling_changes_the_length_of_streams_and_not_their_content(uneven: Pa
     for name, plan in (("equal", equal), ("sqrt", sqrt)):
         run, data = pick(plan, "unified")
         intervals, lengths = make_intervals(run.spec, run.study, data)
-        all_draws = [draw for interval in intervals for batch in interval.draws for draw in batch]
+        all_draws = [draw for interval in intervals for batch in interval.draws_by_batch for draw in batch]
         draws[name] = {task: [draw for draw in all_draws if draw.task_id == task] for task in lengths}
         assert {task: len(task_draws) for task, task_draws in draws[name].items()} == lengths
         assert run.examples == sum(lengths.values()) == 4 * 24
@@ -209,7 +209,7 @@ def test_sampling_by_the_rule_of_the_budget_changes_only_the_fingerprint(uneven:
     draws = []
     for plan in (uniform, equal):
         run, data = pick(plan, "unified")
-        draws.append([interval.draws for interval in make_intervals(run.spec, run.study, data)[0]])
+        draws.append([interval.draws_by_batch for interval in make_intervals(run.spec, run.study, data)[0]])
     assert draws[0] == draws[1]
     assert {run.spec.fingerprint for run in equal.runs}.isdisjoint(run.spec.fingerprint for run in uniform.runs)
 

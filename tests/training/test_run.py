@@ -133,7 +133,7 @@ def test_a_tasks_stream_is_the_same_under_every_grouping(folder: Path) -> None:
     for run in plan.runs:
         _, data = pick(plan, run.spec.block)
         intervals, lengths = make_intervals(run.spec, run.study, data)
-        draws = [draw for interval in intervals for batch in interval.draws for draw in batch]
+        draws = [draw for interval in intervals for batch in interval.draws_by_batch for draw in batch]
         for task_id in run.spec.tasks:
             length = compute_stream_length("24 examples", 1, len(data.train[task_id]))
             alone = make_stream(task_id, run.spec.train_samples[task_id], 0, length)

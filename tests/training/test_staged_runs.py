@@ -69,7 +69,10 @@ def parent(plan: Plan) -> PlannedRun:
 def shown(plan: Plan, block: str, task: str) -> list[tuple[str, int]]:
     run, data = run_of(plan, block)
     draws = [
-        draw for interval in make_intervals(run.spec, run.study, data)[0] for batch in interval.draws for draw in batch
+        draw
+        for interval in make_intervals(run.spec, run.study, data)[0]
+        for batch in interval.draws_by_batch
+        for draw in batch
     ]
     return [(draw.sample_id, draw.augmentation) for draw in draws if draw.task_id == task]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from usaggr.data.batches.augment import copy_to_device
-from usaggr.data.batches.batches import CachedPixels, Pixels
+from usaggr.data.batches.batches import CachedPixels, PixelSource
 from usaggr.data.batches.cache import ImageCache
 from usaggr.data.samples import Sample
 
@@ -67,7 +67,7 @@ class ResidentPixels:
 
 def make_pixels(
     device: torch.device, cache: ImageCache, samples: Sequence[Sample], resident: bool | Literal["auto"]
-) -> Pixels:
+) -> PixelSource:
     """Make the source from which a run's batches take their pixels.
 
     Args:

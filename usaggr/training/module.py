@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from usaggr.config.study import TrainingConfig
-from usaggr.data.batches.batches import Batch, Pixels, SubsetBatches, TrainingBatches
+from usaggr.data.batches.batches import Batch, PixelSource, SubsetBatches, TrainingBatches
 from usaggr.models.network import MultiTaskNetwork
 from usaggr.results.run_result import Scores
 from usaggr.tasks import Task
@@ -67,7 +67,7 @@ class MultiTaskModule(pl.LightningModule):
         self._start_step = start_step
         self._steps = start_step + sum(len(interval) for interval in intervals)
         self._guard = LossGuard(self._steps)
-        self._pixels: Pixels | None = None
+        self._pixels: PixelSource | None = None
         self.interval_losses: list[Tensor] = []
         """Mean sample loss () of each batch since the last validation."""
         self._scorer = make_scorer()
@@ -206,7 +206,7 @@ class MultiTaskModule(pl.LightningModule):
             return math.nan
         # Only the last batch of a run can be shorter than the others.
         lengths = torch.full((len(self.interval_losses),), float(self._training.batch_size))
-        lengths[-1] = len(self._intervals[self.current_epoch].draws[-1])
+        lengths[-1] = len(self._intervals[self.current_epoch].draws_by_batch[-1])
         return float((torch.stack(self.interval_losses).cpu() * lengths).sum() / lengths.sum())
 
     def _get_balancing_weights(self) -> dict[str, float]:
@@ -223,7 +223,7 @@ class MultiTaskModule(pl.LightningModule):
             metrics |= {f"val/{task_id}/{metric}": score for metric, score in task_scores.items()}
         return metrics
 
-    def _get_pixels(self) -> Pixels:
+    def _get_pixels(self) -> PixelSource:
         """Return the source of images and masks on the module's device; created at the first call."""
         if self._pixels is None:
             samples = [*self._validation.samples, *(s for interval in self._intervals for s in interval.samples)]

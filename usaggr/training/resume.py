@@ -58,7 +58,7 @@ class ResumePoint:
         remaining = list(intervals[self.position.interval :])
         if remaining and self.position.batch:
             remaining[0] = copy.copy(remaining[0])
-            remaining[0].draws = remaining[0].draws[self.position.batch :]
+            remaining[0].draws_by_batch = remaining[0].draws_by_batch[self.position.batch :]
         return remaining
 
     def restore(self, curve: Curve, watch: Stopwatch, network: MultiTaskNetwork) -> None:

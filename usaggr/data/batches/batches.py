@@ -1,8 +1,9 @@
-"""Batches of tensors for the network, from draws of the streams or from samples of a subset.
+"""Batches of tensors for the network, from draws (training examples of the tasks' streams) or samples of a subset.
 
-Images come from the uint8 cache. Making a batch takes a copy and one resampling, so no loader processes are needed.
-Pixels are sent to a GPU as uint8 and augmented there, while the GPU still computes the previous batch. Random numbers
-are drawn on the CPU, so that they do not depend on the device.
+Images come from the uint8 cache. Making a batch takes a copy and, for training, one resampling of the images and of
+each task's masks, so no loader processes are needed. Pixels are copied to a GPU as uint8 and augmented there. The CPU
+only queues this work, so that it can prepare a batch while the GPU still computes the previous one. Random numbers are
+drawn on the CPU, so that they do not depend on the device.
 """
 
 import copy
@@ -58,7 +59,7 @@ class Batch:
         )
 
 
-class Pixels(Protocol):
+class PixelSource(Protocol):
     """Source of images and masks as tensors on a device; batches are made from it."""
 
     @property
@@ -105,7 +106,7 @@ def normalize_points(sample: Sample) -> np.ndarray:
     return np.asarray(sample.points, dtype=float) / [sample.width, sample.height]
 
 
-def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[Transform] | None = None) -> Batch:
+def make_batch(samples: Sequence[Sample], pixels: PixelSource, transforms: Sequence[Transform] | None = None) -> Batch:
     """Make a batch of samples on the device of their pixels.
 
     Args:
@@ -114,14 +115,15 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
         transforms: one transform per sample. Default: no augmentation.
     """
     images = pixels.load_images(samples).float().div_(255)
-    fitted = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
+    applied_transforms = list(transforms) if transforms is not None else [IDENTITY] * len(samples)
     boxes = [normalize_box(s) if s.box is not None else None for s in samples]
     points = [normalize_points(s) if s.points is not None else None for s in samples]
     grid = None
     if transforms is not None:
-        fitted = [soften_until_inside(t, p, b) for t, p, b in zip(fitted, points, boxes, strict=True)]
-        grid = make_sampling_grid(fitted, pixels.size, pixels.device)
-        images = augment_images(images, fitted, grid)
+        # Softened where a landmark or the center of a box would leave the image.
+        applied_transforms = [soften_until_inside(t, p, b) for t, p, b in zip(transforms, points, boxes, strict=True)]
+        grid = make_sampling_grid(applied_transforms, pixels.size, pixels.device)
+        images = augment_images(images, applied_transforms, grid)
     batch_indices: dict[str, Tensor] = {}
     targets: dict[str, Tensor] = {}
     for task_id, indices in _group_by_task(samples).items():
@@ -135,11 +137,13 @@ def make_batch(samples: Sequence[Sample], pixels: Pixels, transforms: Sequence[T
                 target = masks.long()
             case "class":
                 target = torch.tensor([samples[i].label for i in indices], dtype=torch.int64)
+            # All samples of the task have a box or landmarks; the filters are for the type checker.
             case "box":
-                mapped = [np.clip(fitted[i].map_box(box), 0, 1) for i in indices if (box := boxes[i]) is not None]
-                target = torch.from_numpy(np.stack(mapped).astype(np.float32))
+                mapped = [applied_transforms[i].map_box(box) for i in indices if (box := boxes[i]) is not None]
+                # Landmarks and centers of boxes stay inside the image, but sides of a box may leave it.
+                target = torch.from_numpy(np.clip(np.stack(mapped), 0, 1).astype(np.float32))
             case "points":
-                mapped = [fitted[i].map_points(p) for i in indices if (p := points[i]) is not None]
+                mapped = [applied_transforms[i].map_points(p) for i in indices if (p := points[i]) is not None]
                 target = torch.from_numpy(np.stack(mapped).astype(np.float32))
             case _:
                 assert_never(kind)
@@ -156,31 +160,34 @@ def _group_by_task(samples: Sequence[Sample]) -> dict[str, list[int]]:
 
 
 class TrainingBatches:
-    """Augmented training batches between two validations; an iterable that serves as Lightning's dataloader."""
+    """Augmented training batches of one validation interval, an iterable that serves as Lightning's dataloader.
+
+    A validation interval is the training between two validations.
+    """
 
     def __init__(
         self,
-        batches: Sequence[Sequence[Draw]],
+        draws_by_batch: Sequence[Sequence[Draw]],
         samples: dict[tuple[str, str], Sample],
         cache: ImageCache,
         augment: AugmentConfig,
     ) -> None:
-        """Prepare the batches of an interval; images are read only during iteration.
+        """Prepare the batches of a validation interval; images are read only during iteration.
 
         Args:
-            batches: draws of each batch, cut from the run's merged streams.
+            draws_by_batch: draws of each batch, cut from the run's merged streams.
             samples: samples by task id and sample id.
             cache: images and masks of the samples.
             augment: ranges of the augmentation parameters.
         """
-        self.draws = batches
-        """Draws of each batch."""
+        self.draws_by_batch = draws_by_batch
+        """Draws of each batch. A plain attribute, because a resumed run removes finished batches from a copy."""
         self.cache = cache
         self._samples = samples
-        self._pixels: Pixels = CachedPixels(cache)
+        self._pixels: PixelSource = CachedPixels(cache)
         self._augment = augment
 
-    def with_pixels(self, pixels: Pixels) -> "TrainingBatches":
+    def with_pixels(self, pixels: PixelSource) -> "TrainingBatches":
         """Return the same batches, but made from another source of pixels, on its device."""
         other = copy.copy(self)
         other._pixels = pixels
@@ -189,15 +196,15 @@ class TrainingBatches:
     @property
     def samples(self) -> list[Sample]:
         """Distinct samples of the batches, in the order of their first draws."""
-        keys = {(draw.task_id, draw.sample_id): None for batch_draws in self.draws for draw in batch_draws}
+        keys = {(draw.task_id, draw.sample_id): None for draws in self.draws_by_batch for draw in draws}
         return [self._samples[key] for key in keys]
 
     def __len__(self) -> int:
-        return len(self.draws)
+        return len(self.draws_by_batch)
 
     def __iter__(self) -> Iterator[Batch]:
         size = self._pixels.size
-        for draws in self.draws:
+        for draws in self.draws_by_batch:
             samples = [self._samples[draw.task_id, draw.sample_id] for draw in draws]
             transforms = [draw_transform(self._augment, draw.augmentation, size) for draw in draws]
             yield make_batch(samples, self._pixels, transforms)
@@ -215,10 +222,10 @@ class SubsetBatches:
             batch_size: number of samples in a batch; the last one may be smaller.
         """
         self.samples = samples
-        self._pixels: Pixels = CachedPixels(cache)
+        self._pixels: PixelSource = CachedPixels(cache)
         self._batch_size = batch_size
 
-    def with_pixels(self, pixels: Pixels) -> "SubsetBatches":
+    def with_pixels(self, pixels: PixelSource) -> "SubsetBatches":
         """Return the same batches, but made from another source of pixels, on its device."""
         other = copy.copy(self)
         other._pixels = pixels
