@@ -48,7 +48,7 @@ def compose_study(
     composed = _compose(Origin(folders, config, tuple(overrides)))
     for name in composed.groupings:
         find_grouping(name, folders)
-    # Groupings and tasks are checked here, because the schema knows neither folders nor the catalogue.
+    # Groupings and tasks are checked here, because the schema knows neither folders nor the catalog.
     for task in composed.data.synthetic.tasks:
         if task not in CATALOGUE:
             raise ConfigError(explain_unknown_name("data.synthetic.tasks", task, CATALOGUE))

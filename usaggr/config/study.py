@@ -50,7 +50,7 @@ class SplitConfig(Section):
 class SyntheticConfig(Section):
     """Synthetic images (phantoms) to draw."""
 
-    tasks: list[str] = key(affects_results=True, doc="tasks of the catalogue to draw", min_length=1)
+    tasks: list[str] = key(affects_results=True, doc="tasks of the catalog to draw", min_length=1)
     samples_per_task: int = key(affects_results=True, doc="images per task", ge=20)
     frames_per_subject: int = key(affects_results=True, doc="maximum number of frames per subject", ge=1)
     seed: int = key(affects_results=True, doc="seed of the drawing", ge=0)
@@ -79,7 +79,7 @@ class DataConfig(Section):
     subject_patterns: dict[str, str] = key(
         affects_results=True, doc="task: regex for the subject in the file name, or path"
     )
-    catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalogue")
+    catalogue_names: bool = key(affects_results=True, doc="use the class names of the catalog")
     clinical_groups: dict[str, str] = key(affects_results=True, doc="task: clinical group")
     organs: dict[str, str] = key(affects_results=True, doc="task: organ")
     class_names: dict[str, list[str]] = key(affects_results=True, doc="task: names of its classes or points")
