@@ -68,6 +68,15 @@ def test_settings_and_the_index_mean_the_same_group(tmp_path: Path) -> None:
     assert any("(data.organs)" in w for w in dataset.warnings)
 
 
+def test_an_index_file_whose_name_begins_like_a_key_of_the_configuration_has_its_number_of_rows() -> None:
+    spellings = Spellings("organ", "organs")
+    for text, source in (("17", "data.csv"), ("17.0", "data.train.CSV"), ("17.0", "data.organs"), ("NA", "data.csv")):
+        spellings.add(text, source)
+    missing, merged = spellings.list_warnings()
+    assert missing.endswith(": 'NA' in 1 row of data.csv")
+    assert merged.endswith(": '17' (1 row of data.csv) and '17.0' (data.organs) and '17.0' (1 row of data.train.CSV)")
+
+
 def test_groups_that_no_rule_touches_give_no_note() -> None:
     spellings = Spellings("organ", "organs")
     for name in ("breast", "017", "na", "A-1"):

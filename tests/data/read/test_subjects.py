@@ -160,7 +160,7 @@ def test_a_patient_who_is_17_in_one_table_and_17_0_in_another_is_in_one_subset(
     assert len(folds) == 20
     assert [names for names in folds.values() if len(names) != 1] == []
     (note,) = [line for line in dataset.warnings if "several ways" in line]
-    assert note.startswith("subject_id: 20 subjects are written in several ways, and counted once: ")
+    assert note.startswith("subject_id: 20 subjects are written in several ways, and treated as one each: ")
     assert "'0' (2 rows of seg.csv) and '0.0' (2 rows of cls.csv) and '\\xa00' (2 rows of det.csv); " in note
     assert note.endswith("; and 10 more")
 

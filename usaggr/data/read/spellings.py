@@ -1,4 +1,4 @@
-"""Spellings of the names in an index: which are merged, which are similar, and which are read as missing values."""
+"""Warnings about names in index and configuration: merged spellings, similar names, texts read as missing values."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,111 +9,125 @@ from usaggr.data.read.subject_names import make_similarity_key, normalize_subjec
 MAX_LISTED = 10
 """Largest number of names that a warning lists; further ones are counted."""
 
-Spelling = tuple[str, str]
-"""A name as it is written, and the index file or configuration key in which it is written."""
+WrittenName = tuple[str, str]
+"""Text of a name, and its source: the index file or configuration key in which it is written."""
 
 
 @dataclass
 class Spellings:
-    """Collects the spellings of the names in one column, so that different spellings of a name are one."""
+    """Collects the spellings of the names in one column, so that they count as one name."""
 
     column: str
     """Name of the column, such as organ."""
     noun: str
-    """Kind of the names in the plural, such as organs."""
-    _counts: dict[str, Counter[Spelling]] = field(default_factory=lambda: defaultdict(Counter))
-    """Number of rows by spelling, by normalized name."""
-    _missing: Counter[Spelling] = field(default_factory=Counter)
+    """Plural noun for the names in messages, such as organs; its singular is the same without s."""
+    _counts: dict[str, Counter[WrittenName]] = field(default_factory=lambda: defaultdict(Counter))
+    """For each normalized name, the number of its occurrences by written name."""
+    _missing: Counter[WrittenName] = field(default_factory=Counter)
 
-    def add(self, written: str, place: str) -> str:
-        """Add the name in one row, and return it normalized; empty if it is missing.
+    def add(self, text: str, source: str) -> str:
+        """Add one occurrence of a name, and return the normalized name; empty if the text means a missing value.
 
         Args:
-            written: Text of the cell.
-            place: Index file, or key of the configuration.
+            text: Name as it is written.
+            source: Index file, or key of the configuration.
         """
-        name = normalize_subject(written)
+        name = normalize_subject(text)
         if name:
-            self._counts[name][written, place] += 1
-        elif written:
-            self._missing[written, place] += 1
+            self._counts[name][text, source] += 1
+        elif text:
+            self._missing[text, source] += 1
         return name
 
     def list_warnings(self) -> list[str]:
         """Return the warnings about missing, merged and similar names."""
-        files = {name: min(place for _, place in spellings) for name, spellings in self._counts.items()}
+        sources = {name: min(source for _, source in counts) for name, counts in self._counts.items()}
         return [
             *warn_missing(self.column, self.noun, self._missing),
             *warn_merged(self.column, self.noun, self._counts),
-            *warn_similar(self.column, self.noun, files),
+            *warn_similar(self.column, self.noun, sources),
         ]
 
 
-def warn_missing(column: str, noun: str, missing: Mapping[Spelling, int]) -> list[str]:
-    """Return a warning about texts that are read as missing values, in a list that is empty if there are none.
+def warn_missing(column: str, noun: str, missing: Mapping[WrittenName, int]) -> list[str]:
+    """Return a list with one warning about texts that are read as missing values, or an empty list.
 
     Args:
         column: Name of the column.
-        noun: Kind of the names, in the plural.
-        missing: Number of rows by text.
+        noun: Plural noun for the names in the message.
+        missing: Number of occurrences by text and source.
     """
     if not missing:
         return []
-    marks = [f"{quote_name(mark)} in {_count_rows(count, file)}" for (mark, file), count in sorted(missing.items())]
-    return [f"{column}: these texts are read as missing values, not as {noun}: {list_entries(marks)}"]
+    marks = [
+        f"{quote_name(mark)} in {_describe_source(source, count)}" for (mark, source), count in sorted(missing.items())
+    ]
+    return [f"{column}: these texts are read as missing values, not as {noun}: {join_entries(marks)}"]
 
 
-def warn_merged(column: str, noun: str, counts: Mapping[str, Mapping[Spelling, int]]) -> list[str]:
-    """Return a warning about names with several spellings, in a list that is empty if there are none.
+def warn_merged(column: str, noun: str, counts: Mapping[str, Mapping[WrittenName, int]]) -> list[str]:
+    """Return a list with one warning about names with several spellings, or an empty list.
 
     Args:
         column: Name of the column.
-        noun: Kind of the names, in the plural that ends in s.
-        counts: Number of rows by spelling, by normalized name.
+        noun: Plural noun for the names in the message; its singular is the same without s.
+        counts: For each normalized name, the number of its occurrences by written name.
     """
-    merged = {name: count for name, count in counts.items() if len({written for written, _ in count}) > 1}
+    merged = {name: by_source for name, by_source in counts.items() if len({text for text, _ in by_source}) > 1}
     if not merged:
         return []
-    names: list[str] = []
-    for _, spellings in sorted(merged.items()):
-        entries = [f"{quote_name(name)} ({_count_rows(n, file)})" for (name, file), n in sorted(spellings.items())]
-        names.append(" and ".join(entries))
+    groups = [
+        " and ".join(
+            f"{quote_name(text)} ({_describe_source(source, count)})"
+            for (text, source), count in sorted(by_source.items())
+        )
+        for _, by_source in sorted(merged.items())
+    ]
     number = f"{len(merged)} {noun} are" if len(merged) > 1 else f"1 {noun.removesuffix('s')} is"
-    return [f"{column}: {number} written in several ways, and counted once: {list_entries(names)}"]
+    return [f"{column}: {number} written in several ways, and treated as one each: {join_entries(groups)}"]
 
 
-def warn_similar(column: str, noun: str, files: Mapping[str, str]) -> list[str]:
-    """Return a warning about names that differ only in letter case or leading zeros: they may be the same.
+def warn_similar(column: str, noun: str, sources: Mapping[str, str]) -> list[str]:
+    """Return a list with one warning about names that may be the same, or an empty list.
+
+    These are names that differ only in letter case or leading zeros.
 
     Args:
         column: Name of the column.
-        noun: Kind of the names, in the plural that ends in s.
-        files: First place of each name.
+        noun: Plural noun for the names in the message; its singular is the same without s.
+        sources: A file or key in which each name is written, by name.
     """
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(files):
-        groups[make_similarity_key(normalize_subject(name))].append(name)
-    pairs = [
-        " and ".join(f"{quote_name(name)} ({files[name]})" for name in names)
-        for names in groups.values()
+    names_by_key: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(sources):
+        # A subject with a single spelling keeps it, so that its name is not normalized.
+        names_by_key[make_similarity_key(normalize_subject(name))].append(name)
+    groups = [
+        " and ".join(f"{quote_name(name)} ({sources[name]})" for name in names)
+        for names in names_by_key.values()
         if len(names) > 1
     ]
-    if not pairs:
+    if not groups:
         return []
     singular = "patient" if noun == "subjects" else noun.removesuffix("s")
     return [
         f"{column}: names that differ only in letter case or leading zeros are different {noun}; if they are one "
-        f"{singular}, write them in the same way: {list_entries(pairs)}"
+        f"{singular}, write them in the same way: {join_entries(groups)}"
     ]
 
 
-def list_entries(entries: Sequence[str]) -> str:
-    """Return entries as one text, at most `MAX_LISTED`, and the number of the others."""
+def join_entries(entries: Sequence[str]) -> str:
+    """Join at most `MAX_LISTED` entries with semicolons, and add the number of the remaining ones."""
     more = f"; and {len(entries) - MAX_LISTED} more" if len(entries) > MAX_LISTED else ""
     return "; ".join(entries[:MAX_LISTED]) + more
 
 
-def _count_rows(count: int, file: str) -> str:
-    if file.startswith("data."):
-        return file
-    return f"{count} row{'s' if count != 1 else ''} of {file}"
+def _describe_source(source: str, count: int) -> str:
+    """Return an index file with its number of rows, or a key of the configuration without a number.
+
+    Args:
+        source: Index file, whose name ends in .csv, or key of the configuration.
+        count: Number of occurrences.
+    """
+    if not source.lower().endswith(".csv"):
+        return source
+    return f"{count} row{'s' if count != 1 else ''} of {source}"

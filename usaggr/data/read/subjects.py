@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from usaggr.data.read.index import IndexRow
 from usaggr.data.read.similar_names import compose_name
-from usaggr.data.read.spellings import Spelling, warn_merged, warn_missing, warn_similar
+from usaggr.data.read.spellings import WrittenName, warn_merged, warn_missing, warn_similar
 from usaggr.data.read.subject_names import normalize_subject
 from usaggr.data.read.task_ids import find_setting
 from usaggr.data.samples import Sample
@@ -101,10 +101,10 @@ def keep_single_spellings(samples: Sequence[Sample]) -> list[Sample]:
 
 def _warn_spellings(samples: Iterable[Sample]) -> list[str]:
     """Return warnings about subjects with several spellings, and about subjects with similar names."""
-    counts: dict[str, Counter[Spelling]] = defaultdict(Counter)
-    files: dict[str, str] = {}
+    counts: dict[str, Counter[WrittenName]] = defaultdict(Counter)
+    sources: dict[str, str] = {}
     for sample in samples:
         if sample.subject_written:
             counts[sample.subject_id][sample.subject_written, sample.csv_file] += 1
-            files.setdefault(sample.subject_id, sample.csv_file)
-    return [*warn_merged("subject_id", "subjects", counts), *warn_similar("subject_id", "subjects", files)]
+            sources.setdefault(sample.subject_id, sample.csv_file)
+    return [*warn_merged("subject_id", "subjects", counts), *warn_similar("subject_id", "subjects", sources)]

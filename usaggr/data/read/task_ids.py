@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from usaggr.data.read.index import IndexRow, quote_cell
-from usaggr.data.read.spellings import Spelling, warn_merged
+from usaggr.data.read.spellings import WrittenName, warn_merged
 from usaggr.data.read.subject_names import clean_text, normalize_subject
 from usaggr.errors import DataError
 
@@ -40,13 +40,13 @@ def unify_task_ids(index_rows: Sequence[IndexRow]) -> tuple[list[IndexRow], list
 
     An id with a single spelling stays as it is written, because the ids of finished runs must not change.
     """
-    counts: dict[str, dict[Spelling, int]] = defaultdict(dict)
-    for spelling, count in Counter((row.get_text("task_id"), row.csv_file) for row in index_rows).items():
-        counts[normalize_subject(spelling[0])][spelling] = count
+    counts: dict[str, dict[WrittenName, int]] = defaultdict(dict)
+    for written_name, count in Counter((row.get_text("task_id"), row.csv_file) for row in index_rows).items():
+        counts[normalize_subject(written_name[0])][written_name] = count
     counts.pop("", None)
     changed: dict[str, str] = {}
-    for name, spellings in counts.items():
-        written_ids = {written for written, _ in spellings}
+    for name, written_names in counts.items():
+        written_ids = {written for written, _ in written_names}
         for written in written_ids:
             if written != name and (len(written_ids) > 1 or not written.isprintable()):
                 changed[written] = name
