@@ -1,4 +1,4 @@
-"""Loading of a data set, from its index to validated samples; all other packages get their samples from here."""
+"""Loading of a data set, from its index to validated samples; all other rooms get their labeled samples from here."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +18,7 @@ from usaggr.errors import DataError
 from usaggr.progress import NoProgress, Progress
 
 MAX_LISTED_FAULTS = 20
-"""Largest number of lines of errors in an exception."""
+"""Largest number of lines about errors in a message."""
 
 
 def load_dataset(data: DataConfig, progress: Progress | None = None, *, keep_facts: bool = True) -> Dataset:
@@ -29,8 +29,9 @@ def load_dataset(data: DataConfig, progress: Progress | None = None, *, keep_fac
     Args:
         data: Settings of the data set.
         progress: Receives the number of files that are read.
-        keep_facts: Store facts about files in the cache folder. False writes nothing, as a report of results requires,
-            whose `data.cache_dir` may name any folder.
+        keep_facts: Store facts about files in the cache folder. A report sets False: it may describe the results of
+            someone else, whose `data.cache_dir` may be any folder, so that nothing may be written there. Phantoms are
+            drawn regardless; a report reads them as `data=fmuia` to prevent this.
 
     Raises:
         DataError: There is no index, it contradicts itself, it has errors (`on_bad_sample=error`), or a task has no
@@ -77,37 +78,38 @@ def _read_dataset(
         keep_facts: See `load_dataset`.
     """
     root = _prepare_root(data, progress)
-    written_rows, faults = read_index(root, follow_links=data.follow_links)
-    index_rows, id_warnings = unify_task_ids(written_rows)
-    declared: list[tuple[IndexRow, Declaration | None]] = []
+    raw_rows, faults = read_index(root, follow_links=data.follow_links)
+    index_rows, id_warnings = unify_task_ids(raw_rows)
+    declarations: list[tuple[IndexRow, Declaration | None]] = []
     for row in index_rows:
         declaration, row_faults = parse_declaration(row)
         faults += row_faults
-        declared.append((row, declaration))
-    notes = [*warn_unread_columns(index_rows), *id_warnings]
-    tasks, warnings = collect_tasks(((row, task) for row, task in declared if task is not None), data)
+        declarations.append((row, declaration))
+    column_warnings = warn_unread_columns(index_rows)
+    valid_declarations = ((row, declaration) for row, declaration in declarations if declaration is not None)
+    tasks, task_warnings = collect_tasks(valid_declarations, data)
 
     def probe(keys: Iterable[ProbeKey]) -> dict[ProbeKey, FileFacts]:
         return probe_files(keys, find_cache_folder(data), data.max_pixels, data.workers, progress, keep_facts)
 
-    samples, sample_faults, subject_warnings = validate_rows(declared, root, data, probe)
+    samples, sample_faults, subject_warnings = validate_rows(declarations, root, data, probe)
     faults += sample_faults
     faults.sort(key=lambda fault: (fault.csv_file, fault.row))
     samples.sort(key=lambda sample: (sample.task_id, sample.sample_id))
     # From the rows, not from `tasks`: a task without any valid declaration is not in `tasks`.
-    named = {row.get_text("task_id") for row in index_rows} - {""}
-    empty_tasks = sorted(named - {sample.task_id for sample in samples})
-    usable = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
-    samples, rules, depth_notes = assign_readings(samples, data)
-    warnings = [*notes, *warnings, *subject_warnings, *depth_notes]
-    dataset = Dataset(root, usable, tuple(samples), tuple(faults), tuple(warnings), rules)
+    task_ids = {row.get_text("task_id") for row in index_rows} - {""}
+    empty_tasks = sorted(task_ids - {sample.task_id for sample in samples})
+    tasks_with_samples = {task_id: task for task_id, task in tasks.items() if task_id not in empty_tasks}
+    samples, rules, depth_warnings = assign_readings(samples, data)
+    warnings = (*column_warnings, *id_warnings, *task_warnings, *subject_warnings, *depth_warnings)
+    dataset = Dataset(root, tasks_with_samples, tuple(samples), tuple(faults), warnings, rules)
     return dataset, tuple(faults), empty_tasks
 
 
 def _prepare_root(data: DataConfig, progress: Progress) -> Path:
     """Return the root of the data set; phantoms are drawn if the cache does not have them."""
     if data.name == "synthetic":
-        # Imported here, because drawing needs numpy and OpenCV, which `plan` on other data must not import.
+        # Imported here, because drawing needs OpenCV, which `plan` on other data may not need.
         from usaggr.data.synthetic.writer import prepare_synthetic
 
         return prepare_synthetic(data, find_cache_folder(data), progress).resolve()
@@ -117,5 +119,5 @@ def _prepare_root(data: DataConfig, progress: Progress) -> Path:
 def _list_faults(faults: tuple[Fault, ...]) -> list[str]:
     lines = list_fault_groups(faults)
     more = len(lines) - MAX_LISTED_FAULTS
-    ending = [f"  ... and {more} more (usaggr data check lists all)"] if more > 0 else []
+    ending = [f"  ... and {more} more lines (usaggr data check --out FILE lists all errors)"] if more > 0 else []
     return [*(f"  {line}" for line in lines[:MAX_LISTED_FAULTS]), *ending]
