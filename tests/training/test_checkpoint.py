@@ -1,6 +1,7 @@
 """Checkpoint file: complete or absent, and used by its own run only."""
 
 import errno
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from usaggr.training import checkpoint as checkpoint_module
 from usaggr.training.checkpoint import CheckpointFile, Position
 from usaggr.training.resume import ResumePoint
 
-PLACE = Position(interval=1, batch=2, step=7)
+PLACE = Position(intervals_done=1, batches_done=2, steps_done=7)
 IDENTITY = {"fingerprint": "a" * 64, "precision": "32-true"}
 
 
@@ -62,6 +64,46 @@ def test_a_flipped_bit_is_detected(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "SHA-256 differs" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"x" * 2**17, "its first line is damaged"),
+        (b"{}\n", "its first line is damaged"),
+        (
+            b'{"position": {"part": 0, "batch": 0, "step": 0}, "sha256": "", "schema_version": 0}\n',
+            "schema_version is 0",
+        ),
+    ],
+)
+def test_the_content_is_not_read_if_the_first_line_does_not_fit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    header: bytes,
+    reason: str,
+) -> None:
+    class Headed(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("a content of any size would fill the memory")
+
+    file = written(tmp_path)
+    monkeypatch.setattr(checkpoint_module, "open_regular", lambda _: Headed(header))
+    assert file.read() is None
+    assert reason in capsys.readouterr().out
+
+
+def test_an_error_of_torch_without_a_message_is_reported_by_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise EOFError
+
+    file = written(tmp_path)
+    monkeypatch.setattr(torch, "load", fail)
+    assert file.read() is None
+    assert "torch cannot read it: EOFError" in capsys.readouterr().out
+
+
 def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +115,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_previous_one(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            file.write(replace(PLACE, step=8), {})
+            file.write(replace(PLACE, steps_done=8), {})
     checkpoint = file.read()
     assert checkpoint is not None
     assert checkpoint[0] == PLACE
@@ -102,4 +144,4 @@ def test_a_checkpoint_is_used_only_if_its_position_exists_in_the_run(
     progress = ResumePoint(file, intervals)
     assert (progress.position == position) == fits
     assert ("other intervals" in capsys.readouterr().out) != fits
-    assert progress.is_trained == (fits and position.interval == 2)
+    assert progress.is_trained == (fits and position.intervals_done == 2)

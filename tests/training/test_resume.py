@@ -54,7 +54,7 @@ def train_with_stops(plan: Plan, directory: Path, stops: Sequence[int], monkeypa
     for stop in [*stops, None]:
 
         def ask(self: resume.CheckpointCallback, *args: object, stop: int | None = stop) -> None:
-            if self._position.step + 1 == stop:
+            if self._position.steps_done + 1 == stop:
                 stopping.request_stop()
             original(self, *args)  # type: ignore[arg-type]
 
@@ -135,7 +135,7 @@ def stopped(plan: Plan, directory: Path, monkeypatch: pytest.MonkeyPatch, step: 
         original = resume.CheckpointCallback.on_train_batch_end
 
         def ask(self: resume.CheckpointCallback, *args: object) -> None:
-            if self._position.step + 1 == step:
+            if self._position.steps_done + 1 == step:
                 stopping.request_stop()
             original(self, *args)  # type: ignore[arg-type]
 

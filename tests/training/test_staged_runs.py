@@ -166,7 +166,7 @@ def test_an_interrupted_second_stage_ends_as_one_that_never_stopped(
     original = resume.CheckpointCallback.on_train_batch_end
 
     def ask(self: resume.CheckpointCallback, *args: object) -> None:
-        if self._position.step + 1 == 1:
+        if self._position.steps_done + 1 == 1:
             stopping.request_stop()
         original(self, *args)  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ from usaggr.training.losses import sample_losses
 from usaggr.training.memory_format import prepare_for_device, undo_compilation
 from usaggr.training.objective import BatchObjective, Objective
 from usaggr.training.optimizer import make_optimizer
-from usaggr.training.schedule import compute_rate_factor
+from usaggr.training.schedule import compute_learning_rate_factor
 from usaggr.training.scoring import SubsetScorer
 from usaggr.training.validation_curve import Curve
 
@@ -196,7 +196,7 @@ class MultiTaskModule(pl.LightningModule):
             optimizer.add_param_group({**group, "weight_decay": 0.0})
         # (step + 1) / (steps + 1) keeps the rate of the first and the last step above 0.
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: compute_rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
+            optimizer, lambda step: compute_learning_rate_factor((step + 1) / (self._steps + 1), self._training.warmup)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

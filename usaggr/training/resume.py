@@ -51,14 +51,14 @@ class ResumePoint:
     @property
     def is_trained(self) -> bool:
         """True if neither a step nor a validation remains."""
-        return self.position.interval == len(self.lengths)
+        return self.position.intervals_done == len(self.lengths)
 
     def get_remaining_intervals(self, intervals: Sequence[TrainingBatches]) -> list[TrainingBatches]:
         """Return the intervals that remain, the first one without the batches that are done."""
-        remaining = list(intervals[self.position.interval :])
-        if remaining and self.position.batch:
+        remaining = list(intervals[self.position.intervals_done :])
+        if remaining and self.position.batches_done:
             remaining[0] = copy.copy(remaining[0])
-            remaining[0].draws_by_batch = remaining[0].draws_by_batch[self.position.batch :]
+            remaining[0].draws_by_batch = remaining[0].draws_by_batch[self.position.batches_done :]
         return remaining
 
     def restore(self, curve: Curve, watch: Stopwatch, network: MultiTaskNetwork) -> None:
@@ -74,15 +74,15 @@ class ResumePoint:
         network.load_state_dict(self.state["network"])
         curve.load_state(self.state["curve"])
         watch.add_attempts(self.state["timings"], self.state["seconds"])
-        print(f"continues at step {self.position.step} of {self.steps}", flush=True)
+        print(f"continues at step {self.position.steps_done} of {self.steps}", flush=True)
 
     def _is_valid(self, position: Position) -> bool:
         """Return True if a position exists in this run; step, interval and batch must agree."""
-        interval, batch = position.interval, position.batch
+        interval, batch = position.intervals_done, position.batches_done
         if not 0 <= interval <= len(self.lengths):
             return False
         batch_exists = 0 <= batch < self.lengths[interval] if interval < len(self.lengths) else batch == 0
-        return batch_exists and position.step == sum(self.lengths[:interval]) + batch
+        return batch_exists and position.steps_done == sum(self.lengths[:interval]) + batch
 
 
 class CheckpointCallback(pl.Callback):
@@ -140,7 +140,7 @@ class CheckpointCallback(pl.Callback):
             trainer.precision_plugin.load_state_dict(state["scaler"])
         module.interval_losses = [loss.to(module.device) for loss in state["part_losses"]]
         # Loggers take their step from this counter.
-        trainer.fit_loop.epoch_loop._batches_that_stepped = self._position.step
+        trainer.fit_loop.epoch_loop._batches_that_stepped = self._position.steps_done
         torch.set_rng_state(state["rng"])
         if module.device.type == "cuda" and state["rng_cuda"] is not None:
             torch.cuda.set_rng_state(state["rng_cuda"], module.device)
@@ -156,7 +156,7 @@ class CheckpointCallback(pl.Callback):
             batch: Not used.
             batch_idx: Not used.
         """
-        if self._position.batch + 1 == self._resume_point.lengths[self._position.interval]:
+        if self._position.batches_done + 1 == self._resume_point.lengths[self._position.intervals_done]:
             self._state_before_last_step = _copy_to_cpu(self._make_state(trainer, _as_multi_task_module(pl_module)))
 
     def on_train_batch_end(
@@ -171,8 +171,8 @@ class CheckpointCallback(pl.Callback):
             batch: Not used.
             batch_idx: Not used: after a resume it does not count the batches of earlier attempts.
         """
-        interval, batches_done = self._position.interval, self._position.batch + 1
-        self._position = Position(interval, batches_done, self._position.step + 1)
+        interval, batches_done = self._position.intervals_done, self._position.batches_done + 1
+        self._position = Position(interval, batches_done, self._position.steps_done + 1)
         if batches_done < self._resume_point.lengths[interval]:
             self._write_if_needed(trainer, _as_multi_task_module(pl_module))
 
@@ -199,12 +199,16 @@ class CheckpointCallback(pl.Callback):
             RunInterrupted: The run is asked to stop.
         """
         if stopping.is_stop_requested() and self._state_before_last_step is not None:
-            position = replace(self._position, batch=self._position.batch - 1, step=self._position.step - 1)
+            position = replace(
+                self._position,
+                batches_done=self._position.batches_done - 1,
+                steps_done=self._position.steps_done - 1,
+            )
             self._write(position, self._state_before_last_step, stop=True)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count the interval; write a checkpoint if needed."""
-        self._position = Position(self._position.interval + 1, 0, self._position.step)
+        self._position = Position(self._position.intervals_done + 1, 0, self._position.steps_done)
         self._state_before_last_step = None
         self._write_if_needed(trainer, _as_multi_task_module(pl_module))
 
@@ -232,7 +236,7 @@ class CheckpointCallback(pl.Callback):
         Raises:
             RunInterrupted: `stop` is true.
         """
-        step_text = f"step {position.step} of {self._resume_point.steps}"
+        step_text = f"step {position.steps_done} of {self._resume_point.steps}"
         message = f"stopped at {step_text}"
         try:
             self._file.write(position, state)
@@ -245,7 +249,7 @@ class CheckpointCallback(pl.Callback):
 
     def _make_state(self, trainer: pl.Trainer, module: MultiTaskModule) -> dict[str, Any]:
         """Return the state of the run; its keys must stay, for checkpoints that exist already."""
-        if self._position.batch:  # after a validation, the clock has just been read
+        if self._position.batches_done:  # after a validation, the clock has just been read
             self._clock.count_training(module.device)
         fit_seconds = self._watch.timings.get("fit", 0.0) + time.monotonic() - self._start_time
         on_gpu = module.device.type == "cuda"

@@ -77,19 +77,19 @@ def execute_run(spec: RunSpec, directory: Path, study: StudyConfig, placement: P
     file = CheckpointFile(directory, spec.fingerprint, study.training.precision)
     resume_point = ResumePoint(file, intervals)
     resume_point.restore(curve, stopwatch, network)
-    with track_run(spec, study, directory, resume_point.position.step) as tracker:
+    with track_run(spec, study, directory, resume_point.position.steps_done) as logger:
         with stopwatch.measure("fit"):
             remaining, clock = resume_point.get_remaining_intervals(intervals), FitClock(stopwatch)
             checkpoints = CheckpointCallback(file, resume_point, study.training.checkpoint, curve, stopwatch, clock)
             callbacks = [clock, checkpoints]  # the clock first: a checkpoint stores the times that it has counted
-            trainer = make_trainer(study, placement, tracker, len(remaining), callbacks)
+            trainer = make_trainer(study, placement, logger, len(remaining), callbacks)
             if not resume_point.is_trained:
-                trainer.fit(make_module(network, study, data, remaining, curve, resume_point.position.step))
+                trainer.fit(make_module(network, study, data, remaining, curve, resume_point.position.steps_done))
         validation = curve.load_scored_weights(network)  # first, because they may be of an earlier validation
         with stopwatch.measure("test"):
             test_results = _test_network(network, study, data, trainer.strategy.root_device)
-        if tracker is not None:
-            tracker.log_scores(test_results.scores, resume_point.steps)
+        if logger is not None:
+            logger.log_scores(test_results.scores, resume_point.steps)
         with stopwatch.measure("write"):
             _write_files(directory, study, network, curve, test_results)
         n_train = {task_id: len(samples) for task_id, samples in data.train.items()}

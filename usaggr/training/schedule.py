@@ -3,8 +3,10 @@
 import math
 
 
-def compute_rate_factor(progress: float, warmup: float) -> float:
-    """Return the factor on the peak learning rate: a linear rise during warm-up, then half a cosine down to 0.
+def compute_learning_rate_factor(progress: float, warmup: float) -> float:
+    """Return the factor by which the peak learning rate is multiplied.
+
+    It rises linearly from 0 to 1 during warm-up, then falls to 0 along half a period of a cosine.
 
     Args:
         progress: Fraction of the run that is done, in [0, 1].
