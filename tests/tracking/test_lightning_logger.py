@@ -139,7 +139,7 @@ def test_a_run_does_not_wait_for_a_tracker_that_hangs(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over = threading.Event()
-    monkeypatch.setattr(lightning_logger, "PATIENCE", {"done": 0.05, "failed": 0.05, "stopped": 0.05})
+    monkeypatch.setattr(lightning_logger, "CLOSE_SECONDS", {"done": 0.05, "failed": 0.05, "stopped": 0.05})
     monkeypatch.setattr(lightning_logger, "open_run", lambda *_: over.wait(60))
     execute(plan_of(folder, "logger=csv", *COMMON), "cls", tmp_path / "run")
     over.set()
@@ -211,7 +211,7 @@ def test_no_key_of_a_logger_changes_a_fingerprint(folder: Path) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer for trackers: a busy machine imports them slowly."""
-    monkeypatch.setattr(lightning_logger, "PATIENCE", {"done": 120.0, "failed": 120.0, "stopped": 120.0})
+    monkeypatch.setattr(lightning_logger, "CLOSE_SECONDS", {"done": 120.0, "failed": 120.0, "stopped": 120.0})
 
 
 @pytest.mark.slow

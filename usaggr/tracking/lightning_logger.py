@@ -1,7 +1,8 @@
-"""Lightning's logger of a run, isolated so that no error or delay of a tracker reaches the training.
+"""Logger of a run for Lightning, isolated so that no error or delay of a tracker reaches the training.
 
-All calls are made in a separate thread (`BackgroundCalls`). A tracker that is slow, cannot be reached or is not
-installed costs a run one line in log.txt.
+A tracker is the service or file format that shows runs: CSV, TensorBoard, MLflow or W&B. All calls are made in a
+separate thread (`BackgroundCalls`). A tracker that is slow, cannot be reached or is not installed costs a run one line
+in log.txt, and at most `CLOSE_SECONDS` at its end.
 """
 
 import shutil
@@ -22,12 +23,12 @@ from usaggr.stopping import RunInterrupted
 from usaggr.tracking.backends import OpenRun, open_run
 from usaggr.tracking.record import BackgroundCalls, End, Record, describe_error, read_record
 
-PATIENCE: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
-"""Seconds that a run waits at its end for the remaining calls; fewer after a stop, because the user waits too."""
+CLOSE_SECONDS: dict[End, float] = {"done": 20.0, "failed": 20.0, "stopped": 10.0}
+"""Seconds that a run waits at its end for unsent calls, by outcome; fewer after a stop, because the user is waiting."""
 
 
-class Tracker(Logger):
-    """Lightning's logger of one run, which passes every call on to the tracker's logger in another thread.
+class RunLogger(Logger):
+    """Logger of one run for Lightning, which passes every call to the tracker in another thread.
 
     Args:
         spec: The run.
@@ -39,16 +40,17 @@ class Tracker(Logger):
     def __init__(self, spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> None:
         super().__init__()
         self._directory = directory
-        self._every = 1 if isinstance(study.logger, NoLogger) else study.logger.every
+        # `track_run` makes no logger with logger=none, but the type checker cannot see this.
+        self._log_every_n_steps = 1 if isinstance(study.logger, NoLogger) else study.logger.every
         self._record = Record(study.logger.name, None, None)
         self._calls = BackgroundCalls("tracker")
         self._run: OpenRun | None = None
         self._calls.put(lambda: self._open(spec, study, step))
 
     @property
-    def every(self) -> int:
-        """Number of training steps between two entries."""
-        return self._every
+    def log_every_n_steps(self) -> int:
+        """Number of training steps between two entries (`logger.every`)."""
+        return self._log_every_n_steps
 
     @property
     def name(self) -> str:
@@ -64,7 +66,10 @@ class Tracker(Logger):
         """Do nothing: hyperparameters are logged when the run is opened, or together with its scores."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers by name, without `epoch`: Lightning counts intervals between validations as epochs."""
+        """Log metrics by name.
+
+        `epoch` is dropped, because Lightning's epochs are validation intervals of this run, not passes over the data.
+        """
         values = {name: float(value) for name, value in metrics.items() if name != "epoch"}
         if values:
             self._put(lambda run: run.logger.log_metrics(values, step))
@@ -79,12 +84,15 @@ class Tracker(Logger):
         self._put(lambda run: run.logger.save())
 
     def finalize(self, status: str) -> None:
-        """Do nothing: a run continues after Lightning has trained it."""
+        """Do nothing: after the training, the test scores are still to be logged; `close` ends the logging."""
 
-    def close(self, end: End) -> None:
-        """Report to the tracker how the run ended, wait for the remaining calls, and print the first error."""
-        self._put(lambda run: run.end(end))
-        self._calls.close(PATIENCE[end])
+    def close(self, outcome: End) -> None:
+        """Report the outcome to the tracker, and wait at most `CLOSE_SECONDS` for the remaining calls.
+
+        The first error is printed, and written to `tracking.json`.
+        """
+        self._put(lambda run: run.end(outcome))
+        self._calls.close(CLOSE_SECONDS[outcome])
         if self._calls.problem is not None:
             print(f"logger={self.name}: the run is not fully logged: {self._calls.problem}", flush=True)
             self._write_record(replace(self._record, problem=self._calls.problem))
@@ -94,8 +102,18 @@ class Tracker(Logger):
         self._calls.put(lambda: call(self._run))
 
     def _open(self, spec: RunSpec, study: StudyConfig, step: int) -> None:
-        earlier = read_record(self._directory)
-        earlier_id = earlier.id if earlier is not None and earlier.logger == self.name else None
+        """Open the run in the tracker, and write its record.
+
+        Args:
+            spec: The run.
+            study: The study, with its logger.
+            step: Training steps finished by earlier attempts; 0 for a new start.
+        """
+        earlier_record = read_record(self._directory)
+        earlier_id = None
+        if earlier_record is not None and earlier_record.logger == self.name:
+            earlier_id = earlier_record.id
+        # A run that starts from its first step must not show entries of an earlier attempt.
         if step == 0:
             shutil.rmtree(self._directory / LOGS, ignore_errors=True)
         self._run = open_run(spec, study, self._directory, step, earlier_id)
@@ -105,13 +123,13 @@ class Tracker(Logger):
     def _write_record(self, record: Record) -> None:
         try:
             record.write(self._directory)
-        except Exception as error:  # a full disk is also found by the run itself, which reports it
+        except Exception as error:  # only printed: if the disk is full, the run itself fails and reports it
             print(f"logger={self.name}: {describe_error(error)}", flush=True)
 
 
 @contextmanager
-def track_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[Tracker | None]:
-    """Yield the tracker of a run, and report to it at the end how the run ended; yield None with logger=none.
+def track_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> Iterator[RunLogger | None]:
+    """Yield the logger of a run, and report the outcome to its tracker at the end; yield None with logger=none.
 
     Args:
         spec: The run.
@@ -122,14 +140,14 @@ def track_run(spec: RunSpec, study: StudyConfig, directory: Path, step: int) -> 
     if isinstance(study.logger, NoLogger):
         yield None
         return
-    tracker = Tracker(spec, study, directory, step)
-    end: End = "failed"
+    logger = RunLogger(spec, study, directory, step)
+    outcome: End = "failed"
     try:
-        yield tracker
-        end = "done"
+        yield logger
+        outcome = "done"
     except RunInterrupted:
-        end = "stopped"
+        outcome = "stopped"
         raise
     finally:
         with suppress(Exception):
-            tracker.close(end)
+            logger.close(outcome)

@@ -9,23 +9,23 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from usaggr.config.study import StudyConfig
 from usaggr.results.spec import Placement
-from usaggr.tracking.lightning_logger import Tracker
+from usaggr.tracking.lightning_logger import RunLogger
 
 
 def make_trainer(
     study: StudyConfig,
     placement: Placement,
-    tracker: Tracker | None,
+    logger: RunLogger | None,
     intervals: int,
     callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
-    """Make the Lightning trainer of a run; only its tracker writes anything.
+    """Make the Lightning trainer of a run; only its logger writes anything.
 
     Args:
         study: Configuration of the study.
         placement: Device and threads of the run.
-        tracker: Logger of the run; None: nothing is logged.
-        intervals: Number of intervals to train; each is one Lightning epoch.
+        logger: Logger of the run; None: nothing is logged.
+        intervals: Number of validation intervals to train; each is one Lightning epoch.
         callbacks: Callbacks of the run.
     """
     training = study.training
@@ -52,8 +52,8 @@ def make_trainer(
         callbacks=list(callbacks),
         # A cluster job trains several runs, so Lightning must not handle the signals of the job.
         plugins=[LightningEnvironment()],
-        logger=False if tracker is None else tracker,
-        log_every_n_steps=1 if tracker is None else tracker.every,
+        logger=False if logger is None else logger,
+        log_every_n_steps=1 if logger is None else logger.log_every_n_steps,
         deterministic="warn",
         enable_checkpointing=False,
         enable_model_summary=False,
