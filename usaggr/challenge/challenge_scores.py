@@ -77,8 +77,8 @@ def score_in_both_modes(task: Task, records: Sequence[Mapping[str, Any]], compon
 
     Args:
         task: Task that decides the metrics.
-        records: At least one record per sample with its scores by metric. Records of a classification task have
-            `label`, `probs` and `predicted_class` instead.
+        records: One record per sample, at least one, with its scores by metric. Records of a classification task have
+            also `label`, `probs` and `predicted_class`.
         components: Component of each record, of shape (N,).
     """
     # `compute_task_pseudovalues` needs component indices 0..C-1. The numbers of a subset's components have gaps.
