@@ -85,7 +85,7 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
     undecided = [row for row in verdicts if row.verdict == "undecided"]
     if undecided:
         # A single seed comes before cells that more seeds cannot decide.
-        quickest = min(undecided, key=lambda row: (row.seeds_needed or math.inf, row.seeds))
+        quickest = min(undecided, key=lambda row: (row.seeds_needed or math.inf, row.seeds > 1))
         # The largest number is enough for every undecided grouping, as far as more seeds can decide it.
         largest = max((row.seeds_needed for row in undecided if row.seeds_needed is not None), default=None)
         return Recommendation(task, "undecided", None, quickest, largest)
