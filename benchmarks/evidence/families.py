@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evidence.component_worlds import FURTHER, REVIEW, Cells, World, draw_cells
-from usaggr.statistics.moderated_variances import predict_priors
+from usaggr.statistics.moderated_variances import combine_with_prior, predict_priors
 from usaggr.statistics.two_way_anova import Estimate
 from usaggr.statistics.verdicts import decide_verdicts
 
@@ -28,7 +28,7 @@ TASKS, SEEDS = (3, 8, 27), (2, 3, 5)
 CONFIDENCE = 0.95
 MARGIN = 0.02
 """Margin of no loss; it is also the true loss where false `no_loss` is counted."""
-_VALUES_AT_ONCE = 2_000_000
+_VALUES_AT_ONCE = 200_000
 """Largest number of values of tables that are held in memory at once."""
 Key = tuple[str, int, int]
 """World, number of tasks, number of seeds."""
@@ -61,10 +61,9 @@ def estimate_cells(cells: Cells) -> Estimate:
     own_df = cells.n_seeds - 1.0
     # Similar variance is expected of the seeds' means, as in analysis/difference_intervals.py.
     variances = (cells.seeds / cells.n_subjects).reshape(repetitions, -1)
-    labels = np.indices((tasks, groupings, scales)).reshape(3, -1)
-    df = np.full(labels.shape[1], own_df)
-    prior, prior_df = predict_priors(variances, df, labels[0], labels[1] * scales + labels[2])
-    moderated = (own_df * variances + prior_df * prior) / (own_df + prior_df)
+    columns = np.tile(np.arange(groupings * scales), tasks)
+    prior, prior_df = predict_priors(variances, np.full(columns.size, own_df), columns)
+    moderated = combine_with_prior(variances, own_df, prior, prior_df)
     shape = cells.value.shape
     return _make_estimate(cells, moderated.reshape(shape) * cells.n_subjects, (own_df + prior_df).reshape(shape))
 

@@ -55,7 +55,7 @@ def _plan_prior_df(world: World) -> float:
     tasks = sum(CATALOGUE[task].type == CATALOGUE[GAINS].type for task in TASKS)
     columns = (len(GROUPINGS) - 1) * len(world.scales)
     df = np.full(tasks * columns, world.seeds - 1.0)
-    return float(plan_prior_df(df, np.repeat(np.arange(tasks), columns), np.tile(np.arange(columns), tasks)).mean())
+    return float(plan_prior_df(df, np.tile(np.arange(columns), tasks)).mean())
 
 
 def judged_cells(comparison: StudyComparison) -> list[CellVerdict]:

@@ -83,7 +83,7 @@ def moderate_by_metric(tables: Mapping[Key, Array], unlike: Container[Key] = fro
     for keys in group_rows(informing, lambda key: _select_cell(key, ("variant", "metric"))).values():
         differences |= _moderate(
             {key: tables[key] for key in keys},
-            {key: _select_cell(key, ("task",)) for key in keys},
+            {key: (_select_cell(key, ("task",)), _identify(tables[key])) for key in keys},
             {key: _select_cell(key, ("grouping", "scale")) for key in keys},
         )
     return {key: differences[key] for key in tables}
@@ -95,30 +95,28 @@ def moderate_sums(tables: Mapping[Key, Array]) -> dict[Key, Difference]:
     Args:
         tables: (K, C) tables by key; sums of one kind under several groupings and scales.
     """
-    # Every sum may vary more or less than the others, so that each is a task of its own in one common column.
+    # There is one sum per grouping and scale, so that all sums are one column.
     return _moderate(tables, {key: _identify(table) for key, table in tables.items()}, dict.fromkeys(tables, ()))
 
 
 def _moderate(
-    tables: Mapping[Key, Array], tasks: Mapping[Key, Key], columns: Mapping[Key, Key]
+    tables: Mapping[Key, Array], runs: Mapping[Key, Key], columns: Mapping[Key, Key]
 ) -> dict[Key, Difference]:
     """Return the estimate of each table, with the variance between seeds moderated over all tables.
 
     Args:
         tables: (K, C) tables by key.
-        tasks: Task of each key, which may vary more than others at random.
-        columns: Column of each key; each column has a mean log variance of its own.
+        runs: What identifies the runs of each key. A block that belongs to two groupings is one set of runs, and must
+            give its degrees of freedom once.
+        columns: Column of each key, as in `moderate_variances`.
     """
-    # A block that belongs to two groupings is one set of runs: it must give its degrees of freedom once.
-    runs = {key: (tasks[key], _identify(table)) for key, table in tables.items()}
-    first = {runs[key]: key for key in reversed(runs)}
+    first = {runs[key]: key for key in reversed(list(tables))}
     keys = [key for key in tables if first[runs[key]] == key]
     # Similar variance is expected of the seeds' means; a mean square also grows with the number of components.
     sizes = np.array([tables[key].shape[1] for key in keys], dtype=float)
     variances = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / sizes
     df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
-    labels = (_number([names[key] for key in keys]) for names in (tasks, columns))
-    moderated = moderate_variances(variances, df, *labels)
+    moderated = moderate_variances(variances, df, _number([columns[key] for key in keys]))
     differences = {
         key: Difference(
             tables[key],

@@ -1,36 +1,42 @@
-"""Moderated variances between seeds: a cell's own variance, combined with what the other cells predict for it.
+"""Moderated variances between seeds: a cell's own variance, combined with what other tasks' cells predict for it.
 
 With three seeds a cell's own variance has only two degrees of freedom. Smyth (Stat Appl Genet Mol Biol 2004) combines
-it with a prior that is estimated from all cells: a scaled inverse chi-square distribution whose degrees of freedom are
-few if variances differ much from cell to cell. Here the prior is a model of the cells' log variances:
+it with a prior: true variances follow a scaled inverse chi-square distribution, so that estimated ones follow a scaled
+F distribution. Its degrees of freedom are few if true variances differ much.
 
-    log variance = effect of the column (grouping and scale) + effect of the task + remainder
+Here a prior is estimated for each *column*: the tasks at one grouping and scale. Its scale and degrees of freedom are
+not known, and a few tasks do not estimate them well. They are therefore averaged over a grid, weighted by the
+likelihood of the other cells of the column. The other columns also contribute to the weights of the degrees of freedom,
+up to a limit, because tasks may differ more under one grouping than under the others.
 
-Columns are fixed effects, so that one grouping or scale may vary more than another. Tasks and remainders are random.
-Their two standard deviations are not known. They are averaged over a grid, weighted by their restricted likelihood.
-At each point of the grid, a cell's prior is predicted from the other cells alone. A cell that no other cell informs
-keeps its own variance.
+The cells of the same task in other columns do not predict the cell's variance. They share the reference's runs and the
+seeds, so that they can agree with the cell by chance.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-_TASK_SDS = (0.0, 0.3, 0.6, 1.0, 1.5, 2.2)
-"""Standard deviations of the log variance between tasks that are averaged."""
-_REMAINDER_SDS = (0.0, 0.3, 0.6, 0.9, 1.3, 1.8)
-"""Standard deviations of the remainder that are averaged."""
-_PLANNED_TASK_SD, _PLANNED_REMAINDER_SD = 0.6, 0.3
-"""Standard deviations that are assumed before any run is finished."""
+_PRIOR_DFS = np.array([0.7, 1, 1.5, 2, 3, 4, 6, 10, 18, 40, 100])
+"""Degrees of freedom of a prior in the grid. With 2, the standard deviations of two thirds of the tasks lie within a
+factor of 2.5 of their median, with 10 within a factor of 1.3."""
+_PRIOR_WEIGHTS = 1 / np.sqrt(_PRIOR_DFS)
+"""Weights of the grid before any variance is known. Few degrees of freedom weigh more: too many give false verdicts,
+too few only wider intervals."""
+_MOST_CELLS_OF_OTHER_COLUMNS = 6.0
+"""Largest number of cells as which all other columns together count in the weights of a column's degrees of freedom."""
+_SCALES = np.linspace(-1, 1, 21)
+"""Logarithms of a prior's scale in the grid, as fractions of the range around the mean of the column's logarithms."""
+_RANGE, _LEAST_RANGE = 4.0, 0.3
+"""Half of this range in standard errors of the mean, and what is added for the error of the standard error."""
+_PLANNED_DF = 5.0
+"""Degrees of freedom of a prior of known scale that are assumed before any run is finished."""
 _MOST_PRIOR_DF = 60.0
-"""Largest degrees of freedom of a prior."""
-_UNINFORMATIVE = 1e6
-"""Variance of the log of a variance that is 0, and says nothing about the other cells."""
-_LEAST_INFORMATION = 1e-7
-"""Share of a cell's own variance below which its prediction comes from no other cell, but from rounding."""
+"""Largest number of degrees of freedom of a prior."""
 _NEWTON_STEPS = 30
 
 
@@ -39,137 +45,173 @@ class ModeratedVariances:
     """Variances between seeds, combined with their priors."""
 
     values: Array
-    """(n,) variances; NaN for a cell without degrees of freedom."""
+    """(n,) variances; NaN for a cell with one seed."""
     df: Array
-    """(n,) their degrees of freedom: the cell's own and the prior's."""
+    """(n,) degrees of freedom: the sum of the cell's own ones and the prior's."""
     prior_df: Array
     """(n,) degrees of freedom of the prior; 0 for a cell that keeps its own variance."""
 
 
-def moderate_variances(variances: ArrayLike, df: ArrayLike, tasks: ArrayLike, columns: ArrayLike) -> ModeratedVariances:
-    """Combine each cell's variance with the prior that the other cells predict.
+def moderate_variances(variances: ArrayLike, df: ArrayLike, columns: ArrayLike) -> ModeratedVariances:
+    """Combine each cell's variance with the prior that the other cells of its column predict.
 
     Args:
         variances: (n,) variance between seeds of each cell; NaN if it has one seed.
-        df: (n,) its degrees of freedom, seeds - 1.
-        tasks: (n,) number of the cell's task.
-        columns: (n,) number of the cell's column: all cells of one grouping and scale.
+        df: (n,) degrees of freedom, seeds - 1.
+        columns: (n,) label of the cell's column: its grouping and scale. A column has at most one cell of each task.
     """
     cell_variances, cell_df = np.asarray(variances, dtype=float), np.asarray(df, dtype=float)
     has_variance = np.isfinite(cell_variances) & (cell_df > 0)
     values, total_df, prior_df = cell_variances.copy(), cell_df.copy(), np.zeros(cell_variances.size)
     if has_variance.any():
-        task, column = (np.asarray(labels)[has_variance] for labels in (tasks, columns))
-        prior, added_df = predict_priors(cell_variances[None, has_variance], cell_df[has_variance], task, column)
+        used, used_df = cell_variances[has_variance], cell_df[has_variance]
+        prior, added_df = predict_priors(used[None], used_df, np.asarray(columns)[has_variance])
         prior_df[has_variance] = added_df[0]
         total_df[has_variance] += added_df[0]
-        combined = cell_df[has_variance] * cell_variances[has_variance] + added_df[0] * prior[0]
-        values[has_variance] = combined / total_df[has_variance]
+        values[has_variance] = combine_with_prior(used, used_df, prior[0], added_df[0])
     return ModeratedVariances(values, total_df, prior_df)
 
 
-def predict_priors(variances: Array, df: Array, tasks: ArrayLike, columns: ArrayLike) -> tuple[Array, Array]:
-    """Return the prior variance of each cell and its degrees of freedom, both (B, n), predicted from the other cells.
+def combine_with_prior(variances: Array, df: Array | float, prior: Array, prior_df: Array) -> Array:
+    """Return the mean (..., n) of each variance and its prior, weighted by their degrees of freedom."""
+    return np.asarray((df * variances + prior_df * prior) / (df + prior_df))
+
+
+def predict_priors(variances: Array, df: Array, columns: ArrayLike) -> tuple[Array, Array]:
+    """Return the prior variance of each cell and its degrees of freedom, both (B, n).
+
+    The prior is the scaled inverse chi-square whose logarithm has the mean and variance of the average over the grid.
+    A cell whose column has no other cell gets 0 degrees of freedom.
 
     Args:
         variances: (B, n) variances of B studies with the same cells, at least 0. Cells whose variance is 0 in any of
             them inform no other cell.
         df: (n,) degrees of freedom, above 0.
-        tasks: (n,) labels of tasks.
         columns: (n,) labels of columns.
     """
     from scipy import special
 
-    is_positive = (variances > 0).all(axis=0)
-    # The log of a mean square is biased, and its variance is known.
-    bias = special.digamma(df / 2) - np.log(df / 2)
-    noise = np.where(is_positive, special.polygamma(1, df / 2), _UNINFORMATIVE)
-    logs = np.where(is_positive, np.log(np.where(is_positive, variances, 1.0)) - bias, 0.0)
-    means, spreads, weights = [], [], []
-    for task_sd in _TASK_SDS:
-        for remainder_sd in _REMAINDER_SDS:
-            model = _VarianceModel(noise + remainder_sd**2, task_sd**2, np.asarray(tasks), np.asarray(columns))
-            mean, variance, log_likelihood = model.predict_left_out(logs)
-            means.append(mean)
-            # The prediction of an observed log variance contains the noise of its observation.
-            spreads.append(np.broadcast_to(np.maximum(variance - noise, remainder_sd**2), mean.shape))
-            weights.append(log_likelihood)
-    weight = np.exp(np.array(weights) - np.max(weights, axis=0))[..., None]
-    weight /= weight.sum(axis=0)
-    all_means = np.array(means)
-    mean = (weight * all_means).sum(axis=0)
-    variance = (weight * (np.array(spreads) + (all_means - mean) ** 2)).sum(axis=0)
-    is_predicted = np.isfinite(variance) & (variance > 0)
-    prior_df = np.minimum(2 * _invert_trigamma(np.where(is_predicted, variance, 1.0)), _MOST_PRIOR_DF)
-    # The mean of the log of a scaled inverse chi-square is not the log of its scale.
-    prior = np.exp(np.where(is_predicted, mean, 0.0) + special.digamma(prior_df / 2) - np.log(prior_df / 2))
-    return np.where(is_predicted, prior, 0.0), np.where(is_predicted, prior_df, 0.0)
+    is_informative = np.asarray((variances > 0).all(axis=0))
+    by_column = _Columns(np.asarray(columns), is_informative)
+    logs = np.log(np.where(is_informative, variances, 1.0))
+    means, ranges = _find_ranges(logs, df, by_column)
+    # Logarithms of scales, and log densities of all cells at all points of the grid: (points, points, B, n).
+    scales = (means + _SCALES[:, None, None] * ranges)[..., by_column.numbers]
+    shifts = np.log(_PRIOR_DFS / 2) - special.digamma(_PRIOR_DFS / 2)
+    densities = np.array(
+        [
+            _compute_log_density(logs - (scales - shift), df, prior_df) * is_informative
+            for prior_df, shift in zip(_PRIOR_DFS, shifts, strict=True)
+        ]
+    )
+    likelihoods = by_column.sum(densities)
+    log_weights = likelihoods[..., by_column.numbers] - densities
+    log_weights += _weight_prior_dfs(likelihoods, by_column.sizes)[:, None][..., by_column.numbers]
+    weights = np.exp(log_weights - log_weights.max(axis=(0, 1)))
+    weights /= weights.sum(axis=(0, 1))
+    mean = (weights * scales).sum(axis=(0, 1))
+    spreads = special.polygamma(1, _PRIOR_DFS / 2)[:, None, None, None]
+    variance = (weights * (spreads + (scales - mean) ** 2)).sum(axis=(0, 1))
+    prior_df = _match_df(variance)
+    # The mean of the logarithm of a scaled inverse chi-square is not the logarithm of its scale.
+    prior = np.exp(mean + special.digamma(prior_df / 2) - np.log(prior_df / 2))
+    has_others = by_column.sizes[by_column.numbers] - is_informative > 0
+    return np.where(has_others, prior, 0.0), np.where(has_others, prior_df, 0.0)
 
 
-def plan_prior_df(df: ArrayLike, tasks: ArrayLike, columns: ArrayLike) -> Array:
+def plan_prior_df(df: ArrayLike, columns: ArrayLike) -> Array:
     """Return the degrees of freedom of the priors (n,) that are expected before any variance is known.
-
-    The standard deviations of log variances are assumed: .6 between tasks, .3 for the remainder.
 
     Args:
         df: (n,) degrees of freedom of each cell's variance, above 0.
-        tasks: (n,) labels of tasks.
         columns: (n,) labels of columns.
     """
     from scipy import special
 
-    noise = special.polygamma(1, np.asarray(df, dtype=float) / 2)
-    model = _VarianceModel(
-        noise + _PLANNED_REMAINDER_SD**2, _PLANNED_TASK_SD**2, np.asarray(tasks), np.asarray(columns)
-    )
-    _, variance, _ = model.predict_left_out(np.zeros((1, noise.size)))
-    is_predicted = np.isfinite(variance)
-    prior_df = 2 * _invert_trigamma(np.where(is_predicted, np.maximum(variance - noise, _PLANNED_REMAINDER_SD**2), 1.0))
-    return np.where(is_predicted, np.minimum(prior_df, _MOST_PRIOR_DF), 0.0)
+    spread = special.polygamma(1, _PLANNED_DF / 2)
+    precisions = 1 / (special.polygamma(1, np.asarray(df, dtype=float) / 2) + spread)
+    numbers = np.unique(np.asarray(columns), return_inverse=True)[1]
+    # The mean of the other logarithms is known with this precision.
+    left_out = np.bincount(numbers, precisions)[numbers] - precisions
+    has_others = np.bincount(numbers)[numbers] > 1
+    return np.where(has_others, _match_df(spread + 1 / np.where(has_others, left_out, 1.0)), 0.0)
 
 
-class _VarianceModel:
-    """Covariance V = task variance within a task + diagonal, with columns as fixed effects.
+class _Columns:
+    """Sums over the cells of each column."""
 
-    P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1. Tasks are blocks of V, so that no matrix of all cells is made.
+    def __init__(self, labels: NDArray[Any], is_informative: NDArray[np.bool_]):
+        self.is_informative = is_informative
+        self.numbers = np.unique(labels, return_inverse=True)[1]
+        """(n,) number of each cell's column, from 0."""
+        self._order = np.argsort(self.numbers, kind="stable")
+        self._starts = np.searchsorted(self.numbers[self._order], np.arange(self.numbers.max() + 1))
+        self.sizes = self.sum(is_informative)
+        """(C,) numbers of informative cells."""
+
+    def sum(self, values: NDArray[Any]) -> Array:
+        """Return the sums (..., C) of values (..., n) over each column."""
+        ordered = np.asarray(values, dtype=float)[..., self._order]
+        return np.asarray(np.add.reduceat(ordered, self._starts, axis=-1))
+
+
+def _find_ranges(logs: Array, df: Array, columns: _Columns) -> tuple[Array, Array]:
+    """Return the middle and half of the range (B, C) of each column's mean log variance.
+
+    Args:
+        logs: (B, n) logarithms of variances.
+        df: (n,) degrees of freedom.
+        columns: columns of the cells.
     """
+    from scipy import special
 
-    def __init__(self, diagonal: Array, task_variance: float, tasks: NDArray[np.int64], columns: NDArray[np.int64]):
-        self._diagonal = diagonal
-        self._tasks = np.unique(tasks, return_inverse=True)[1]
-        precision = np.bincount(self._tasks, 1 / diagonal)
-        self._shrinkage = task_variance / (1 + task_variance * precision)
-        design = (columns[:, None] == np.unique(columns)).astype(float)
-        self._solved = self._solve(design.T).T
-        normal = design.T @ self._solved
-        self._normal_inverse = np.linalg.pinv(normal, hermitian=True)
-        self._log_determinants = (
-            np.log(diagonal).sum() + np.log1p(task_variance * precision).sum() + np.linalg.slogdet(normal)[1]
-        )
-        inverse_diagonal = 1 / diagonal - self._shrinkage[self._tasks] / diagonal**2
-        self._projection_diagonal = inverse_diagonal - ((self._solved @ self._normal_inverse) * self._solved).sum(1)
-        self._inverse_diagonal = inverse_diagonal
+    # The logarithm of a mean square is biased, and its variance is known.
+    unbiased, noise = logs - special.digamma(df / 2) + np.log(df / 2), special.polygamma(1, df / 2)
+    counts = np.maximum(columns.sizes, 1.0)
+    means = columns.sum(unbiased * columns.is_informative) / counts
+    squares = columns.sum((unbiased - means[:, columns.numbers]) ** 2 * columns.is_informative)
+    variances = np.maximum(squares / np.maximum(counts - 1, 1.0), columns.sum(noise * columns.is_informative) / counts)
+    return means, _RANGE * np.sqrt(variances / counts) + _LEAST_RANGE
 
-    def _solve(self, vectors: Array) -> Array:
-        """Return V^-1 v of each of the (B, n) vectors v."""
-        scaled = vectors / self._diagonal
-        sums = np.zeros((vectors.shape[0], self._shrinkage.size))
-        np.add.at(sums.T, self._tasks, scaled.T)
-        return np.asarray(scaled - (sums * self._shrinkage)[:, self._tasks] / self._diagonal)
 
-    def predict_left_out(self, logs: Array) -> tuple[Array, Array, Array]:
-        """Return the prediction of each of the (B, n) values from the others, its (n,) variance, and (B,) likelihoods.
+def _compute_log_density(logs: Array, df: Array, prior_df: float) -> Array:
+    """Return the log density (..., n) of the logarithm of a variance that follows an F distribution.
 
-        The variance is infinite for a value that the others do not predict.
-        """
-        projected = self._solve(logs) - (logs @ self._solved) @ self._normal_inverse @ self._solved.T
-        is_predicted = self._projection_diagonal > _LEAST_INFORMATION * self._inverse_diagonal
-        diagonal = np.where(is_predicted, self._projection_diagonal, 1.0)
-        # Leave-one-out residuals of generalized least squares.
-        predicted = np.where(is_predicted, logs - projected / diagonal, 0.0)
-        variance = np.where(is_predicted, 1 / diagonal, np.inf)
-        likelihood = -(self._log_determinants + (logs * projected).sum(axis=1)) / 2
-        return predicted, variance, np.asarray(likelihood)
+    Args:
+        logs: (..., n) logarithms of variances over the scale of the prior.
+        df: (n,) degrees of freedom of the variances.
+        prior_df: degrees of freedom of the prior.
+    """
+    from scipy import special
+
+    ratio = df / prior_df
+    return np.asarray(
+        df / 2 * (logs + np.log(ratio))
+        - (df + prior_df) / 2 * np.log1p(ratio * np.exp(logs))
+        - special.betaln(df / 2, prior_df / 2)
+    )
+
+
+def _weight_prior_dfs(likelihoods: Array, sizes: Array) -> Array:
+    """Return the log weights (D, B, C) of degrees of freedom for each column, without the column's own likelihood.
+
+    Args:
+        likelihoods: (D, S, B, C) log likelihood of each column by degrees of freedom and scale.
+        sizes: (C,) numbers of cells of the columns.
+    """
+    from scipy import special
+
+    over_scales = special.logsumexp(likelihoods, axis=1)
+    other_columns = over_scales.sum(axis=-1, keepdims=True) - over_scales
+    # A column of one cell says nothing about how much variances differ.
+    df = np.maximum(sizes - 1, 0.0)
+    share = np.minimum(1.0, _MOST_CELLS_OF_OTHER_COLUMNS / np.maximum(df.sum() - df, 1.0))
+    return np.asarray(share * other_columns + np.log(_PRIOR_WEIGHTS)[:, None, None])
+
+
+def _match_df(variances: Array) -> Array:
+    """Return the degrees of freedom of scaled inverse chi-squares whose logarithms have these variances."""
+    return np.minimum(2 * _invert_trigamma(variances), _MOST_PRIOR_DF)
 
 
 def _invert_trigamma(values: Array) -> Array:

@@ -20,7 +20,7 @@ from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
 
 def prior_df(cells: int) -> float:
     """Return the degrees of freedom that are expected from other cells: one task under several groupings has none."""
-    return float(plan_prior_df(np.full(cells, 2.0), np.zeros(cells, dtype=int), np.arange(cells))[0])
+    return float(plan_prior_df(np.full(cells, 2.0), np.arange(cells))[0])
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def _compute_prior_df(
             labels = np.unique([column for _, column, _, _ in cells], return_inverse=True)[1]
             variances, df = [variance for _, _, variance, _ in cells], [cell_df for _, _, _, cell_df in cells]
             numbers = np.array([i for i, _, _, _ in cells])
-            by_cell = moderate_variances(variances, df, numbers, labels).prior_df
+            by_cell = moderate_variances(variances, df, labels).prior_df
         else:
             columns = [
                 # The first grouping of each distinct run, which is one cell.
@@ -187,7 +187,7 @@ def _compute_prior_df(
                 np.array([i for i, _ in columns]),
                 np.unique([c for _, c in columns], return_inverse=True)[1],
             )
-            by_cell = plan_prior_df(np.full(numbers.size, max(len(plan.study.seeds) - 1.0, 1.0)), numbers, labels)
+            by_cell = plan_prior_df(np.full(numbers.size, max(len(plan.study.seeds) - 1.0, 1.0)), labels)
         prior_df |= {task_id: float(by_cell[numbers == i].mean()) for i, task_id in enumerate(tasks)}
     return prior_df
 
