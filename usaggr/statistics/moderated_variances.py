@@ -29,7 +29,7 @@ _PRIOR_WEIGHTS = 1 / np.sqrt(_PRIOR_DFS)
 too few only wider intervals."""
 _MOST_CELLS_OF_OTHER_COLUMNS = 6.0
 """Largest number of cells as which all other columns together count in the weights of a column's degrees of freedom."""
-_SCALES = np.linspace(-1, 1, 21)
+_SCALES = np.linspace(-1, 1, 15)
 """Logarithms of a prior's scale in the grid, as fractions of the range around the mean of the column's logarithms."""
 _RANGE, _LEAST_RANGE = 4.0, 0.3
 """Half of this range in standard errors of the mean, and what is added for the error of the standard error."""
