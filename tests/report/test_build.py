@@ -154,6 +154,15 @@ def test_a_damaged_record_prevents_no_report(tmp_path: Path, content: bytes) -> 
     assert "looked at its results" not in (build_report([sweep.directory]) / "report.md").read_text()
 
 
+@pytest.mark.parametrize("content", [b"", b"seeds\n\0", b'seeds\n"2'])
+def test_a_damaged_record_does_not_erase_the_earlier_report(tmp_path: Path, content: bytes) -> None:
+    build_report([planted(tmp_path / "study", {}, seeds=(0, 1)).directory])
+    (tmp_path / "study" / "reported_seeds.csv").write_bytes(content)
+    report = build_report([planted(tmp_path / "study", {}, seeds=(0, 1, 2)).directory])
+    assert LOOKS.format("2 and 3") in (report / "report.md").read_text()
+    assert (tmp_path / "study" / "reported_seeds.csv").read_text() == "seeds\n2\n3\n"
+
+
 @pytest.mark.parametrize("plan", ["header", "reference alone"])
 def test_a_report_is_built_without_anything_to_compare(tmp_path: Path, plan: str) -> None:
     sweep = FakeSweep(tmp_path / "study", groupings=("task_specific",)).finish(scorer)

@@ -1,7 +1,7 @@
-"""Numbers of seeds at which reports of a sweep gave verdicts (reported_seeds.csv).
+"""Numbers of seeds that the earlier reports of a sweep were based on (reported_seeds.csv).
 
 A report that is built again after each further seed tests the same hypotheses several times. Its p values are not
-adjusted for that, so the report and `usaggr advise` state how often it happened.
+adjusted for that, so the report and `usaggr advise` name the numbers of seeds of earlier reports.
 """
 
 import csv
@@ -16,25 +16,24 @@ from usaggr.results import contract
 
 _COLUMN = "seeds"
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
-"""Number of seeds; others are damage."""
+"""Pattern of a valid number of seeds; other values are ignored."""
 
 
 def read_reported_seeds(directory: Path) -> tuple[int, ...]:
     """Return the numbers of seeds at which reports of a folder gave verdicts, in ascending order.
 
-    Without the file, as in folders of older versions, the existing report is the only known one. A damaged file counts
-    as an empty one: it is a remark on a report, and must not prevent it.
+    Without the file (in folders of older versions) or without a valid number in it (damage), the existing report is the
+    only known one. Damage is no error, because the record only adds a remark to a report and must not prevent it.
     """
-    record = directory / contract.REPORTED_SEEDS
-    if record.is_file():
-        return _sort(row.get(_COLUMN) for row in _read_rows(record))
+    numbers = _parse_counts(row.get(_COLUMN) for row in _read_rows(directory / contract.REPORTED_SEEDS))
+    if numbers:
+        return numbers
     cells = _read_rows(directory / "report" / "tables" / "comparison.csv")
-    largest = max(_sort(row.get(_COLUMN) for row in cells if row.get("verdict")), default=0)
-    return (largest,) if largest else ()
+    return _parse_counts(row.get(_COLUMN) for row in cells if row.get("verdict"))[-1:]
 
 
 def record_reported_seeds(directory: Path, numbers: Iterable[int]) -> None:
-    """Write the numbers of seeds, one a line, if they differ from those of the file."""
+    """Write the numbers of seeds, one per line, if they differ from those of the file."""
     record, content = directory / contract.REPORTED_SEEDS, "\n".join([_COLUMN, *map(str, sorted(set(numbers)))]) + "\n"
     if not record.is_file() or record.read_bytes() != content.encode():
         write_atomic(record, content)
@@ -47,6 +46,6 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         return []
 
 
-def _sort(values: Iterable[str | None]) -> tuple[int, ...]:
+def _parse_counts(values: Iterable[str | None]) -> tuple[int, ...]:
     """Return the positive whole numbers among these texts, each once, in ascending order."""
     return tuple(sorted({int(value) for value in values if value and _NUMBER.fullmatch(value)}))
