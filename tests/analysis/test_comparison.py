@@ -108,10 +108,10 @@ def test_remarks_of_either_side_are_in_the_note_once(tmp_path: Path) -> None:
     for run, _ in sweep.runs():
         notes = {"breast_2cls": ["AUC over 1 of 2 classes"]} if "breast_2cls" in run.tasks else {}
         sweep.write_run(run, {task: scorer(task, run.tasks, 1.0, run.seed) for task in run.tasks}, notes=notes)
-    table = compared(sweep).verdict_table
-    assert cell(table, "breast_2cls", "unified", "auc")["note"] == "few subjects; AUC over 1 of 2 classes"
-    assert cell(table, "breast_2cls", "unified", "mcc")["note"] == "few subjects"
-    assert cell(table, "fetal_femur", "clinical", "mre")["note"] == "same run; few subjects"
+    table, few = compared(sweep).verdict_table, "too few: 3 independent test subjects"
+    assert cell(table, "breast_2cls", "unified", "auc")["note"] == f"{few}; AUC over 1 of 2 classes"
+    assert cell(table, "breast_2cls", "unified", "mcc")["note"] == few
+    assert cell(table, "fetal_femur", "clinical", "mre")["note"] == f"same run; {few}"
 
 
 def test_variants_are_compared_within_themselves(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -27,6 +28,9 @@ class Means(CellPseudovalues):
     def __init__(self, by_grouping: dict[str, Array]) -> None:
         self._by_grouping = by_grouping
 
+    def count_components(self, task: str) -> int:
+        return next(iter(self._by_grouping.values())).shape[1]
+
     def get_subject_means(self, cell: Cell, metric: str, seeds: Sequence[int]) -> Array:
         return self._by_grouping[cell[1]]
 
@@ -39,8 +43,8 @@ def explain(scores: Array, references: Array, owners: NDArray[np.int64], task: s
     table = pseudovalues[0] - pseudovalues[1]
     difference = Difference(table, estimate(table), np.nan, False)
     cell = compared(task, "unified", 0.0, n_subjects=sizes.size)
-    against = ((task, *REFERENCE[1:]), (0, 1, 2))
-    return explain_scarcity(cell, difference, Means({"unified": means[0], "task_specific": means[1]}), against)
+    pseudo = Means({"unified": means[0], "task_specific": means[1]})
+    return explain_scarcity(cell, difference, pseudo, (task, *REFERENCE[1:]), (0, 1, 2))
 
 
 def draw_videos(rng: np.random.Generator, subjects: int) -> tuple[Array, Array, NDArray[np.int64]]:
@@ -63,13 +67,36 @@ def test_a_failing_subject_counts_once_however_many_frames_it_has() -> None:
         scores, references, owners = draw_videos(rng, 60)
         noise = 0.1 * (scores - references)  # small differences, so that a failure is most of the variance
         failing = np.where(owners == subject, 0.0, references + noise)
-        assert explain(failing, references, owners) == "too few: the difference hangs on under 10 subjects"
+        assert explain(failing, references, owners) == "too few: the difference depends on fewer than 10 subjects"
 
 
 def test_subjects_with_equal_scores_do_not_differ_however_many_frames_they_have() -> None:
     scores, _, owners = draw_videos(np.random.default_rng(2), 60)
     changed = np.where(owners % 20 == 5, scores + 0.1, scores)
-    assert explain(changed, scores, owners) == "too few: under 10 subjects differ"
+    assert explain(changed, scores, owners) == "too few: fewer than 10 subjects differ between the groupings"
+
+
+@pytest.mark.parametrize(("subjects", "reason"), [(9, "too few: 9 independent test subjects"), (10, "")])
+def test_ten_subjects_are_needed_whatever_their_scores(subjects: int, reason: str) -> None:
+    scores = 0.7 + 0.1 * np.random.default_rng(4).standard_normal((2, 3, subjects))
+    assert explain(scores[0], scores[1], np.arange(subjects)) == reason
+
+
+def test_subjects_that_share_images_count_as_one(tmp_path: Path) -> None:
+    """Twelve subjects in eight components: one limit for the number of components, which the note names."""
+    sweep = FakeSweep(
+        tmp_path / "study", tasks=("breast_lesion", "fetal_head"), groupings=("task_specific", "unified"),
+        subjects=12, spread=0.02,
+    ).finish(lambda task, *_: level(CATALOGUE[task], 0.7))  # fmt: skip
+    split = pd.read_csv(sweep.directory / "split.csv")
+    for number, (_, samples) in enumerate(split[split["fold"] == "test"].groupby("task_id")):
+        positions = np.unique(samples["component"], return_inverse=True)[1]
+        split.loc[samples.index, "component"] = 10_000 + 100 * number + np.minimum(positions, 7)
+    split.to_csv(sweep.directory / "split.csv", index=False)
+    verdicts = [row for row in compare_study(collect([sweep.directory])).verdicts if row.main]
+    assert {(row.verdict, row.scarce) for row in verdicts} == {("", True)}
+    assert {row.n_subjects for row in verdicts} == {12}
+    assert all(row.note.startswith("too few: 8 independent test subjects") for row in verdicts)
 
 
 def test_distances_are_compared_by_their_logarithm() -> None:

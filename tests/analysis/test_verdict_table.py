@@ -142,7 +142,10 @@ def test_if_subjects_cause_the_variance_more_of_them_are_needed(tmp_path: Path) 
     assert undecided["seeds_needed"].isna().any()
 
 
-@pytest.mark.parametrize(("subjects", "note"), [(4, "few subjects"), (8, "too few: 4 subjects in the rarer class")])
+@pytest.mark.parametrize(
+    ("subjects", "note"),
+    [(9, "too few: 9 independent test subjects"), (12, "too few: 6 subjects in the rarer class")],
+)
 def test_few_subjects_give_no_verdict(tmp_path: Path, subjects: int, note: str) -> None:
     sweep = sweep_of(tmp_path / "study", {}, tasks=("breast_2cls", "breast_lesion"), subjects=subjects)
     cell = main_cells(tables_of(sweep)).loc["breast_2cls"]
@@ -159,9 +162,11 @@ def test_more_frames_do_not_replace_subjects(tmp_path: Path) -> None:
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     (row,) = [row for row in tables.comparison.verdicts if row.key == key]
     assert (row.n_subjects, row.n_test) == (4, 20)
-    against = (("breast_lesion", "task_specific", 1.0, "base"), (0, 1, 2))
-    scarcity = explain_scarcity(row, tables.comparison.differences[key], tables.comparison.pseudovalues, against)
-    assert scarcity == "few subjects"
+    reference = ("breast_lesion", "task_specific", 1.0, "base")
+    scarcity = explain_scarcity(
+        row, tables.comparison.differences[key], tables.comparison.pseudovalues, reference, (0, 1, 2)
+    )
+    assert scarcity == "too few: 4 independent test subjects"
 
 
 def test_the_same_run_has_no_verdict(tmp_path: Path) -> None:

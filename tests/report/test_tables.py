@@ -131,7 +131,10 @@ def test_with_one_seed_there_is_a_difference_and_no_interval(tmp_path: Path) -> 
 
 def test_few_test_subjects_are_noted(tmp_path: Path) -> None:
     sweep = FakeSweep(tmp_path / "study", subjects=4).finish(scorer)
-    assert "few subjects" in cell(tables_of(sweep.directory), "breast_2cls", "clinical", "auc").note
+    assert (
+        "too few: 4 independent test subjects"
+        in cell(tables_of(sweep.directory), "breast_2cls", "clinical", "auc").note
+    )
 
 
 def test_folders_of_one_study_are_joined_whichever_has_a_run(tmp_path: Path, tables: Tables) -> None:

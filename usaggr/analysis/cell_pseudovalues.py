@@ -15,8 +15,8 @@ Cell = tuple[str, str, float | int, str]
 class CellPseudovalues:
     """Pseudo-values of the finished runs, by cell and seed.
 
-    If a run of a cell has no predictions, the cell's table has one column, the score itself. Such a table shows only
-    the variance between seeds.
+    If any run of a cell has no predictions, its table has a single column with the scores. Such a table shows only the
+    variance between seeds.
     """
 
     def __init__(self, collection: Collection) -> None:
@@ -35,6 +35,10 @@ class CellPseudovalues:
         fold = self._folds.get(task)
         return np.empty(0, dtype=np.int64) if fold is None else fold.components
 
+    def count_components(self, task: str) -> int:
+        """Return the number of components in a task's test set, which are its independent test subjects."""
+        return int(self.get_components(task).size)
+
     def get_table(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
         """Return the pseudo-values of a cell's runs; the mean of a row is the score of its seed.
 
@@ -44,7 +48,8 @@ class CellPseudovalues:
             seeds: K seeds whose runs are finished.
 
         Returns:
-            (K, C) array by seed and component; (K, 1) if a run has no predictions; NaN if a run lacks the metric.
+            (K, C) array by seed and component; (K, 1) with the scores if a run has no predictions or no pseudo-values
+            of the metric, with NaN for a run that has no such score.
 
         Raises:
             KeyError: The run of a seed is not finished.
@@ -59,7 +64,8 @@ class CellPseudovalues:
     def get_subject_means(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64] | None:
         """Return the mean scores of a cell's test subjects, in which each subject counts once.
 
-        A run without them gives its pseudo-values, which are equal if all subjects have as many samples.
+        For a run without mean scores, its pseudo-values are returned. They are the same if all subjects have the same
+        number of samples; otherwise subjects with many samples weigh more.
 
         Args:
             cell: Task, grouping, scale and variant.
@@ -67,7 +73,8 @@ class CellPseudovalues:
             seeds: K seeds whose runs are finished.
 
         Returns:
-            (K, C) array by seed and component; None if a run has neither.
+            (K, C) array by seed and component; None if a run has neither mean scores nor pseudo-values of the
+            metric.
 
         Raises:
             KeyError: The run of a seed is not finished.
@@ -83,9 +90,9 @@ class CellPseudovalues:
         return np.stack(means)
 
     def count_rarer_class(self, cell: Cell) -> int | None:
-        """Return the number of test components in the rarer class of a cell's classification task.
+        """Return the number of independent test subjects in the rarer class of a cell's classification task.
 
-        It is None for other task types, and if no run of the cell has predictions.
+        They are components. The number is None for other task types, and if no run of the cell has predictions.
         """
         # All runs of a cell are scored on the same test set, so that the first one with predictions is enough.
         for run in self._runs.get(cell, {}).values():

@@ -1,4 +1,4 @@
-"""Computes the pseudo-values of a finished run's scores per test component, from its predictions.parquet."""
+"""Pseudo-values of a finished run's scores per test component, from its predictions.parquet."""
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,20 +23,20 @@ class TaskPseudovalues:
     metrics: dict[str, NDArray[np.float64]]
     """(C,) values by metric, one per test component, in the order of `TestFold.components`; their mean is the score.
 
-    It is a score over subjects if the task is in `Collection.weighted`, and over samples otherwise.
+    The score weights each subject equally if the task is in `Collection.weighted`, and each sample equally otherwise.
     """
     rarer_class_size: int | None
-    """Number of components in the rarer class; None for tasks without class labels."""
+    """Number of independent test subjects (components) in the rarer class; None for tasks without class labels."""
     subject_means: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """(C,) mean scores of the components by metric of single samples, in the same order; each component counts once."""
+    """(C,) mean score of each component, in the same order, for each per-sample metric; each component counts once."""
 
 
 def has_sample_scores(path: Path, metrics: Iterable[str]) -> bool:
-    """Return whether a run's predictions.parquet exists and has the values of single samples of these metrics.
+    """Return whether a run's predictions.parquet exists and has a column for each per-sample metric among these.
 
     Args:
         path: The run's predictions.parquet.
-        metrics: Metrics of the run's result; those of a complete test set need no values of single samples.
+        metrics: Metrics of the run's result. Metrics of a complete test set (AUC) need no column.
 
     Raises:
         RunError: The file is damaged.
@@ -53,17 +53,17 @@ def read_pseudovalues(
         path: The run's predictions.parquet.
         tasks: Tasks of the run, by id.
         folds: Test samples of each task.
-        weighted: Tasks whose samples have the weights of their fold.
+        weighted: Tasks scored with the sample weights of their `TestFold`.
 
     Returns:
         Pseudo-values by task; None if the file does not exist.
 
     Raises:
-        RunError: The predictions cannot be read, or belong to other samples than the test sets.
+        RunError: The predictions cannot be read, or are not those of the test samples.
     """
     if not path.exists():
         return None
-    # Older versions stored fewer metrics: a missing column leaves its metric out and is no error of the run.
+    # Older versions stored fewer metrics: a missing column leaves its metric out; this is not an error.
     missing = set(SAMPLE_METRICS) - read_column_names(path)
     columns = dict.fromkeys(name for task in tasks.values() for name in score_columns(task.type))
     table = read_predictions(path, ["task_id", "sample_id", *(name for name in columns if name not in missing)])
@@ -84,7 +84,7 @@ def read_pseudovalues(
             weights = np.asarray(fold.weights.reindex(predictions["sample_id"]), dtype=np.float64)
         try:
             by_task[task_id] = _read_task_pseudovalues(task, predictions, indices.to_numpy().astype(np.int64), weights)
-        except (ValueError, TypeError, IndexError) as error:  # a cell is empty, or a list has another length
+        except (ValueError, TypeError, IndexError) as error:  # a value is missing, or a list has another length
             raise RunError(
                 f"{path}: the predictions of {task_id} do not fit a {task.type} task "
                 f"({' '.join(str(error).split())}); remove the run to train it again"

@@ -1,4 +1,7 @@
-"""Reasons why a difference is not tested: its interval cannot be trusted, because too few subjects carry it."""
+"""Reasons why a difference is not tested: its interval cannot be trusted, because it depends on too few subjects.
+
+Numbers of subjects in notes are those of independent subjects: components, so subjects that share images count as one.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +10,7 @@ from usaggr.analysis.cell_rows import CellKey, CellMetric
 from usaggr.analysis.difference_intervals import Array, Difference
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
+from usaggr.document.display_names import pluralize
 from usaggr.metrics.names import get_metric
 from usaggr.statistics.minimum_evidence import (
     FEWEST_SUBJECTS,
@@ -17,10 +20,8 @@ from usaggr.statistics.minimum_evidence import (
 )
 from usaggr.tasks import has_class_label
 
-FEW_SUBJECTS = "few subjects"
-"""Note of a cell with fewer than MIN_TEST_SUBJECTS test subjects."""
 TOO_FEW = "too few"
-"""First words of the notes of cells whose evidence rests on fewer than FEWEST_SUBJECTS subjects."""
+"""First words of the notes of cells that depend on fewer than FEWEST_SUBJECTS subjects."""
 
 
 def explain_untested_cells(
@@ -29,7 +30,7 @@ def explain_untested_cells(
     pairs: Sequence[ReferencePair],
     pseudovalues: CellPseudovalues,
 ) -> list[str]:
-    """Return why each cell is not tested, as its note states it; empty for cells that are tested or not compared.
+    """Return the note with the reason why each cell is not tested; empty for cells that are tested or not compared.
 
     Args:
         compared: Cells and metrics.
@@ -45,46 +46,59 @@ def explain_untested_cells(
             reasons.append("")
             continue
         seeds = [pair.compared.seed for pair in cell_pairs]
-        reasons.append(explain_scarcity(cell, difference, pseudovalues, (cell_pairs[0].reference.cell, seeds)))
+        reasons.append(explain_scarcity(cell, difference, pseudovalues, cell_pairs[0].reference.cell, seeds))
     return reasons
+
+
+def explain_few_subjects(subjects: int) -> str:
+    """Return the note on a test set with fewer than FEWEST_SUBJECTS independent subjects; empty if it has enough."""
+    if subjects >= FEWEST_SUBJECTS:
+        return ""
+    return f"{TOO_FEW}: {pluralize(subjects, 'independent test subject')}"
 
 
 def explain_scarcity(
     cell: CellMetric,
     difference: Difference,
     pseudovalues: CellPseudovalues,
-    against: tuple[Cell, Sequence[int]],
+    other: Cell,
+    seeds: Sequence[int],
 ) -> str:
     """Return why the difference of a cell from another is not tested; empty if it is tested.
+
+    Without mean scores of subjects, the checks use pseudo-values, in which subjects with many samples weigh more. Old
+    runs without the values of single samples are therefore judged less often.
 
     Args:
         cell: The cell.
         difference: Its estimated difference.
         pseudovalues: Pseudo-values and mean scores, and the size of the rarer class.
-        against: The other cell, and the seeds of both.
+        other: The cell that it is compared with.
+        seeds: Seeds of both.
     """
-    if cell.n_subjects < MIN_TEST_SUBJECTS:
-        return FEW_SUBJECTS
-    if difference.table.shape[1] == 1:  # the scores themselves: no variance between subjects
+    few_subjects = explain_few_subjects(pseudovalues.count_components(cell.task))
+    if few_subjects:
+        return few_subjects
+    if difference.table.shape[1] == 1:  # the scores themselves: a run has no predictions, so subjects are unknown
         return "no predictions"
     if has_class_label(cell.task_type):
         size = pseudovalues.count_rarer_class(cell.cell)
         if size is not None and size < FEWEST_SUBJECTS:
-            return f"{TOO_FEW}: {size} subject{'s' if size != 1 else ''} in the rarer class"
+            return f"{TOO_FEW}: {pluralize(size, 'subject')} in the rarer class"
     is_per_sample = get_metric(cell.metric).is_per_sample
-    subjects = _compare_subjects(cell, pseudovalues, *against) if is_per_sample else None
+    subjects = _compare_subjects(cell, pseudovalues, other, seeds) if is_per_sample else None
     table = difference.table if subjects is None else subjects
     if bool(has_few_differing(table)):
-        return f"{TOO_FEW}: under {FEWEST_SUBJECTS} subjects differ"
+        return f"{TOO_FEW}: fewer than {FEWEST_SUBJECTS} subjects differ between the groupings"
     if is_per_sample and bool(is_driven_by_few(table)):
-        return f"{TOO_FEW}: the difference hangs on under {FEWEST_SUBJECTS} subjects"
+        return f"{TOO_FEW}: the difference depends on fewer than {FEWEST_SUBJECTS} subjects"
     return ""
 
 
 def _compare_subjects(
     cell: CellMetric, pseudovalues: CellPseudovalues, other: Cell, seeds: Sequence[int]
 ) -> Array | None:
-    """Return (K, C) differences of subjects' mean scores; of log errors for metrics whose best value is 0.
+    """Return (K, C) differences of subjects' mean scores; for distances, of log errors.
 
     Args:
         cell: The cell and its metric.
@@ -98,5 +112,5 @@ def _compare_subjects(
         return None
     metric = get_metric(cell.metric)
     if metric.best == 1.0:
-        return values - references if metric.higher_is_better else references - values
+        return values - references  # all scores with this best value are better if higher
     return compare_errors(values, references)

@@ -1,4 +1,4 @@
-"""Tests the differences: p values, margins, verdicts and notes of each cell, for its main metric."""
+"""Tests of the differences: p values, margins, verdicts and notes of each cell, for its main metric."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,7 @@ from usaggr.analysis.training_failures import (
     compute_p_of_loss,
     find_failures,
 )
-from usaggr.analysis.untested_cells import FEW_SUBJECTS, TOO_FEW, explain_untested_cells
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
+from usaggr.analysis.untested_cells import TOO_FEW, explain_few_subjects, explain_untested_cells
 from usaggr.document.display_names import describe_rarer_failures
 from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
@@ -108,11 +107,13 @@ def judge_cells(
             note="",
             **failures[cell.key]._asdict(),
             rarer_than=test.rarer_than,
-            scarce=reason.startswith((FEW_SUBJECTS, TOO_FEW)),
+            scarce=reason.startswith(TOO_FEW),
             collapsed_seeds=sum(collapsed[cell.key].compared),
             collapsed_seeds_reference=sum(collapsed[cell.key].reference),
         )
-        causes = [*([reason] if reason else []), *collapsed[cell.key].list_notes()]
+        # Noted also for cells without a difference, which have no other reason.
+        few_subjects = explain_few_subjects(pseudovalues.count_components(cell.task))
+        causes = [note for note in (reason or few_subjects, *collapsed[cell.key].list_notes()) if note]
         notes = [*_list_notes(verdict, causes, test.small_loss, cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(verdict, note="; ".join(notes)))
     return tuple(verdicts)
@@ -256,9 +257,6 @@ def find_weak_cells(cells: Sequence[CellScore]) -> set[CellKey]:
 def _list_notes(cell: CellVerdict, causes: Sequence[str], small_loss: bool, weak: bool) -> Iterator[str]:
     if cell.same:
         yield "same run"
-    # Noted also for cells without a difference, which have no other cause.
-    if cell.n_subjects < MIN_TEST_SUBJECTS and FEW_SUBJECTS not in causes:
-        yield FEW_SUBJECTS
     yield from causes
     if cell.verdict and cell.seeds == 1:
         yield "provisional"

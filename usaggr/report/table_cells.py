@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from usaggr.analysis.cell_rows import CellScore, CellVerdict
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import QUALIFIED_MARK, QUALIFIED_MEANING, verdict_mark
 from usaggr.document.elements import Cell
@@ -15,7 +14,7 @@ from usaggr.metrics import score_texts
 NOT_BETTER = " †"
 """Mark of a mean score that is no better than the trivial predictor's."""
 SCARCE = " (too few)"
-"""Mark of an interval that cannot be trusted, because too few subjects carry the difference."""
+"""Mark of an interval that cannot be trusted, because the difference depends on too few subjects."""
 EXPLAINED_MARKS = f"{QUALIFIED_MARK}N: {QUALIFIED_MEANING}. (too few): too few test subjects for a reliable interval."
 """Sentences on the marks of `make_difference_cell`."""
 
@@ -62,11 +61,6 @@ def make_difference_cell(row: CellVerdict | None) -> Cell:
         return make_number_cell(interval + (SCARCE if row.scarce else ""), row.delta)
     qualified = "" if row.rarer_than is None else f" {QUALIFIED_MARK}{row.rarer_than}"
     return Cell(f"{verdict_mark(row.verdict)} {interval}{qualified}", row.delta, row.verdict)
-
-
-def is_few(subjects: Any) -> bool:
-    """Return True if a task has too few test subjects for any verdict."""
-    return not is_missing(subjects) and int(subjects) < MIN_TEST_SUBJECTS
 
 
 def is_missing(value: Any) -> bool:

@@ -210,7 +210,7 @@ def test_one_seed_is_provisional_and_few_subjects_are_not_tested(tmp_path: Path)
     few = effects_of(finish(tmp_path / "subjects", {("dense", "unified"): -0.1}, subjects=3))
     tasks = few[few["level"] == "task"]
     assert tasks["p"].isna().all()
-    assert tasks["note"].str.contains("few subjects").all()
+    assert tasks["note"].str.contains("too few: 3 independent test subjects").all()
 
 
 def test_models_that_learned_nothing_are_counted(tmp_path: Path) -> None:

@@ -150,12 +150,12 @@ def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: 
 
 def test_tasks_without_a_verdict_have_a_reason_and_are_in_no_family(tmp_path: Path) -> None:
     by_name = by_task(plan_of(tiny_data(tmp_path / "some", n=120), tmp_path / "outputs"))
-    assert by_name["cls"].reason == "fewer than 10 test components in the rarer class"
+    assert by_name["cls"].reason == "fewer than 10 independent test subjects in the rarer class"
     assert np.isnan(by_name["cls"].corrected)
     assert by_name["cls"].seeds is None
     assert (by_name["seg"].reason, by_name["seg"].family) == ("", 3)
     by_name = by_task(plan_of(tiny_data(tmp_path / "few", n=20), tmp_path / "more_outputs"))
-    assert {task.reason for task in by_name.values()} == {"fewer than 5 test subjects"}
+    assert {task.reason for task in by_name.values()} == {"fewer than 10 independent test subjects"}
 
 
 def test_the_study_as_the_family_counts_the_cells_of_all_groupings_and_scales(root: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_plan_says_which_tasks_get_no_verdict_and_how_much_is_measured(tmp_p
     for run in plan.runs:
         finish(run, plan, scores_of(run, 0.03))
     printed = printed_plan(plan)
-    assert "no verdict on cls: fewer than 10 test components in the rarer class" in printed
+    assert "no verdict on cls: fewer than 10 independent test subjects in the rarer class" in printed
     assert "spread over seeds measured on the finished runs of 4 of 4 tasks" in printed
     assert "report.assumed_seed_sd" not in printed
 

@@ -28,9 +28,6 @@ from usaggr.results.integrity import SCHEMA_VERSION
 from usaggr.results.sample_counts import count_at_scale
 from usaggr.results.split import NO_SUBSET, SUBSETS, SplitRow, Subset, write_split_rows
 
-MIN_TEST_SUBJECTS = 5
-"""Smallest number of test subjects with which a task gets a verdict; with fewer, only its scores are reported."""
-
 
 @dataclass(frozen=True)
 class Manifest:

@@ -4,15 +4,14 @@ import math
 import re
 
 from usaggr.analysis.cell_rows import CellVerdict
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import pluralize
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 _TOO_FEW_PATTERNS = (
-    (r"few subjects", "only {subjects} ({least} needed)"),
-    (r"too few: (?P<rarer>\d+) subjects? in the rarer class", "the rarer class has {rarer} ({fewest} needed)"),
-    (r"too few: under \d+ subjects differ", "fewer than {fewest} test patients differ"),
-    (r"too few: the difference hangs .*", "fewer than {fewest} test patients drive the difference"),
+    (r"too few: (?P<number>\d+) independent test subjects?", "only {patients} ({fewest} needed)"),
+    (r"too few: (?P<number>\d+) subjects? in the rarer class", "the rarer class has {patients} ({fewest} needed)"),
+    (r"too few: fewer than \d+ subjects differ .*", "fewer than {fewest} test patients differ"),
+    (r"too few: the difference depends .*", "the difference depends on fewer than {fewest} test patients"),
 )
 """Notes of `comparison.csv` on too few test patients as regular expressions, each with its words on the page."""
 
@@ -37,9 +36,8 @@ def explain_missing_verdict(row: CellVerdict, reference: str) -> str:
     for pattern, words in _TOO_FEW_PATTERNS:
         match = re.fullmatch(pattern, note)
         if match:
-            rarer = pluralize(int(match.groupdict().get("rarer", 0)), "test patient")
-            subjects = pluralize(row.n_subjects, "test patient")
-            return words.format(rarer=rarer, subjects=subjects, least=MIN_TEST_SUBJECTS, fewest=FEWEST_SUBJECTS)
+            patients = pluralize(int(match.groupdict().get("number", 0)), "independent test patient")
+            return words.format(patients=patients, fewest=FEWEST_SUBJECTS)
     collapses = [text for text in notes if re.fullmatch(r"\d+ of \d+ seeds? (of the reference )?collapsed", text)]
     if note in collapses:
         return ", ".join(collapses)

@@ -16,6 +16,7 @@ from usaggr.report import table_cells
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.score_means import describe_mean
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 
 def write_differences(material: Material) -> Section | None:
@@ -54,7 +55,8 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     table = []
     for task in material.collection.tasks:
         if task in by_task:
-            line = _describe_task(by_task[task])
+            subjects = material.comparison.pseudovalues.count_components(task)
+            line = _describe_task(by_task[task], is_few=subjects < FEWEST_SUBJECTS)
             for name in groupings:
                 line.append(table_cells.make_mean_cell(scores.get((task, name))))
                 if name != material.study.reference:
@@ -70,14 +72,19 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     )
 
 
-def _describe_task(cells: list[CellScore]) -> list[str | Cell]:
-    """Return the first cells of a table row, which describe the task and are the same for all groupings."""
+def _describe_task(cells: list[CellScore], is_few: bool) -> list[str | Cell]:
+    """Return the first cells of a table row, which describe the task and are the same for all groupings.
+
+    Args:
+        cells: Scores of the task's main metric.
+        is_few: Whether the task has too few test subjects for any verdict.
+    """
     first = cells[0]
     n_train = max((row.n_train for row in cells if row.n_train is not None), default=None)
     trivial_scores = [row.trivial for row in cells if not math.isnan(row.trivial)]
     trivial = float(np.mean(trivial_scores)) if trivial_scores else math.nan
     arrow = "↑" if get_metric(first.metric).higher_is_better else "↓"
-    few_mark = " (few)" if table_cells.is_few(min(row.n_subjects for row in cells)) else ""
+    few_mark = " (few)" if is_few else ""
     return [
         Cell(f"{first.task}{few_mark}"),
         Cell(first.clinical_group),

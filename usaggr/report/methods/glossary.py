@@ -10,6 +10,7 @@ from usaggr.document.elements import Block, Details, Items, Section, escape_mark
 from usaggr.metrics.names import METRICS
 from usaggr.report.material import Material, make_section
 from usaggr.report.topic import Entry, Term
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 _COLUMNS = (
     ("grouping, scale, variant, task, metric", "the cell that a row describes"),
@@ -41,11 +42,10 @@ _COLUMNS = (
 PAPER_GROUPINGS = ("task_specific", "clinical", "unified")
 _NOTES = (
     ("same run", "the task uses the same model as under the reference, so there is nothing to compare"),
-    ("few subjects", "fewer than 5 test subjects: scores, but no verdict"),
     (
         "too few",
-        "fewer than 10 test subjects in the rarer class, or fewer than 10 that drive the difference: no verdict, and "
-        "an interval that cannot be trusted",
+        f"fewer than {FEWEST_SUBJECTS} independent test subjects (those that share images count as one), in total or "
+        "in the rarer class, or a difference that depends on fewer: no verdict, and an interval that cannot be trusted",
     ),
     (
         "apart from failures rarer than 1 in N",

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document import numbers as text
 from usaggr.document.display_names import join_names
 from usaggr.document.elements import Paragraph, Section
@@ -98,9 +97,9 @@ def _describe_verdicts(material: Material) -> str:
         f"that applies: gain, if adjusted p < {_format_level(ALPHA)} and the difference is positive; no loss, if "
         f"adjusted p_ni < {_format_level(ALPHA_NI)}; loss, if adjusted p < {_format_level(ALPHA)} and the difference "
         "is negative; otherwise undecided. Intervals in tables and figures are not adjusted. There is no verdict with "
-        f"fewer than {MIN_TEST_SUBJECTS} test subjects, with fewer than {FEWEST_SUBJECTS} test subjects in the rarer "
-        f"class, or if fewer than {FEWEST_SUBJECTS} test subjects drive the difference, because intervals are not "
-        "reliable there. No loss holds apart from failures rarer than 1 in N, unless the test subjects suffice to show "
+        f"fewer than {FEWEST_SUBJECTS} independent test subjects (those that share images count as one), in total or "
+        "in the rarer class, or if the difference depends on fewer: intervals are not reliable there. No loss holds "
+        "apart from failures rarer than 1 in N, unless the test subjects suffice to show "
         "failures that would cost the margin (docs/methodology.md). A verdict from one seed is provisional. For an "
         "undecided cell, seeds_needed is the number of seeds with which a true difference of 0, or of the size of the "
         f"margin, is decided with a probability of {text.format_share(POWER)}, with the current test subjects; it "

@@ -318,7 +318,7 @@ def _explain_no_test(row: _Sum, difference: Difference | None, facts: _Facts) ->
         return "same numbers"
     cell = replace(facts.kinds[row.task], grouping=row.grouping, scale=row.scale, variant=row.variant)
     against: Cell = (*cell.cell[:3], facts.against)
-    return explain_scarcity(cell, difference, facts.pseudovalues, (against, row.contrast.seeds))
+    return explain_scarcity(cell, difference, facts.pseudovalues, against, row.contrast.seeds)
 
 
 def _average_over_own_seeds(row: _Sum, facts: _Facts) -> float:

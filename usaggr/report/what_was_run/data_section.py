@@ -2,11 +2,11 @@
 
 from usaggr.data.batches.streams import NOT_EQUAL
 from usaggr.data.split.leakage import IN_TWO_FOLDS, KINDS
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.document.display_names import join_names, pluralize
 from usaggr.document.elements import Block, Cell, Items, Paragraph, Section, TextTable, escape_markdown
 from usaggr.report import table_cells
 from usaggr.report.material import Material, make_paragraph, make_section
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
 
 _MOST_ERRORS = 10
 """Largest number of skipped rows, and of examples of each kind, that are named."""
@@ -36,12 +36,16 @@ def _tabulate_tasks(material: Material) -> Block | None:
     lines = []
     for task_id in material.collection.tasks:
         facts = material.collection.data.tasks[task_id]
-        task, few = facts.task, " (few)" if facts.n_subjects < MIN_TEST_SUBJECTS else ""
+        is_few = material.comparison.pseudovalues.count_components(task_id) < FEWEST_SUBJECTS
+        task, few = facts.task, " (few)" if is_few else ""
         counts = [table_cells.make_count_cell(n) for n in (task.num_classes, facts.n_train, facts.n_val, facts.n_test)]
         subjects = table_cells.make_number_cell(f"{facts.n_subjects:,}{few}", facts.n_subjects)
         lines.append((Cell(task_id), Cell(task.type), Cell(task.clinical_group), *counts, subjects))
     numbers = ("classes or landmarks", "train", "val", "test", "test subjects")
-    caption = f"Samples in each subset. Tasks with fewer than {MIN_TEST_SUBJECTS} test subjects (few) get no verdict."
+    caption = (
+        f"Samples in each subset. Tasks with fewer than {FEWEST_SUBJECTS} independent test subjects (few) get no "
+        "verdict; subjects that share images count as one."
+    )
     columns = ("task", "type", "clinical group", *numbers)
     return TextTable(columns, tuple(lines), numbers, name="data", caption=caption) if lines else None
 

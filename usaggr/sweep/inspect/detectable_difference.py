@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.config.study import ReportConfig
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS
 from usaggr.metrics.names import Metric, get_main_metric
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, count_rarer_class
 from usaggr.statistics.moderated_variances import moderate_variances, plan_prior_df
@@ -64,10 +63,9 @@ class DetectableDifference:
 def compute_detectable_differences(plan: Plan) -> tuple[DetectableDifference, ...]:
     """Return one entry for each task that any grouping compares with the reference, sorted by id."""
     report, compared = plan.study.report, _find_compared_groupings(plan)
-    scores, test_sets = read_finished_scores(plan), _collect_test_sets(plan)
+    scores, test_sets = read_finished_scores(plan), collect_test_sets(plan)
     metrics = {task_id: get_main_metric(plan.manifest.dataset.tasks[task_id].type) for task_id in compared}
-    subjects = {t: len({s.subject_id for s in plan.manifest.by_subset[t, "test"]}) for t in compared}
-    reasons = {t: _explain_no_verdict(metrics[t], subjects[t], *test_sets[t]) for t in compared}
+    reasons = {t: _explain_no_verdict(metrics[t], *test_sets[t]) for t in compared}
     # Holm's family of a grouping: the tasks on which it is compared and that will get a verdict.
     tested = {task_id: groupings for task_id, groupings in compared.items() if not reasons[task_id]}
     family_sizes = {name: sum(name in groupings for groupings in tested.values()) for name in plan.groupings}
@@ -203,7 +201,7 @@ def _find_compared_groupings(plan: Plan) -> dict[str, tuple[str, ...]]:
     return compared
 
 
-def _collect_test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
+def collect_test_sets(plan: Plan) -> dict[str, tuple[Integers, Integers]]:
     """Return the classes and the component numbers of each task's test samples, each as an array of shape (N,)."""
     test_sets: dict[str, tuple[list[int], list[int]]] = {task: ([], []) for task in plan.manifest.dataset.tasks}
     split, numbers = plan.manifest.split, dict[object, int]()
@@ -255,21 +253,23 @@ def _estimate_subject_sd(
     return float(np.sqrt(2 * (1 - _CORRELATION) * variance * np.unique(components).size))
 
 
-def _explain_no_verdict(metric: Metric, subjects: int, labels: Integers, components: Integers) -> str:
-    """Return why the report will give no verdict; empty if it will give one.
+def _explain_no_verdict(metric: Metric, labels: Integers, components: Integers) -> str:
+    """Return why the report will give no verdict; empty if it can give one.
+
+    Whether enough subjects differ between groupings is only known after training.
 
     Args:
         metric: main metric of the task.
-        subjects: number of test subjects.
         labels: (N,) classes of the test samples.
         components: (N,) their components.
     """
-    if subjects < MIN_TEST_SUBJECTS:
-        return f"fewer than {MIN_TEST_SUBJECTS} test subjects"
-    if np.unique(components).size == 1:
+    independent = np.unique(components).size
+    if independent == 1:
         return "all test samples are connected in one component"
+    if independent < FEWEST_SUBJECTS:
+        return f"fewer than {FEWEST_SUBJECTS} independent test subjects"
     if metric.name == "auc":
         rarer = count_rarer_class(labels, components, int(labels.max()) + 1)
         if rarer < FEWEST_SUBJECTS:
-            return f"fewer than {FEWEST_SUBJECTS} test components in the rarer class"
+            return f"fewer than {FEWEST_SUBJECTS} independent test subjects in the rarer class"
     return ""

@@ -11,15 +11,21 @@ from rich.table import Table
 
 from usaggr.config.executor import SlurmConfig
 from usaggr.config.study import StudyConfig
-from usaggr.data.split.manifest import MIN_TEST_SUBJECTS, describe_manifest, prove_split
+from usaggr.data.split.manifest import describe_manifest, prove_split
 from usaggr.document.display_names import pluralize
 from usaggr.errors import UsaggrError
 from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 from usaggr.results.run_result import State
+from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS
+from usaggr.statistics.verdicts import PROVISIONAL_SEEDS
 from usaggr.sweep.execution.parent_weights import find_weightless
 from usaggr.sweep.execution.run_order import sort_longest_first
-from usaggr.sweep.inspect.detectable_difference import DetectableDifference, compute_detectable_differences
+from usaggr.sweep.inspect.detectable_difference import (
+    DetectableDifference,
+    collect_test_sets,
+    compute_detectable_differences,
+)
 from usaggr.sweep.kept_weights import KeptWeights, describe_lacking, list_lacking
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun
 from usaggr.sweep.planning.time_and_disk import estimate_pace, estimate_time_and_disk
@@ -145,9 +151,11 @@ def _make_task_table(plan: Plan) -> Table:
     studied = {
         task_id for grouping in plan.groupings.values() for block in grouping.blocks.values() for task_id in block
     }
+    test_sets = collect_test_sets(plan)
     for task in describe_manifest(plan.manifest)["tasks"]:
         if task["id"] in studied:
-            few = " (few)" if task["subjects_test"] < MIN_TEST_SUBJECTS else ""
+            _, components = test_sets[task["id"]]
+            few = " (few)" if len(set(components.tolist())) < FEWEST_SUBJECTS else ""
             counts = (str(task[name]) for name in ("num_classes", "n_train", "n_val", "n_test", "subjects_test"))
             cells = [escape(task["id"]), task["type"], escape(task["clinical_group"]), *counts]
             table.add_row(*cells[:-1], cells[-1] + few)
@@ -200,6 +208,11 @@ def _explain_table(tasks: Sequence[DetectableDifference], study: StudyConfig, se
         yield f"no verdict on {', '.join(task.task for task in tasks if task.reason == reason)}: {reason}"
     if len(study.seeds) == 1:
         yield "one seed does not show how training varies: every verdict will be provisional"
+    elif len(study.seeds) <= PROVISIONAL_SEEDS:
+        yield (
+            "two seeds hardly show how training varies, so errors may be more frequent than stated: every verdict will "
+            "be provisional"
+        )
     tests = "cells of the study" if study.report.family == "study" else "tasks"
     yield (
         f"components: independent test cases; corrected: detectable difference, corrected for the number of {tests} "
