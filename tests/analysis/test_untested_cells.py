@@ -28,7 +28,7 @@ class Means(CellPseudovalues):
     def __init__(self, by_grouping: dict[str, Array]) -> None:
         self._by_grouping = by_grouping
 
-    def count_components(self, task: str) -> int:
+    def count_independent(self, task: str, subjects: int) -> int:
         return next(iter(self._by_grouping.values())).shape[1]
 
     def get_subject_means(self, cell: Cell, metric: str, seeds: Sequence[int]) -> Array:

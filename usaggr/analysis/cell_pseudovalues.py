@@ -35,9 +35,14 @@ class CellPseudovalues:
         fold = self._folds.get(task)
         return np.empty(0, dtype=np.int64) if fold is None else fold.components
 
-    def count_components(self, task: str) -> int:
-        """Return the number of components in a task's test set, which are its independent test subjects."""
-        return int(self.get_components(task).size)
+    def count_independent(self, task: str, subjects: int) -> int:
+        """Return the number of independent subjects in a task's test set, which are its components.
+
+        Args:
+            task: Id of the task.
+            subjects: Number of test subjects, which is returned if split.csv has no test samples of the task.
+        """
+        return int(self.get_components(task).size) or subjects
 
     def get_table(self, cell: Cell, metric: str, seeds: Sequence[int]) -> NDArray[np.float64]:
         """Return the pseudo-values of a cell's runs; the mean of a row is the score of its seed.

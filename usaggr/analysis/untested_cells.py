@@ -76,7 +76,7 @@ def explain_scarcity(
         other: The cell that it is compared with.
         seeds: Seeds of both.
     """
-    few_subjects = explain_few_subjects(pseudovalues.count_components(cell.task))
+    few_subjects = explain_few_subjects(pseudovalues.count_independent(cell.task, cell.n_subjects))
     if few_subjects:
         return few_subjects
     if difference.table.shape[1] == 1:  # the scores themselves: a run has no predictions, so subjects are unknown

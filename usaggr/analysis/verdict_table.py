@@ -112,7 +112,7 @@ def judge_cells(
             collapsed_seeds_reference=sum(collapsed[cell.key].reference),
         )
         # Noted also for cells without a difference, which have no other reason.
-        few_subjects = explain_few_subjects(pseudovalues.count_components(cell.task))
+        few_subjects = explain_few_subjects(pseudovalues.count_independent(cell.task, cell.n_subjects))
         causes = [note for note in (reason or few_subjects, *collapsed[cell.key].list_notes()) if note]
         notes = [*_list_notes(verdict, causes, test.small_loss, cell.key in weak), *remarks[cell.key]]
         verdicts.append(replace(verdict, note="; ".join(notes)))

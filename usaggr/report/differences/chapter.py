@@ -55,8 +55,9 @@ def _make_table(material: Material, variant: str, scale: Scale) -> Block | None:
     table = []
     for task in material.collection.tasks:
         if task in by_task:
-            subjects = material.comparison.pseudovalues.count_components(task)
-            line = _describe_task(by_task[task], is_few=subjects < FEWEST_SUBJECTS)
+            subjects = min(row.n_subjects for row in by_task[task])
+            independent = material.comparison.pseudovalues.count_independent(task, subjects)
+            line = _describe_task(by_task[task], is_few=independent < FEWEST_SUBJECTS)
             for name in groupings:
                 line.append(table_cells.make_mean_cell(scores.get((task, name))))
                 if name != material.study.reference:

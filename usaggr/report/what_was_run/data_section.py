@@ -36,8 +36,8 @@ def _tabulate_tasks(material: Material) -> Block | None:
     lines = []
     for task_id in material.collection.tasks:
         facts = material.collection.data.tasks[task_id]
-        is_few = material.comparison.pseudovalues.count_components(task_id) < FEWEST_SUBJECTS
-        task, few = facts.task, " (few)" if is_few else ""
+        independent = material.comparison.pseudovalues.count_independent(task_id, facts.n_subjects)
+        task, few = facts.task, " (few)" if independent < FEWEST_SUBJECTS else ""
         counts = [table_cells.make_count_cell(n) for n in (task.num_classes, facts.n_train, facts.n_val, facts.n_test)]
         subjects = table_cells.make_number_cell(f"{facts.n_subjects:,}{few}", facts.n_subjects)
         lines.append((Cell(task_id), Cell(task.type), Cell(task.clinical_group), *counts, subjects))
