@@ -38,7 +38,8 @@ def compared(task: str, grouping: str, delta: float | None, scale: float | int =
         "p_ni_adjusted": NAN, "seeds_needed": None, "verdict": "undecided", "note": "", "collapsed": False,
         "collapsed_reference": False, "unconverged": False, "unconverged_reference": False, "diverged": False,
     }  # fmt: skip
-    return CellVerdict(**(fields | changes))
+    fields |= changes
+    return CellVerdict(**({"failure_subjects": fields["n_subjects"]} | fields))
 
 
 def comparison(cells: Mapping[tuple[str, str], dict[str, Any]], scale: float | int = 1.0) -> list[CellVerdict]:

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 
 from usaggr.analysis.cell_pseudovalues import Cell
+from usaggr.document.display_names import describe_rarer_failures
+from usaggr.metrics.names import get_metric
 from usaggr.tasks import TaskType
 
 CELL = ["variant", "scale", "grouping", "task", "metric"]
@@ -112,15 +114,15 @@ class CellVerdict(CellDifference):
     p: float
     """Two-sided p value of no difference; NaN for a cell that is not tested."""
     p_adjusted: float
-    """`p` after Holm's correction over the tasks of one grouping, scale and variant."""
+    """`p` after Holm's adjustment over the cell's family: by default the tasks of one grouping, scale and variant."""
     p_ni: float
     """One-sided p value of a loss of at least the margin (non-inferiority)."""
     p_ni_adjusted: float
-    """`p_ni` after Holm's correction over the same tasks."""
+    """`p_ni` after Holm's adjustment over the same family."""
     seeds_needed: int | None
-    """Seeds needed to decide an undecided cell if its difference stays.
+    """Seeds with which a true difference of 0, or of the margin's size, would probably be decided.
 
-    None if the cell is decided, if more seeds cannot decide it, or if there is one seed, so that it is not estimated.
+    The estimated difference is not used. None for a decided cell, for a cell with one seed, or if no number of seeds is enough.
     """
     verdict: str
     """gain, no_loss, loss or undecided; empty for a cell that is not tested, with the reason in `note`."""
@@ -137,13 +139,22 @@ class CellVerdict(CellDifference):
     diverged: bool
     """True if the cell's training diverged in most seeds."""
     rarer_than: int | None = None
-    """N of a no loss that holds only apart from failures rarer than 1 in N; None for all other verdicts."""
+    """N of a no loss that does not exclude failures rarer than 1 in N; None for all other verdicts."""
+    failure_subjects: int = 0
+    """Independent test subjects among whom failures would be seen; for AUC, those in the rarer class."""
     scarce: bool = False
-    """True if the cell is not tested and its interval cannot be trusted, because too few subjects carry it."""
+    """True if the cell is not tested and its interval cannot be trusted, because it depends on too few subjects."""
     collapsed_seeds: int = 0
     """Number of seeds in which the cell's model collapsed, of those finished on both sides."""
     collapsed_seeds_reference: int = 0
     """Number of seeds in which the reference's model collapsed, of the same seeds."""
+
+    @property
+    def rarer_failures(self) -> str:
+        """Text on the failures that a no loss does not exclude; empty without `rarer_than`."""
+        if self.rarer_than is None:
+            return ""
+        return describe_rarer_failures(self.rarer_than, not get_metric(self.metric).is_per_sample)
 
     @property
     def has_collapsed_seeds(self) -> bool:

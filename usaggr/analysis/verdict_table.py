@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.cell_pseudovalues import CellPseudovalues
 from usaggr.analysis.cell_rows import CellDifference, CellKey, CellMetric, CellScore, CellVerdict
 from usaggr.analysis.difference_intervals import Difference
-from usaggr.analysis.qualified_verdicts import qualify_family
+from usaggr.analysis.qualified_verdicts import count_failure_subjects, qualify_family
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
 from usaggr.analysis.training_failures import (
@@ -20,12 +20,11 @@ from usaggr.analysis.training_failures import (
     find_failures,
 )
 from usaggr.analysis.untested_cells import TOO_FEW, explain_few_subjects, explain_untested_cells
-from usaggr.document.display_names import describe_rarer_failures
 from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
 from usaggr.statistics.power import count_seeds_needed
 from usaggr.statistics.two_way_anova import stack_estimates
-from usaggr.statistics.verdicts import ALPHA, decide_verdicts
+from usaggr.statistics.verdicts import ALPHA, PROVISIONAL_SEEDS, decide_verdicts
 
 COMPARISON_COLUMNS = (
     "task", "task_type", "clinical_group", "scale", "n_train", "grouping", "variant", "metric", "reference_mean",
@@ -60,7 +59,7 @@ class _Test:
     """True for a significant loss that is significantly smaller than the margin."""
     seeds_needed: int | None = None
     rarer_than: int | None = None
-    """N if a no loss holds only apart from failures rarer than 1 in N."""
+    """N if a no loss does not exclude failures rarer than 1 in N."""
 
 
 def judge_cells(
@@ -91,10 +90,11 @@ def judge_cells(
     estimated = [differences.get(cell.key) for cell in compared]
     reasons = explain_untested_cells(compared, differences, pairs, pseudovalues)
     weak, failures = find_weak_cells(cells), find_failures(pairs, validity)
-    tests = _test_cells(compared, estimated, reasons, collapsed, study)
+    failure_subjects = [count_failure_subjects(cell, pseudovalues) for cell in compared]
+    tests = _test_cells(compared, estimated, reasons, collapsed, failure_subjects, study)
     remarks = _collect_remarks(pairs)
     verdicts = []
-    for cell, reason, test in zip(compared, reasons, tests, strict=True):
+    for i, (cell, reason, test) in enumerate(zip(compared, reasons, tests, strict=True)):
         verdict = CellVerdict(
             **vars(cell),
             margin=test.margin,
@@ -107,6 +107,7 @@ def judge_cells(
             note="",
             **failures[cell.key]._asdict(),
             rarer_than=test.rarer_than,
+            failure_subjects=failure_subjects[i],
             scarce=reason.startswith(TOO_FEW),
             collapsed_seeds=sum(collapsed[cell.key].compared),
             collapsed_seeds_reference=sum(collapsed[cell.key].reference),
@@ -124,6 +125,7 @@ def _test_cells(
     estimated: Sequence[Difference | None],
     reasons: Sequence[str],
     collapsed: Mapping[CellKey, CollapsedSeeds],
+    failure_subjects: Sequence[int],
     study: StudyFacts,
 ) -> list[_Test]:
     """Test the main metrics, and adjust the tests of each family together.
@@ -133,6 +135,7 @@ def _test_cells(
         estimated: Their estimates; None for a cell without a difference.
         reasons: Why each cell is not tested; empty if it is tested.
         collapsed: Collapsed seeds of each cell. A cell with one is tested for a loss only.
+        failure_subjects: Test subjects of each cell among whom failures would be seen.
         study: Study, for its margins and its family.
     """
     margins = np.array([_compute_margin(cell, study) if cell.main else np.nan for cell in compared], dtype=float)
@@ -154,6 +157,7 @@ def _test_cells(
             margins[members].tolist(),
             p_ni[members].tolist(),
             family.verdicts,
+            [failure_subjects[i] for i in members],
         )
         for position, i in enumerate(members):
             name, p_ni_adjusted = family.verdicts[position], float(family.p_ni_adjusted[position])
@@ -258,10 +262,10 @@ def _list_notes(cell: CellVerdict, causes: Sequence[str], small_loss: bool, weak
     if cell.same:
         yield "same run"
     yield from causes
-    if cell.verdict and cell.seeds == 1:
+    if cell.verdict and cell.seeds <= PROVISIONAL_SEEDS:
         yield "provisional"
-    if cell.rarer_than is not None:
-        yield describe_rarer_failures(cell.rarer_than)
+    if cell.rarer_failures:
+        yield cell.rarer_failures
     if small_loss:
         yield "small loss"
     if cell.verdict == "undecided" and cell.seeds_needed is None:

@@ -17,7 +17,9 @@ _VERDICTS = {
 """Mark with word, and meaning, of each verdict. The marks distinguish verdicts in print and without color vision."""
 QUALIFIED_MARK = "‡"
 """Mark of a no loss that holds only apart from rare failures."""
-QUALIFIED_MEANING = "no loss apart from failures rarer than 1 in N, which so few test subjects may not show"
+QUALIFIED_MEANING = (
+    "no loss apart from failures rarer than 1 in N (AUC: in the rarer class), which so few test subjects may not show"
+)
 """Meaning of `QUALIFIED_MARK` with a number N."""
 
 _GROUPINGS = {
@@ -66,9 +68,15 @@ def describe_verdicts() -> list[tuple[str, str]]:
     return [*_VERDICTS.values(), (f"= no loss {QUALIFIED_MARK}N", QUALIFIED_MEANING)]
 
 
-def describe_rarer_failures(rarer_than: int) -> str:
-    """Return the note on a no loss that does not exclude failures rarer than 1 in `rarer_than`."""
-    return f"apart from failures rarer than 1 in {rarer_than:,}"
+def describe_rarer_failures(rarer_than: int, in_rarer_class: bool = False) -> str:
+    """Return the note on a no loss that does not exclude failures rarer than 1 in `rarer_than`.
+
+    Args:
+        rarer_than: The number N: fewer than one in N test subjects may fail.
+        in_rarer_class: True if these are the subjects of the rarer class, as for AUC. Failures are then also excluded
+            if they are more frequent than 1 in N of all subjects, because every other class has more of them.
+    """
+    return f"apart from failures rarer than 1 in {rarer_than:,}{' in the rarer class' if in_rarer_class else ''}"
 
 
 def pluralize(number: int, noun: str, nouns: str | None = None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from usaggr.analysis.collect import CollectedRun, collect
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.recommendations import Recommendation, recommend_at_scale
-from usaggr.document.display_names import describe_rarer_failures, grouping_label, scale_label
+from usaggr.document.display_names import grouping_label, scale_label
 from usaggr.errors import ConfigError, RunError, explain_unknown_name
 from usaggr.metrics.names import get_main_metric, get_metric
 from usaggr.progress import Progress
@@ -204,8 +204,8 @@ def get_recommended(recommendation: Recommendation | None, reference: str) -> tu
         return reference, f"{label}, the reference: {recommendation.kind}"
     reasons = {"gain": "gain", "fewer models": "no loss, with fewer models", "reference": "no other grouping gains"}
     reason = reasons[recommendation.kind]
-    if recommendation.evidence is not None and recommendation.evidence.rarer_than is not None:
-        reason += f", {describe_rarer_failures(recommendation.evidence.rarer_than)}"
+    if recommendation.evidence is not None and recommendation.evidence.rarer_failures:
+        reason += f", {recommendation.evidence.rarer_failures}"
     return recommendation.grouping, f"{grouping_label(recommendation.grouping)}: {reason}"
 
 

@@ -11,7 +11,6 @@ from usaggr.document import numbers as text
 from usaggr.document.display_names import (
     QUALIFIED_MARK,
     QUALIFIED_MEANING,
-    describe_rarer_failures,
     grouping_label,
     join_names,
 )
@@ -211,7 +210,7 @@ def _describe_need(recommendation: Recommendation, row: CellVerdict) -> str:
 
 def _format_difference(row: CellVerdict) -> str:
     unit = get_metric_label(row.metric, True)
-    qualified = "" if row.rarer_than is None else f", no loss {describe_rarer_failures(row.rarer_than)}"
+    qualified = f", no loss {row.rarer_failures}" if row.rarer_failures else ""
     difference = score_texts.format_difference(row.delta, row.delta_low, row.delta_high, row.metric)
     return f"{unit} {difference}{qualified}"
 
