@@ -134,6 +134,14 @@ def test_a_verdict_from_one_seed_is_provisional_and_gives_no_number_of_seeds(tmp
     assert pd.isna(cells.loc["fetal_head", "seeds_needed"])
 
 
+@pytest.mark.parametrize(("seeds", "note"), [((0, 1), "provisional"), ((0, 1, 2), "")])
+def test_a_verdict_from_two_seeds_is_provisional(tmp_path: Path, seeds: tuple[int, ...], note: str) -> None:
+    planted = {"breast_lesion": 0.1, "fetal_head": -0.1}
+    cells = main_cells(tables_of(sweep_of(tmp_path / "study", planted, seeds=seeds)))
+    assert cells.loc[["breast_lesion", "fetal_head"], "verdict"].tolist() == ["gain", "loss"]
+    assert cells.loc[["breast_lesion", "fetal_head"], "note"].tolist() == [note, note]
+
+
 def test_if_subjects_cause_the_variance_more_of_them_are_needed(tmp_path: Path) -> None:
     cells = main_cells(tables_of(sweep_of(tmp_path / "study", {}, noise=0.0005, spread=0.4)))
     assert (cells["verdict"] == "undecided").any()

@@ -21,6 +21,7 @@ from usaggr.analysis.compare_study import Scale, StudyComparison
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import grouping_label
 from usaggr.metrics.names import compute_improvement, get_metric
+from usaggr.statistics.verdicts import PROVISIONAL_SEEDS
 
 RecommendationKind = Literal["gain", "fewer models", "reference", "undecided", "no verdict"]
 """Result of the rules for a task.
@@ -97,15 +98,26 @@ def recommend(verdicts: Sequence[CellVerdict], reference: str, models: Mapping[s
 
 
 def list_doubts(row: CellVerdict, reference: str) -> list[str]:
-    """Return reasons to doubt a verdict.
-
-    These are a single seed, collapsed or unconverged models, and scores no better than the trivial predictor's.
+    """Return reasons to doubt a verdict: it is provisional, or models did not learn the task.
 
     Args:
         row: The verdict.
         reference: Display name of the reference grouping.
     """
-    doubts = ["provisional (one seed)"] if row.seeds == 1 else []
+    if row.seeds > PROVISIONAL_SEEDS:
+        return list_training_doubts(row, reference)
+    number = "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
+    return [f"provisional ({number})", *list_training_doubts(row, reference)]
+
+
+def list_training_doubts(row: CellVerdict, reference: str) -> list[str]:
+    """Return which models behind a verdict did not learn the task.
+
+    Args:
+        row: The verdict.
+        reference: Display name of the reference grouping.
+    """
+    doubts = []
     sides = (
         (grouping_label(row.grouping), row.collapsed, row.unconverged),
         (reference, row.collapsed_reference, row.unconverged_reference),

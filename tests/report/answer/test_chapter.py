@@ -150,11 +150,19 @@ def test_a_task_that_one_seed_does_not_decide_needs_a_second_seed(tmp_path: Path
     assert row["because"].endswith("; a second seed is needed to decide; provisional (one seed)")
 
 
-def test_one_seed_is_provisional(tmp_path: Path) -> None:
-    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, seeds=(4,))))
-    assert "All verdicts are provisional" in texts(document)
+@pytest.mark.parametrize(
+    ("seeds", "reason", "doubt"),
+    [
+        ((4,), "All verdicts are provisional. With one seed, intervals account for which patients", "one seed"),
+        ((4, 5), "All verdicts are provisional: two seeds hardly show how training runs vary", "2 seeds"),
+    ],
+)
+def test_one_and_two_seeds_are_provisional(tmp_path: Path, seeds: tuple[int, ...], reason: str, doubt: str) -> None:
+    document = answer_of(material_of(planted(tmp_path / "study", PLANTED, seeds=seeds)))
+    assert reason in texts(document)
+    assert "less certain, because models failed" not in texts(document)
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
-    assert row_of(use, task="breast_lesion")["because"].endswith("provisional (one seed)")
+    assert row_of(use, task="breast_lesion")["because"].endswith(f"provisional ({doubt})")
 
 
 def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_own(tmp_path: Path) -> None:

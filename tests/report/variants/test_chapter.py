@@ -142,7 +142,8 @@ def test_models_that_learned_nothing_allow_no_conclusion_on_size(tmp_path: Path)
 
 
 def test_one_seed_is_provisional_and_one_grouping_has_no_sharing(tmp_path: Path) -> None:
-    assert "provisional" in texts(chapter(finish(tmp_path / "seed", {}, seeds=(1,))))
+    assert "all results are provisional: intervals" in texts(chapter(finish(tmp_path / "seed", {}, seeds=(1,))))
+    assert "all results are provisional: two seeds" in texts(chapter(finish(tmp_path / "pair", {}, seeds=(1, 2))))
     alone = chapter(finish(tmp_path / "alone", {}, groupings=("task_specific",)))
     assert SHARING not in [inner.title for inner in alone.sections]
     assert "2 comparisons" not in texts(alone)

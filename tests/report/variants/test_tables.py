@@ -203,10 +203,12 @@ def test_a_grouping_that_is_the_reference_has_no_interaction(tmp_path: Path) -> 
     assert np.isnan(effect["delta_skill"])
 
 
-def test_one_seed_is_provisional_and_few_subjects_are_not_tested(tmp_path: Path) -> None:
+def test_one_and_two_seeds_are_provisional_and_few_subjects_are_not_tested(tmp_path: Path) -> None:
     single = effects_of(finish(tmp_path / "seed", {("dense", "unified"): -0.1}, seeds=(5,)))
     assert only(single, "interaction")["note"] == "provisional"
     assert only(single, "interaction")["p"] < 0.05
+    pair = effects_of(finish(tmp_path / "pair", {("dense", "unified"): -0.1}, seeds=(5, 6)))
+    assert only(pair, "interaction")["note"] == "provisional"
     few = effects_of(finish(tmp_path / "subjects", {("dense", "unified"): -0.1}, subjects=3))
     tasks = few[few["level"] == "task"]
     assert tasks["p"].isna().all()

@@ -217,8 +217,10 @@ def test_the_plan_never_shortens_task_names_on_a_narrow_terminal(root: Path, tmp
     assert max(len(line) for line in file.getvalue().splitlines()) <= 80
 
 
-def test_the_plan_says_that_verdicts_of_one_seed_are_provisional(root: Path, tmp_path: Path) -> None:
+def test_the_plan_says_that_verdicts_of_one_and_two_seeds_are_provisional(root: Path, tmp_path: Path) -> None:
     assert "every verdict will be provisional" in printed_plan(plan_of(root, tmp_path, "seeds=[0]"))
+    assert "two seeds hardly show how training varies" in printed_plan(plan_of(root, tmp_path, "seeds=[0,1]"))
+    assert "provisional" not in printed_plan(plan_of(root, tmp_path, "seeds=[0,1,2]"))
 
 
 def test_the_plan_says_if_no_grouping_can_be_compared(root: Path, tmp_path: Path) -> None:

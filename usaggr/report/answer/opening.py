@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from usaggr.analysis.compare_study import Scale
-from usaggr.analysis.recommendations import Recommendation, RecommendationKind, list_doubts, recommend_at_scale
+from usaggr.analysis.recommendations import Recommendation, RecommendationKind, list_training_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import describe_rarer_failures, join_names, pluralize
 from usaggr.document.elements import Block, Paragraph, escape_markdown
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, make_paragraph
+from usaggr.statistics.verdicts import PROVISIONAL_SEEDS
 
 CONDITION = "All of this holds for this training fold; other training data may give other verdicts."
 """Condition of every verdict: training data are fixed, apart from the subset of a scale."""
@@ -191,8 +192,8 @@ def _count_doubtful(material: Material, recommendations: Sequence[Recommendation
         for recommendation in recommendations
         if recommendation.grouping is not None and recommendation.evidence is not None
     ]
-    # With one seed, all verdicts are provisional, which `describe_certainty` states.
-    n_doubtful = sum(row.seeds > 1 and bool(list_doubts(row, material.reference)) for row in verdicts)
+    # That verdicts are provisional is stated by `describe_certainty`.
+    n_doubtful = sum(bool(list_training_doubts(row, material.reference)) for row in verdicts)
     if not n_doubtful:
         return ""
     answers = "1 of these answers is" if n_doubtful == 1 else f"{n_doubtful} of these answers are"
@@ -227,10 +228,15 @@ def describe_certainty(material: Material) -> str:
             "All verdicts are provisional. With one seed, intervals account for which patients are in the test set, "
             f"but not for random variation between training runs. {CONDITION}"
         )
+    provisional = (
+        "All verdicts are provisional: two seeds hardly show how training runs vary, so false verdicts may be more "
+        "frequent than that."
+    )
     sentences = (
         "Verdicts account for random variation between training runs (seeds) and for which patients are in the test "
         f"set. {CONDITION}",
         _bound_false_verdicts(material),
+        provisional if len(material.study.seeds) <= PROVISIONAL_SEEDS else "",
         _count_looks(material),
     )
     return " ".join(sentence for sentence in sentences if sentence)

@@ -49,9 +49,14 @@ _NOTES = (
     ),
     (
         "apart from failures rarer than 1 in N",
-        "no loss, unless the grouping fails on so few subjects that a test set of this size may show none of them",
+        "no loss, unless the grouping fails on so few subjects that a test set of this size may show none of them; for "
+        "AUC, failures and N count subjects of the rarer class",
     ),
-    ("provisional", "a verdict from a single seed, whose interval covers test subjects only"),
+    (
+        "provisional",
+        "a verdict from one seed, whose interval covers test subjects only, or from two seeds, whose tests may err "
+        "more often than stated in large families, because two seeds hardly show the variance between seeds",
+    ),
     ("small loss", "worse than the reference, but by less than the margin"),
     ("weak", "the interval of the cell's mean score includes the trivial predictor's score"),
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from usaggr.document.display_names import pluralize
 from usaggr.document.elements import Items, Section
 from usaggr.report.material import Material, make_section
+from usaggr.statistics.verdicts import PROVISIONAL_SEEDS
 
 
 def _limit_collapses(seeds: int) -> str:
@@ -34,8 +35,12 @@ def write_limits(material: Material, topic_limits: Sequence[str]) -> Section | N
             "Only one seed was trained, so intervals do not cover the variation between training runs, and every "
             "verdict is provisional. Training two more seeds is the best next step."
         )
-    elif len(study.seeds) == 2:
-        limits.append("With two seeds, the variance between seeds is estimated imprecisely, so intervals are wide.")
+    elif len(study.seeds) <= PROVISIONAL_SEEDS:
+        limits.append(
+            "With two seeds, one degree of freedom estimates the variance between seeds. Intervals are wide, and tests "
+            "at the small levels of Holm's adjustment may err more often than stated (docs/families.md), so every "
+            "verdict is provisional. Training one more seed is the best next step."
+        )
     limits += [_limit_collapses(len(study.seeds)), *topic_limits]
     limits += [
         "Averages and their intervals apply to the tasks of this study, not to tasks in general. Test subjects come "

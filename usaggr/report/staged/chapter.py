@@ -13,7 +13,7 @@ from usaggr.report.grouping_names import explain_label
 from usaggr.report.material import Material, capitalize, make_paragraph, make_section
 from usaggr.report.staged.tables import StagedRow, make_staged
 from usaggr.results.stored_study import StagedFacts
-from usaggr.statistics.verdicts import ALPHA
+from usaggr.statistics.verdicts import ALPHA, PROVISIONAL_SEEDS
 
 _MORE_BUDGET = 1.01
 """Ratio to the reference's examples above which a grouping has more budget; rounding changes less than this."""
@@ -74,7 +74,8 @@ def _describe_result(material: Material, row: StagedRow) -> str:
         result = f"is {'better' if row.delta_skill > 0 else 'worse'} than {against}, by {size} in skill"
     else:
         result = f"does not differ detectably from {against}: {size} in skill"
-    provisional = " (one seed: provisional)" if row.seeds == 1 else ""
+    number = "one seed" if row.seeds == 1 else f"{row.seeds} seeds"
+    provisional = f" ({number}: provisional)" if row.seeds <= PROVISIONAL_SEEDS else ""
     is_better_with_more = row.budget == "extra" and row.delta_skill > 0
     caution = " It has more budget, so the extra training examples may explain this." if is_better_with_more else ""
     return f"**{setting}.** {_make_label(row.grouping)} {result}{provisional}.{caution}"

@@ -14,7 +14,7 @@ from usaggr.report.material import Material, capitalize, make_paragraph, make_se
 from usaggr.report.variants.capacity_sentences import describe_sizes, interpret_sizes
 from usaggr.report.variants.table_blocks import format_level, is_detectable, list_scales, select_effects, write_tables
 from usaggr.report.variants.tables import VariantRow, make_variants
-from usaggr.statistics.verdicts import ALPHA
+from usaggr.statistics.verdicts import ALPHA, PROVISIONAL_SEEDS
 
 
 def write_variants(material: Material) -> Section | None:
@@ -30,13 +30,20 @@ def write_variants(material: Material) -> Section | None:
         f"Intervals are unadjusted {confidence} intervals over seeds and test subjects, jointly over the tasks of a "
         f"mean. A difference is called detectable if p, adjusted by Holm, is below {format_level(ALPHA)}.",
         "Margins and verdicts apply only to groupings; variants have differences, intervals and adjusted p values.",
-        "With one seed, all results are provisional: intervals cover only test subjects."
-        if len(material.study.seeds) == 1
-        else "",
+        _explain_provisional(len(material.study.seeds)),
         _name_variants_without_runs(material),
     )
     inner = (_write_sharing(material), _write_same_grouping(material), write_tables(material))
     return make_section("Variants compared", intro, sections=inner)
+
+
+def _explain_provisional(seeds: int) -> str:
+    """Write why all results of a study with so few seeds are provisional; empty if they are not."""
+    if seeds == 1:
+        return "With one seed, all results are provisional: intervals cover only test subjects."
+    if seeds <= PROVISIONAL_SEEDS:
+        return "With two seeds, all results are provisional: two seeds hardly show how training runs vary."
+    return ""
 
 
 def _name_variants_without_runs(material: Material) -> str:

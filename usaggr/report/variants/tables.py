@@ -23,6 +23,7 @@ from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.analysis.weighted_sums import NOT_ESTIMATED, WeightedSum, WeightedSums, make_quantities
 from usaggr.statistics.claims import Quantity
 from usaggr.statistics.holm import holm
+from usaggr.statistics.verdicts import PROVISIONAL_SEEDS
 
 VARIANT_COLUMNS = (
     "level", "grouping", "scale", "variant", "against", "task", "delta_skill", "low", "high", "p", "p_adjusted",
@@ -366,7 +367,7 @@ def _write_notes(row: _Sum, facts: _Facts, scarce: str, invalid: int) -> list[st
     if not tasks:
         return ["missing"]
     notes = [scarce] if scarce else []
-    if seeds == 1:
+    if 1 <= seeds <= PROVISIONAL_SEEDS:
         notes.append("provisional")
     if tasks < row.planned:
         notes.append(f"{tasks} of {row.planned} tasks")
