@@ -63,9 +63,9 @@ def test_failures_are_counted_among_the_subjects_of_the_rarer_class(tmp_path: Pa
     tasks = ("breast_2cls", "breast_lesion")
     sweep = FakeSweep(tmp_path / "study", tasks=tasks, groupings=("task_specific", "unified"), subjects=44,
                       spread=0.02).finish(lambda task, *_: level(CATALOGUE[task], 0.7))  # fmt: skip
-    rows = {row.metric: row for row in compare_study(collect([sweep.directory])).verdicts}
-    assert rows["dsc"].failure_subjects == rows["accuracy"].failure_subjects == 44
-    assert {rows[name].failure_subjects for name in ("auc", "balanced_accuracy", "f1_macro", "mcc")} == {22}
+    verdicts = {row.metric: row for row in compare_study(collect([sweep.directory])).verdicts}
+    assert verdicts["dsc"].failure_subjects == verdicts["accuracy"].failure_subjects == 44
+    assert {verdicts[name].failure_subjects for name in ("auc", "balanced_accuracy", "f1_macro", "mcc")} == {22}
 
 
 @pytest.mark.parametrize("metric", [metric.name for metric in METRICS["classification"] if not metric.is_per_sample])
@@ -91,8 +91,8 @@ def draw_false_no_loss(studies: int, positives: int, negatives: int, rate: float
     limits: list[int | None] = []
     for _ in range(studies):
         fails = (rng.random(labels.size) < rate) & (labels == 1)
-        common, own, noise = (rng.standard_normal((*shape, labels.size)) for shape in ((1, 1), (2, 1), (2, 3)))
-        scores = 1.8 * labels + np.sqrt(0.8) * common + np.sqrt(0.1) * (own + noise)
+        common, specific, noise = (rng.standard_normal((*shape, labels.size)) for shape in ((1, 1), (2, 1), (2, 3)))
+        scores = 1.8 * labels + np.sqrt(0.8) * common + np.sqrt(0.1) * (specific + noise)
         scores[0] = np.where(fails, -9.0, scores[0])
         values = np.array([[auc_pseudovalues(labels, special.expit(run)) for run in runs] for runs in scores])
         ours = estimate(values[0] - values[1])

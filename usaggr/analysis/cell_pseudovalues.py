@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from usaggr.analysis.collect import CollectedRun, Collection
 
 Cell = tuple[str, str, float | int, str]
-"""Task, grouping, scale and variant."""
+"""Task, grouping, scale and variant. `cell_rows.CellKey` has another order, and the metric."""
 
 
 class CellPseudovalues:

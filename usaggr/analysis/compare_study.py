@@ -181,8 +181,8 @@ def compare_study(collection: Collection, main_only: bool = False) -> StudyCompa
     convergence = read_validity(collection, study.convergence_margin)
     collapsed = find_collapsed_seeds(pairs, convergence, find_weak_cells(cells))
     # 5. Differences: the estimate of each cell that has pairs; then every cell with its difference, missing or not.
-    fallen = {key for key, seeds in collapsed.items() if seeds.has_any}
-    differences = estimate_differences(pairs, pseudovalues, study.relative_margin, fallen)
+    has_collapsed = {key for key, seeds in collapsed.items() if seeds.has_any}
+    differences = estimate_differences(pairs, pseudovalues, study.relative_margin, has_collapsed)
     compared = compare_cells(pairs, differences, study.confidence)
     # 6. Verdicts: tests of the main metrics, with notes on validity and missing evidence.
     verdicts = judge_cells(compared, differences, cells, pairs, convergence, collapsed, pseudovalues, study)

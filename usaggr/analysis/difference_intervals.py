@@ -30,14 +30,14 @@ class Difference:
     prior_df: float
     """Degrees of freedom that other cells add to the variance between seeds; 0 if the cell keeps its own variance."""
     above_margin: Estimate | None = None
-    """Estimate of the difference plus a margin relative to the reference's mean; None if the margin is absolute."""
+    """Estimate of difference + margin, for a margin that is a fraction of the reference's mean; None if absolute."""
 
 
 def estimate_differences(
     pairs: Sequence[ReferencePair],
     pseudovalues: CellPseudovalues,
     relative_margin: float,
-    unlike: Container[CellKey] = frozenset(),
+    not_moderated: Container[CellKey] = frozenset(),
 ) -> dict[CellKey, Difference]:
     """Return the difference of each cell and metric that has a common seed with the reference.
 
@@ -47,7 +47,7 @@ def estimate_differences(
         pairs: Pairs from `pair_with_reference`.
         pseudovalues: Pseudo-values of the same runs.
         relative_margin: Margin of metrics whose best value is not 1, as a fraction of the reference's mean.
-        unlike: Cells whose seeds vary unlike all others, as in `moderate_by_metric`.
+        not_moderated: Cells that keep their own variance, as in `moderate_by_metric`.
     """
     above_margin: dict[CellKey, Array] = {}
     tables: dict[CellKey, Array] = {}
@@ -62,24 +62,30 @@ def estimate_differences(
         values, references = _match_columns(values, references), _match_columns(references, values)
         tables[key] = sign * (values - references)
         if get_metric(first.metric).best != 1.0:
-            # The reference's mean is estimated too, so that the margin varies with seeds and subjects.
+            # The reference's mean is estimated too, so its sampling error belongs in the interval.
             above_margin[key] = tables[key] + relative_margin * references
-    differences, shifted = moderate_by_metric(tables, unlike), moderate_by_metric(above_margin, unlike)
+    differences = moderate_by_metric(tables, not_moderated)
+    shifted = moderate_by_metric(above_margin, not_moderated)
     return {
         key: replace(difference, above_margin=shifted[key].estimate) if key in shifted else difference
         for key, difference in differences.items()
     }
 
 
-def moderate_by_metric(tables: Mapping[Key, Array], unlike: Container[Key] = frozenset()) -> dict[Key, Difference]:
+def moderate_by_metric(
+    tables: Mapping[Key, Array], not_moderated: Container[Key] = frozenset()
+) -> dict[Key, Difference]:  # fmt: skip
     """Return the estimate of each table, with variances between seeds moderated within a variant and metric.
 
     Args:
         tables: (K, C) tables by the key of their cell, as in `CELL`.
-        unlike: Cells that keep their own variance and inform no other, because a seed collapsed.
+        not_moderated: Cells with a collapsed seed. They keep their own variance and are not used for the prior of
+            others.
     """
-    differences = {key: Difference(table, estimate(table), 0.0) for key, table in tables.items() if key in unlike}
-    informing = [key for key in tables if key not in unlike]
+    differences = {
+        key: Difference(table, estimate(table), 0.0) for key, table in tables.items() if key in not_moderated
+    }
+    informing = [key for key in tables if key not in not_moderated]
     for keys in group_rows(informing, lambda key: _select_cell(key, ("variant", "metric"))).values():
         differences |= _moderate(
             {key: tables[key] for key in keys},
@@ -110,13 +116,15 @@ def _moderate(
             give its degrees of freedom once.
         columns: Column of each key, as in `moderate_variances`.
     """
+    # The first key of each set is used, because later keys of the reversed order overwrite earlier ones.
     first = {runs[key]: key for key in reversed(list(tables))}
     keys = [key for key in tables if first[runs[key]] == key]
-    # Similar variance is expected of the seeds' means; a mean square also grows with the number of components.
+    # Cells are comparable in the variance of seed means. The mean square is this variance times the number of
+    # components, so divide by it.
     sizes = np.array([tables[key].shape[1] for key in keys], dtype=float)
     variances = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / sizes
     df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
-    moderated = moderate_variances(variances, df, _number([columns[key] for key in keys]))
+    moderated = moderate_variances(variances, df, _encode_labels([columns[key] for key in keys]))
     differences = {
         key: Difference(
             tables[key],
@@ -130,11 +138,12 @@ def _moderate(
 
 
 def _identify(table: Array) -> Key:
-    """Return what two tables have in common only if they are of the same runs."""
+    """Return an identifier that is equal for tables with the same values."""
     return table.shape, table.tobytes()
 
 
-def _number(labels: Sequence[Any]) -> NDArray[np.int64]:
+def _encode_labels(labels: Sequence[Any]) -> NDArray[np.int64]:
+    """Return each label as an integer, in the order in which labels first occur."""
     numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     return np.array([numbers[label] for label in labels], dtype=np.int64)
 
@@ -144,9 +153,8 @@ def _select_cell(key: Key, names: Iterable[str]) -> Key:
 
 
 def _match_columns(values: Array, other: Array) -> Array:
-    """Return a table that can be subtracted from the other: unchanged, or averaged over components.
+    """Return the table, or its mean over components if the other table has only the scores.
 
-    Tables without predictions have one column, and tables with missing values are compared by their means.
+    Tables have one column if a run has no predictions.
     """
-    same = values.shape[1] == other.shape[1] and np.isfinite(values).all() and np.isfinite(other).all()
-    return values if same else np.asarray(values.mean(axis=1, keepdims=True))
+    return values if values.shape[1] == other.shape[1] else np.asarray(values.mean(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Tasks that contribute most of the variance of a mean over tasks, so that its interval is about one task."""
+"""Tasks that dominate the variance of a mean over tasks, so that its interval's width mainly reflects one task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from usaggr.analysis.weighted_sums import Unit, WeightedSums
 from usaggr.statistics.two_way_anova import estimate
 
 LEAST_TASKS = 3
-"""Smallest number of tasks of which one can stand out; of two tasks, one always has half of the variance."""
+"""Smallest number of tasks of which one can stand out; of two tasks, one always has at least half of the variance."""
 LARGE_SHARE = 0.5
-"""Share of the variance from which a task is named."""
+"""A task is named if its share of the sum of the tasks' variances exceeds this, so that no two tasks are."""
 
 
 @dataclass(frozen=True)
 class DominantTask:
-    """Task with more than LARGE_SHARE of the variance of a mean."""
+    """Task with more than LARGE_SHARE of the sum of the tasks' variances."""
 
     task: str
     share: float
@@ -25,10 +25,11 @@ class DominantTask:
 
 
 def find_dominant_task(cells: Sequence[CellVerdict], unit: Unit, sums: WeightedSums) -> DominantTask | None:
-    """Return the task that contributes most of the variance of the mean difference over cells, if one stands out.
+    """Return the task with more than half of the sum of the tasks' variances, if there is one.
 
-    A relative change has a large variance where the reference's score is near 0. Covariances between tasks are left
-    out, since they belong to no single task.
+    A relative change has a large variance where the reference's score is near 0. The share describes the variance of
+    the mean difference only roughly: covariances between tasks that share runs or subjects are ignored, because they
+    belong to no single task, variances are not moderated, and each task uses all its seeds instead of the common ones.
 
     Args:
         cells: One cell per task, with a difference in the unit.

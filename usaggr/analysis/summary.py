@@ -92,11 +92,11 @@ class SummaryLine:
     no_loss_qualified: int | None
     """Number of tasks whose no loss holds only apart from rare failures."""
     too_few: int | None
-    """Number of tasks in delta_m whose intervals cannot be trusted, because too few subjects carry the difference."""
+    """Number of tasks in delta_m whose intervals cannot be trusted, because it depends on too few subjects."""
     dominant_task: str
-    """Task that contributes most of the variance of delta_m; empty if none stands out."""
+    """Task with more than half of the sum of the tasks' variances of the relative change; empty if there is none."""
     dominant_share: float
-    """Its share of the tasks' variances, in [0, 1]; NaN if none stands out."""
+    """Its share of the sum, in [0, 1]; NaN without such a task."""
 
 
 class _Mean(NamedTuple):
@@ -115,7 +115,7 @@ class _Means:
     relative_valid: _Mean
     skill: _Mean
     dominant: DominantTask | None
-    """Task that contributes most of the variance of the relative change."""
+    """Task with more than half of the sum of the tasks' variances of the relative change."""
 
 
 def summarize(verdicts: Sequence[CellVerdict], sums: WeightedSums, collection: Collection) -> tuple[SummaryLine, ...]:

@@ -1,12 +1,13 @@
-"""Finds training failures of cells and of their single seeds, and tests for a loss despite collapsed seeds.
+"""Training failures of cells and seeds, and the test of a loss despite collapsed seeds.
 
 One collapsed seed among a few makes the distribution over seeds a mixture that no interval from a few seeds covers
-(docs/methodology.md). Therefore such a cell has no gain and no no_loss. A loss remains if it does not depend on the
-collapsed seeds.
+(docs/methodology.md). Such a cell therefore never gets the verdict gain or no_loss. A loss remains if it does not
+depend on the collapsed seeds.
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections import abc
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,11 +21,18 @@ from usaggr.analysis.row_tables import group_rows
 from usaggr.statistics.two_way_anova import estimate
 
 LARGEST_SHARE = 0.25
-"""Share of the best seed's skill below which a seed has collapsed, even if it exceeds the trivial score by chance."""
-LEAST_FALL = 0.2
-"""Smallest difference in skill from the best seed for the same rule, which spares tasks that no seed has learned."""
+"""A seed counts as collapsed if its skill is below this fraction of the best seed's, and lower by LEAST_FALL.
 
-Run = tuple[str, str]
+Seeds of one cell that learned the task differ by far less.
+"""
+LEAST_FALL = 0.2
+"""Smallest difference in skill of a collapsed seed from the best one.
+
+Without it, small differences on tasks that no seed has learned would count. Skill is 0 for the trivial predictor and 1
+for a perfect one.
+"""
+
+RunTask = tuple[str, str]
 """Fingerprint and task."""
 
 
@@ -40,7 +48,10 @@ class TrainingFailures(NamedTuple):
 
 @dataclass(frozen=True)
 class CollapsedSeeds:
-    """Collapsed seeds of a cell and of its reference: one value per seed that is finished on both sides, in order."""
+    """Collapsed seeds of a cell and of its reference.
+
+    One value per seed that is finished on both sides, in the order of the rows of the cell's table.
+    """
 
     compared: tuple[bool, ...]
     reference: tuple[bool, ...]
@@ -51,7 +62,7 @@ class CollapsedSeeds:
         return any(self.compared) or any(self.reference)
 
     @property
-    def is_total(self) -> bool:
+    def is_only_cell_collapsed(self) -> bool:
         """True if all seeds of the cell collapsed and none of the reference, so that no side is a mixture."""
         return all(self.compared) and not any(self.reference)
 
@@ -61,7 +72,7 @@ class CollapsedSeeds:
         return [not (seed or other) for seed, other in zip(self.compared, self.reference, strict=True)]
 
     def list_notes(self) -> list[str]:
-        """Return the note on each side of which some seeds collapsed."""
+        """Return one note for each side with collapsed seeds."""
         notes = []
         for states, side in ((self.compared, ""), (self.reference, " of the reference")):
             if any(states):
@@ -94,12 +105,12 @@ def find_failures(pairs: Sequence[ReferencePair], validity: pd.DataFrame) -> dic
 
 
 def find_collapsed_seeds(
-    pairs: Sequence[ReferencePair], validity: pd.DataFrame, weak: Collection[CellKey]
+    pairs: Sequence[ReferencePair], validity: pd.DataFrame, weak: abc.Collection[CellKey]
 ) -> dict[CellKey, CollapsedSeeds]:
     """Return the collapsed seeds of each cell and metric, over the seeds that are finished on both sides.
 
     A run has collapsed on a task if neither its validation nor its test score is better than the trivial predictor's,
-    or if it fell far below its cell's best seed (see `_find_fallen_runs`). Both depend on the main metric only.
+    or if its skill is far below that of its cell's best seed. Both depend on the main metric only.
 
     Args:
         pairs: Pairs from `pair_with_reference`.
@@ -107,9 +118,8 @@ def find_collapsed_seeds(
         weak: Cells whose interval of the mean includes the trivial score.
     """
     sides = [side for pair in pairs for side in (pair.compared, pair.reference) if side is not None and side.main]
-    collapsed = {run for run, state in _get_states(validity, "collapsed").items() if state} | _find_fallen_runs(
-        sides, weak
-    )
+    collapsed = {run for run, state in _get_states(validity, "collapsed").items() if state}
+    collapsed |= _find_runs_below_best_seed(sides, weak)
     seeds: dict[CellKey, CollapsedSeeds] = {}
     for key, cell_pairs in group_rows(pairs, lambda pair: pair.compared.key).items():
         # The same pairs, in the same order, as the rows of the cell's table in estimate_differences.
@@ -124,10 +134,11 @@ def find_collapsed_seeds(
 def compute_p_of_loss(table: Array, p: float, seeds: CollapsedSeeds) -> float:
     """Return the p value of a difference for a cell with collapsed seeds, which may only be a loss.
 
-    The loss must exist with all seeds and without the collapsed ones, so the larger of the two p values counts. Without
-    the collapsed seeds, the variance between seeds is not pooled, because other cells may include collapsed seeds. If
-    all seeds of the cell collapsed and none of the reference, the seeds agree, but their agreement may be chance: three
-    against none has p = .1 by Fisher's exact test. The larger of this p value and that of the difference counts.
+    The test must reject both with all seeds and without the collapsed ones, so the larger of the two p values counts.
+    Without the collapsed seeds, the cell also keeps its own variance (see `moderate_by_metric`), because its seeds may
+    vary unlike those of other cells. If all seeds of the cell collapsed and none of the reference, the seeds agree, but
+    that all collapsed under one grouping only may be chance: 3 of 3 against 0 of 3 has p = .1 by Fisher's exact test.
+    The larger of this p value and that of the difference counts.
 
     Args:
         table: (K, C) pseudo-values of the difference, by seed and component.
@@ -135,25 +146,30 @@ def compute_p_of_loss(table: Array, p: float, seeds: CollapsedSeeds) -> float:
         seeds: Collapsed seeds of the cell.
 
     Returns:
-        NaN if the difference is no loss, or if fewer than two seeds are intact and both sides are mixtures.
+        NaN if the mean difference is not negative, with all seeds or without the collapsed ones. NaN also if fewer than
+        two seeds are intact, unless all seeds of the cell and none of the reference collapsed.
     """
     if not float(table.mean()) < 0:
         return math.nan
-    if seeds.is_total:
+    if seeds.is_only_cell_collapsed:
         return max(p, 2 / math.comb(2 * len(table), len(table)))
     intact = table[seeds.intact]
     if len(intact) < 2:
         return math.nan
-    without = estimate(intact, None)
+    without = estimate(intact)
     return max(p, float(without.compute_two_sided_p())) if float(without.value) < 0 else math.nan
 
 
-def _find_fallen_runs(observations: Iterable[Observation], weak: Collection[CellKey]) -> set[Run]:
+def _find_runs_below_best_seed(
+    observations: Iterable[Observation], weak: abc.Collection[CellKey]
+) -> set[RunTask]:  # fmt: skip
     """Return the runs whose skill is below a quarter of the best seed's skill in the same cell, and .2 lower.
 
-    The score of a run that ignores the image exceeds the trivial score by chance in half of the test sets. A comparison
-    with the trivial score alone would therefore miss most collapsed runs of tasks whose score is noisy. If all seeds of
-    a cell collapsed, they have no better seed; a weak cell is therefore compared with the best seed of any grouping.
+    The score of a run that ignores the image exceeds the trivial score by chance in half of the test sets and in half
+    of the validation sets. A comparison with the trivial score finds a collapsed run only if neither is better, so it
+    would miss three of four where scores are noisy. If all seeds of a cell collapsed, there is no good seed to compare
+    with; a weak cell is therefore compared with the best seed of any grouping. Only weak cells are, because a cell
+    whose interval excludes the trivial score has learned something.
 
     Args:
         observations: Observations of main metrics.
@@ -161,26 +177,26 @@ def _find_fallen_runs(observations: Iterable[Observation], weak: Collection[Cell
     """
     scored = [row for row in observations if not math.isnan(row.skill)]
     best_of_task = {
-        task: max(row.skill for row in rows_of_task) for task, rows_of_task in group_rows(scored, _get_task).items()
+        task: max(row.skill for row in rows_of_task) for task, rows_of_task in group_rows(scored, _get_task_key).items()
     }
-    fallen: set[Run] = set()
+    collapsed: set[RunTask] = set()
     for key, seeds in group_rows(scored, lambda row: row.key).items():
-        best = best_of_task[_get_task(seeds[0])] if key in weak else max(row.skill for row in seeds)
-        fallen |= {
+        best = best_of_task[_get_task_key(seeds[0])] if key in weak else max(row.skill for row in seeds)
+        collapsed |= {
             _get_run(row) for row in seeds if row.skill < LARGEST_SHARE * best and best - row.skill >= LEAST_FALL
         }
-    return fallen
+    return collapsed
 
 
-def _get_task(observation: Observation) -> tuple[str, float | int, str]:
+def _get_task_key(observation: Observation) -> tuple[str, float | int, str]:
     return (observation.variant, observation.scale, observation.task)
 
 
-def _get_run(observation: Observation) -> Run:
+def _get_run(observation: Observation) -> RunTask:
     return (observation.fingerprint, observation.task)
 
 
-def _get_states(validity: pd.DataFrame, state: str) -> dict[Run, bool]:
+def _get_states(validity: pd.DataFrame, state: str) -> dict[RunTask, bool]:
     """Return a state of each run and task for which it could be checked."""
     checked = validity[validity[state].notna()]
     return dict(

@@ -231,4 +231,4 @@ def test_a_task_with_most_of_the_variance_of_delta_m_is_named(tmp_path: Path) ->
 
     sweep = FakeSweep(tmp_path / "uneven", groupings=("task_specific", "unified")).finish(uneven)
     words = texts(answer_of(material_of(sweep)))
-    assert "One task contributes most of the variance of delta_m: breast_lesion 99 % (AU)." in words
+    assert "sum of the tasks' variances of the relative change: breast_lesion 99 % (AU). The width" in words

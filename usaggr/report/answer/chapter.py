@@ -68,7 +68,7 @@ def _write_scale(material: Material, variant: str, scale: Scale) -> Section | No
 
 
 def _name_dominant_tasks(material: Material, variant: str, scale: Scale) -> str:
-    """Write which tasks contribute most of the variance of delta_m, so that its interval is mainly about them."""
+    """Write which tasks dominate the variance of delta_m, so that the width of its interval mainly reflects them."""
     phrases = [
         f"{escape_markdown(line.dominant_task)} {100 * line.dominant_share:.0f} % "
         f"({escape_markdown(grouping_label(line.grouping))})"
@@ -78,8 +78,9 @@ def _name_dominant_tasks(material: Material, variant: str, scale: Scale) -> str:
     if not phrases:
         return ""
     return (
-        f"One task contributes most of the variance of delta_m: {join_names(phrases)}. The width of its interval is "
-        "mainly that of this task, as where the reference's score is near 0. delta_skill does not divide by that score."
+        "One task has more than half of the sum of the tasks' variances of the relative change: "
+        f"{join_names(phrases)}. The width of delta_m's interval mainly reflects this task, as where the reference's "
+        "score is near 0. delta_skill does not divide by that score."
     )
 
 
