@@ -18,7 +18,7 @@ _VERDICTS = {
 QUALIFIED_MARK = "‡"
 """Mark of a no loss that holds only apart from rare failures."""
 QUALIFIED_MEANING = (
-    "no loss apart from failures rarer than 1 in N (AUC: in the rarer class), which so few test subjects may not show"
+    "no loss apart from failures rarer than 1 in N (AUC: in the rarer class), which these test subjects may not show"
 )
 """Meaning of `QUALIFIED_MARK` with a number N."""
 
