@@ -6,8 +6,8 @@ from statsmodels.stats.power import TTestPower
 
 from usaggr.statistics.power import (
     compute_power,
+    count_seeds_from_sds,
     count_seeds_needed,
-    count_seeds_to_decide,
     find_smallest_difference,
 )
 from usaggr.statistics.two_way_anova import Estimate, estimate
@@ -92,13 +92,13 @@ def test_more_subjects_decide_smaller_differences() -> None:
 @pytest.mark.parametrize("difference", [0.02, 0.03, 0.05])
 def test_seeds_to_decide_is_the_first_number_that_does(difference: float) -> None:
     where = (0.015, 0.05, 0.05)
-    seeds = float(count_seeds_to_decide(difference, *where, 200, 0.05 / 8))
+    seeds = float(count_seeds_from_sds(difference, *where, 200, 0.05 / 8))
     assert compute_power(difference, *where, seeds, 200, 0.05 / 8) >= 0.8
     assert compute_power(difference, *where, seeds - 1, 200, 0.05 / 8) < 0.8
 
 
 def test_no_number_of_seeds_makes_up_for_too_few_subjects() -> None:
-    seeds = count_seeds_to_decide([0.02, 0.2], 0.001, 0.1, 0.0, 30, 0.05)
+    seeds = count_seeds_from_sds([0.02, 0.2], 0.001, 0.1, 0.0, 30, 0.05)
     assert np.isnan(seeds[0])
     assert seeds[1] == 2
 
@@ -140,7 +140,7 @@ def test_the_seeds_needed_where_the_variance_is_known() -> None:
     """With many degrees of freedom the number is that of a study whose true variance is the estimated one."""
     certain = Estimate(*(np.array([x]) for x in (0.0, 0.02**2 / 3, 0.05**2 / 200, 1e5, 199.0, 0.0)))
     needed = count_seeds_needed(certain, [3], [200], [0.02], [0.05])
-    oracle = count_seeds_to_decide(0.02, 0.02, 0.05, 0.0, 200, 0.05, prior_df=1e5)
+    oracle = count_seeds_from_sds(0.02, 0.02, 0.05, 0.0, 200, 0.05, prior_df=1e5)
     assert needed[0] == pytest.approx(float(oracle), abs=1)
 
 

@@ -1,4 +1,4 @@
-"""Slopes equal those of statsmodels and numpy; Fieller's interval is checked by hand and by simulation."""
+"""Slopes equal those of statsmodels and numpy; the interval of a crossing is that of Fieller, and covers it."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,10 @@ from usaggr.statistics.scale_trend import (
     compute_slope_weights,
     estimate_association,
     estimate_crossing,
-    fieller,
     find_sign_change,
     has_enough_span,
 )
+from usaggr.statistics.two_way_anova import estimate
 
 SIZES = [50.0, 170.0, 900.0]
 Table = np.ndarray
@@ -51,23 +51,6 @@ def test_a_slope_needs_sizes_that_differ(sizes: list[int], bears: bool) -> None:
     assert has_enough_span(sizes) is bears
 
 
-def test_fieller_agrees_with_a_hand_computed_case() -> None:
-    # Height -2, slope 1, both with variance 0.04, uncorrelated; g = 4 x .04 = .16: (2 +- sqrt(4 - .84 x 3.84)) / .84.
-    interval = fieller(-2.0, 1.0, (0.04, 0.0, 0.04), 2.0)
-    assert interval == pytest.approx(((2 - np.sqrt(0.7744)) / 0.84, (2 + np.sqrt(0.7744)) / 0.84))
-
-
-def test_fiellers_bounds_are_the_zeros_at_the_limit_of_rejection() -> None:
-    ends = fieller(0.3, -0.2, (0.01, -0.002, 0.001), 1.96)
-    assert ends is not None
-    for x in ends:
-        assert (0.3 - 0.2 * x) ** 2 == pytest.approx(1.96**2 * (0.01 - 2 * 0.002 * x + 0.001 * x**2))
-
-
-def test_fieller_has_no_interval_where_the_slope_may_be_zero() -> None:
-    assert fieller(0.3, 0.1, (0.01, 0.0, 0.01), 1.96) is None
-
-
 def test_a_crossing_is_estimated_if_the_data_allow_it() -> None:
     result = estimate_crossing(*line(200.0, 0.2, np.random.default_rng(0)), 200.0, [(50.0, 900.0)], 0.95)
     assert result.size is not None
@@ -101,15 +84,60 @@ def test_the_interval_of_a_crossing_is_fiellers_with_the_covariance_of_height_an
     result = estimate_crossing(height, slope, 200.0, [(20.0, 2000.0)], 0.95)
     (var_height, covariance), (_, var_slope) = np.cov(height[0], slope[0]) / 80
     estimates = (float(height.mean()), float(slope.mean()))
-    ends = fieller(*estimates, (var_height, covariance, var_slope), float(stats.t.ppf(0.975, 79)))
-    assert ends is not None
+    # The zeros of (height + slope x)^2 - t^2 var(height + slope x), which is quadratic in x.
+    square = float(stats.t.ppf(0.975, 79)) ** 2
+    ends = np.sort(
+        np.roots([
+            estimates[1] ** 2 - square * var_slope,
+            2 * (estimates[0] * estimates[1] - square * covariance),
+            estimates[0] ** 2 - square * var_height,
+        ])
+    )  # fmt: skip
     assert (result.low, result.high) == pytest.approx((200 * 10 ** ends[0], 200 * 10 ** ends[1]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_the_ends_of_a_crossings_interval_the_interval_of_the_height_ends_at_zero(seed: int) -> None:
+    """Two seeds that often agree, so that critical value, truncation and floor change along the line."""
+    rng = np.random.default_rng(seed)
+    slope = 0.3 + 0.004 * rng.normal(size=(2, 1)) + 0.2 * rng.normal(size=(1, 40)) + 0.2 * rng.normal(size=(2, 40))
+    height = 0.02 * rng.normal(size=(2, 1)) + 0.5 * rng.normal(size=(1, 40)) + 0.2 * rng.normal(size=(2, 40))
+    result = estimate_crossing(height, slope, 200.0, [(2.0, 20000.0)], 0.9)
+    assert result.size is not None
+    assert result.low is not None
+    assert result.high is not None
+    for end, sign in ((result.low, 1), (result.high, -1)):
+        bounds = estimate(height + np.log10(end / 200) * slope).compute_interval(0.9)
+        assert float(bounds[int(sign > 0)]) == pytest.approx(0, abs=1e-9)
+        outside = estimate(height + (np.log10(end / 200) - sign * 1e-3) * slope).compute_interval(0.9)
+        assert float(outside[0]) > 0 or float(outside[1]) < 0
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(2, 30))
+def test_a_crossing_whose_slope_excludes_zero_has_bounds_on_both_sides(seed: int, seeds: int, subjects: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, slope = (rng.normal(mean, 1, size=(seeds, subjects)) for mean in rng.normal(size=2))
+    result = estimate_crossing(height, slope, 1e6, [(1.0, 1e12)], 0.9)
+    low, high = estimate(slope).compute_interval(0.9)
+    is_near = abs(height.mean() / slope.mean()) < 6
+    assert (result.size is not None) == (is_near and bool(low > 0 or high < 0))
+    if result.size is not None:
+        assert result.low is not None
+        assert result.high is not None
+        assert result.low <= result.size * (1 + 1e-9)
+        assert result.high >= result.size * (1 - 1e-9)
+
+
+def test_a_task_counts_for_a_crossing_between_its_sizes_however_far_apart() -> None:
+    tables = line(200.0, 0.2, np.random.default_rng(0))
+    assert estimate_crossing(*tables, 200.0, [(5.0, 20_000.0)], 0.95).size is not None
+    assert estimate_crossing(*tables, 200.0, [(5.0, 90.0), (900.0, 20_000.0)], 0.95).size is None
 
 
 @pytest.mark.parametrize(
     ("zero", "slope", "ranges", "why"),
     [
-        (200.0, 0.0, [(50.0, 900.0)], "not certain"),
+        (200.0, 0.0, [(50.0, 900.0)], "the interval of the slope includes 0"),
         (5.0, 0.2, [(50.0, 900.0)], "far below the sizes that were trained (50 to 900 samples)"),
         (9000.0, 0.2, [(50.0, 900.0)], "far above"),
         (200.0, 0.2, [(50.0, 900.0), (2000.0, 9000.0), (3000.0, 8000.0)], "only 1 of 3 tasks were trained"),
@@ -125,7 +153,7 @@ def test_a_crossing_that_the_data_do_not_support_is_none_with_the_reason(
 
 def test_a_line_without_residual_variation_has_no_crossing() -> None:
     result = estimate_crossing(np.full((3, 4), 0.1), np.full((3, 4), 0.2), 100.0, [(50.0, 900.0)], 0.95)
-    assert "seeds and test subjects do not differ" in result.reason
+    assert "the slope does not vary between seeds or test subjects" in result.reason
 
 
 def test_an_association_equals_that_of_scipy() -> None:

@@ -15,10 +15,8 @@ from usaggr.analysis.difference_intervals import Array, Difference, moderate_by_
 from usaggr.analysis.observations import Observation
 from usaggr.analysis.reference_pairs import ReferencePair
 from usaggr.analysis.row_tables import group_rows
-from usaggr.statistics.two_way_anova import stack_estimates
+from usaggr.statistics.two_way_anova import ROUNDING, stack_estimates
 
-_ROUNDING = 1e-12
-"""Standard error, relative to the mean score, below which it is rounding error and there is no interval."""
 _NO_BOUNDS = (math.nan, math.nan)
 """Bounds of the interval of a cell without a score."""
 
@@ -107,7 +105,7 @@ def _compare_cell(pairs: Sequence[ReferencePair], interval: _Interval) -> CellDi
     # A run minus itself is 0, which would count as no loss although nothing is compared.
     is_same_run = all(pair.is_same_run for pair in pairs)
     delta = math.nan if is_same_run else _average_finite(pair.delta for pair in paired)
-    if interval.se <= _ROUNDING * (1 + abs(mean)):
+    if interval.se <= ROUNDING * (1 + abs(mean)):
         interval = _Interval()
     return CellDifference(
         **vars(_describe_cell([pair.compared for pair in pairs], seeds=len(paired))),

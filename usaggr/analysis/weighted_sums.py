@@ -26,8 +26,7 @@ from usaggr.statistics.effect_units import (
     compute_skill_pseudovalues,
 )
 from usaggr.statistics.joint_tables import WeightedTable, make_joint_table
-from usaggr.statistics.scale_trend import ROUNDING
-from usaggr.statistics.two_way_anova import Estimate, stack_estimates
+from usaggr.statistics.two_way_anova import ROUNDING, Estimate, stack_estimates
 
 Array = NDArray[np.float64]
 Unit = Literal["skill", "relative", "log_error", "log_skill"]

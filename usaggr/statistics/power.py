@@ -1,4 +1,4 @@
-"""Power: the number of seeds that decide a difference, and the smallest detectable difference.
+"""Power: the number of seeds needed to detect a difference, and the smallest detectable difference.
 
 Both follow from the variance components of a difference: between seeds, between subjects, and residual.
 """
@@ -15,29 +15,41 @@ Array = NDArray[np.float64]
 MOST_SEEDS = 1000
 """Largest number of seeds that is considered."""
 POWER = 0.8
-"""Default probability with which a true difference is declared."""
+"""Default probability with which a true difference is detected, as is usual in planning."""
 _POINTS = (48, 6)
-"""Numbers of quadrature points over distributions of mean squares: between seeds and between subjects."""
+"""Numbers of quadrature points for the mean squares between seeds and between subjects.
+
+There are more for seeds, whose few degrees of freedom spread their mean square over orders of magnitude."""
 _FEW_POINTS = (16, 3)
 """The same where the true variance between seeds is integrated too."""
 _VARIANCE_POINTS = 12
-"""Number of quadrature points over possible true variances between seeds."""
+"""Number of quadrature points for the true variance between seeds, given its estimate."""
 
 
 def count_seeds_needed(
     estimates: Estimate, seeds: ArrayLike, subjects: ArrayLike, margin: ArrayLike, level: ArrayLike
 ) -> Array:
-    """Return the number of seeds with which a true difference of 0, or of the margin's size, would be decided.
+    """Return the number of seeds needed to show that a true difference of 0 is no loss, or to detect one of the margin.
 
-    A difference of 0 is decided if its interval lies above -margin (at half the level), a difference of the margin's
-    size if its interval excludes 0. Both have the probability POWER at the number that is returned. The probability is
-    averaged over the true variances between seeds that are plausible given the estimated one: the true variance is the
-    estimated one times its degrees of freedom over a chi-square. The observed difference is not used, because the
-    undecided cells of a family are a selection by it.
+    A true difference of 0 is shown to be no loss if its interval lies above -margin (at half the level); a difference
+    of the margin's size is detected if its interval excludes 0. At the returned number of seeds, each has a probability
+    of at least POWER. The probability is averaged over the true variances between seeds that are plausible given the
+    estimated one (estimate x df / chi-square with df degrees of freedom). The observed difference is not used, because
+    cells are undecided partly because their observed difference happened to be small.
+
+    Approximations:
+
+    - The prior of the variance between seeds keeps its degrees of freedom, although the other cells would get more
+      seeds too. This asks for too many seeds.
+    - The variance between subjects is taken as known. It is 0 if the residual mean square is the larger one.
+    - The floor of the interval, the interval over subjects alone, leaves out the residual.
+    - The margin is taken as known. That of a distance is a fraction of an estimated mean.
+    - Power is taken to grow with the number of seeds.
+    - The condition of *no loss* on unseen failures is ignored; it depends on test subjects, not on seeds.
 
     Args:
         estimates: (n,) estimates of differences from at least two seeds.
-        seeds: (n,) numbers of seeds of the estimates; from 2.
+        seeds: (n,) current numbers of seeds, which the estimates are based on; from 2.
         subjects: (n,) numbers of test subjects.
         margin: (n,) margins of non-inferiority, above 0.
         level: (n,) levels of the two-sided test; for a family of m cells, the family's level over m.
@@ -47,23 +59,30 @@ def count_seeds_needed(
     """
     from scipy import special
 
-    own_seeds, subjects, margin, level = (
+    current_seeds, subjects, margin, level = (
         np.asarray(value, dtype=float)[..., None] for value in (seeds, subjects, margin, level)
     )
     df, subject_variance = estimates.seed_df[..., None], estimates.subject_variance[..., None]
     tails = (np.arange(_VARIANCE_POINTS) + 0.5) / _VARIANCE_POINTS
     # Equally likely true variances of a seed's difference, from the smallest to the largest.
-    true_variances = estimates.seed_variance[..., None] * own_seeds * (df / 2) / special.gammainccinv(df / 2, tails)
-    prior_df = np.maximum(df - (own_seeds - 1), 0.0)
+    true_variances = estimates.seed_variance[..., None] * current_seeds * (df / 2) / special.gammainccinv(df / 2, tails)
+    prior_df = np.maximum(df - (current_seeds - 1), 0.0)
 
     def compute_expected_power(number: Array) -> Array:
-        half_widths = _compute_half_widths(
-            np.sqrt(true_variances), np.sqrt(subject_variance * subjects), 0.0, number[..., None], subjects, level,
-            prior_df, points=_FEW_POINTS,
-        )  # fmt: skip
-        return np.asarray(_compute_probability_declared(margin, *half_widths).mean(axis=-1))
+        true_se, half_widths = _compute_half_widths(
+            seed_sd=np.sqrt(true_variances),
+            subject_sd=np.sqrt(subject_variance * subjects),
+            # The seeds' component of an estimate includes the residual.
+            residual_sd=0.0,
+            seeds=number[..., None],
+            subjects=subjects,
+            level=level,
+            prior_df=prior_df,
+            points=_FEW_POINTS,
+        )
+        return np.asarray(_compute_detection_probability(margin, true_se, half_widths).mean(axis=-1))
 
-    return _find_seeds(compute_expected_power, own_seeds[..., 0], POWER)
+    return _find_seeds(compute_expected_power, current_seeds[..., 0], POWER)
 
 
 def _find_seeds(compute: Callable[[Array], Array], low: Array, target_power: float) -> Array:
@@ -71,15 +90,15 @@ def _find_seeds(compute: Callable[[Array], Array], low: Array, target_power: flo
 
     Args:
         compute: power at (n,) numbers of seeds.
-        low: (n,) largest numbers of seeds that are not considered.
+        low: (n,) numbers of seeds below the search range; at least 1.
         target_power: power to reach.
     """
     low, high = np.array(low), np.full(np.shape(low), float(MOST_SEEDS))
     is_possible = compute(high) >= target_power
     while (high - low > 1).any():
         middle = np.floor((low + high + 1) / 2)
-        is_enough = compute(np.maximum(middle, 2)) >= target_power
-        low, high = np.where(is_enough, low, middle), np.where(is_enough, np.minimum(high, middle), high)
+        is_enough = compute(middle) >= target_power
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
     return np.where(is_possible, high, np.nan)
 
 
@@ -93,19 +112,19 @@ def compute_power(
     level: ArrayLike,
     prior_df: ArrayLike = 0.0,
 ) -> Array:
-    """Return the probability that a true difference is declared, because its interval lies on its side of 0.
+    """Return the power: the probability that the interval of a positive true difference lies above 0.
 
-    This is also the probability that a true difference of 0 is declared to be above -difference, at half the level.
-    Seeds that decide a difference therefore decide a margin of the same size. All arguments are broadcast.
+    It is also the power of the one-sided test, at half the level, that shows a true difference of 0 to be above
+    -difference. The same number of seeds therefore serves a difference and a margin of that size. All arguments are
+    broadcast.
 
-    The interval is that of `two_way_anova.estimate`. The probability is integrated over the possible estimates of both
-    variance components, because mean squares of normal effects have chi-square distributions. The residual variance is
-    taken as given.
+    The interval is that of `two_way_anova.estimate`. The probability is integrated over the chi-square distributions of
+    both mean squares (normal effects). The residual variance is taken as given.
 
     Args:
         difference: true difference, above 0.
-        seed_sd: standard deviation of the difference between seeds, in the limit of many subjects.
-        subject_sd: standard deviation of the difference between subjects, in the limit of many seeds.
+        seed_sd: standard deviation of the difference between seeds, without the error from sampling subjects.
+        subject_sd: standard deviation of the difference between subjects, without the variation between seeds.
         residual_sd: standard deviation of the residual of one seed and subject.
         seeds: number K of seeds; with one, the interval includes the variance between subjects alone.
         subjects: number C of subjects, from 2.
@@ -113,7 +132,7 @@ def compute_power(
         prior_df: degrees of freedom that other cells add to the seeds' variance (see moderated_variances.py).
     """
     true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df)
-    return _compute_probability_declared(np.asarray(difference, dtype=float), true_se, half_widths)
+    return _compute_detection_probability(np.asarray(difference, dtype=float), true_se, half_widths)
 
 
 def find_smallest_difference(
@@ -126,7 +145,7 @@ def find_smallest_difference(
     target_power: float = POWER,
     prior_df: ArrayLike = 0.0,
 ) -> Array:
-    """Return the smallest true difference that is declared with the target power.
+    """Return the smallest true difference that is detected with the target power.
 
     Args:
         seed_sd: as in `compute_power`.
@@ -135,20 +154,20 @@ def find_smallest_difference(
         seeds: as in `compute_power`.
         subjects: as in `compute_power`.
         level: as in `compute_power`.
-        target_power: probability in (0, 1) with which the difference is declared.
+        target_power: probability in (0, 1) with which the difference is detected.
         prior_df: as in `compute_power`.
     """
     true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df)
-    # Ten standard errors beyond the widest interval are declared with certainty.
+    # A difference ten standard errors larger than the largest half width is always detected.
     low, high = np.zeros(true_se.shape), half_widths.max(axis=-1) + 10 * true_se
     for _ in range(40):  # bisection to 2^-40 of the range
         middle = (low + high) / 2
-        is_enough = _compute_probability_declared(middle, true_se, half_widths) >= target_power
+        is_enough = _compute_detection_probability(middle, true_se, half_widths) >= target_power
         low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
     return np.asarray(high)
 
 
-def count_seeds_to_decide(
+def count_seeds_from_sds(
     difference: ArrayLike,
     seed_sd: ArrayLike,
     subject_sd: ArrayLike,
@@ -158,7 +177,9 @@ def count_seeds_to_decide(
     target_power: float = POWER,
     prior_df: ArrayLike = 0.0,
 ) -> Array:
-    """Return the smallest number of seeds, from 2, with which a true difference is declared with the target power.
+    """Return the smallest number of seeds, from 2, with which a true difference is detected with the target power.
+
+    Unlike `count_seeds_needed`, it starts from assumed standard deviations, before any run is finished.
 
     Args:
         difference: as in `compute_power`.
@@ -167,21 +188,20 @@ def count_seeds_to_decide(
         residual_sd: as in `compute_power`.
         subjects: as in `compute_power`.
         level: as in `compute_power`.
-        target_power: probability in (0, 1) with which the difference is declared.
+        target_power: probability in (0, 1) with which the difference is detected.
         prior_df: as in `compute_power`.
 
     Returns:
         Number of seeds; NaN if not even MOST_SEEDS are enough, so that more subjects are needed.
     """
-    arguments = np.broadcast_arrays(
-        *(np.asarray(a, float) for a in (difference, seed_sd, subject_sd, residual_sd, subjects, level, prior_df))
+    shape = np.broadcast_shapes(
+        *map(np.shape, (difference, seed_sd, subject_sd, residual_sd, subjects, level, prior_df))
     )
-    size, seed, subject, residual, columns, alpha, df = arguments
 
     def compute(number: Array) -> Array:
-        return compute_power(size, seed, subject, residual, number, columns, alpha, df)
+        return compute_power(difference, seed_sd, subject_sd, residual_sd, number, subjects, level, prior_df)
 
-    return _find_seeds(compute, np.ones(size.shape), target_power)
+    return _find_seeds(compute, np.ones(shape), target_power)
 
 
 def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
@@ -197,7 +217,7 @@ def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
     return numerator / (positives * negatives)
 
 
-def _compute_probability_declared(difference: Array, true_se: Array, half_widths: Array) -> Array:
+def _compute_detection_probability(difference: Array, true_se: Array, half_widths: Array) -> Array:
     """Return the probability (...) that an estimated difference exceeds the half width of its interval.
 
     Args:
@@ -211,22 +231,37 @@ def _compute_probability_declared(difference: Array, true_se: Array, half_widths
     return np.asarray(special.ndtr((difference[..., None] - half_widths) / divisor).mean(axis=-1))
 
 
-def _compute_half_widths(*arguments: ArrayLike, points: tuple[int, int] = _POINTS) -> tuple[Array, Array]:
+def _compute_half_widths(
+    seed_sd: ArrayLike,
+    subject_sd: ArrayLike,
+    residual_sd: ArrayLike,
+    seeds: ArrayLike,
+    subjects: ArrayLike,
+    level: ArrayLike,
+    prior_df: ArrayLike,
+    points: tuple[int, int] = _POINTS,
+) -> tuple[Array, Array]:
     """Return the true standard error (...) and equally likely half widths (..., Q).
 
     Args:
-        arguments: arguments of `compute_power`, without the difference.
+        seed_sd: as in `compute_power`.
+        subject_sd: as in `compute_power`.
+        residual_sd: as in `compute_power`.
+        seeds: as in `compute_power`.
+        subjects: as in `compute_power`.
+        level: as in `compute_power`.
+        prior_df: as in `compute_power`.
         points: numbers of quadrature points over the mean squares between seeds and between subjects.
     """
     from scipy import special
 
     seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df = np.broadcast_arrays(
-        *(np.asarray(argument, dtype=float) for argument in arguments)
+        *(np.asarray(value, float) for value in (seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df))
     )
     residual = residual_sd**2 / (seeds * subjects)
     seed_variance = seed_sd**2 / seeds + residual
     subject_variance = subject_sd**2 / subjects
-    # The prior adds degrees of freedom only where a cell has a variance of its own.
+    # With one seed there is no variance between seeds, so the prior adds nothing.
     seed_df, subject_df = np.where(seeds > 1, seeds - 1 + prior_df, 0.0), subjects - 1
 
     def compute_chi_square_ratios(df: Array, number: int) -> Array:

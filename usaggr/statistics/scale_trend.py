@@ -1,27 +1,41 @@
-"""Trend of a difference over the number of training samples: slope per tenfold samples, and crossing with zero.
+"""Trend of a difference over training samples: slope per tenfold increase in samples, and crossing with zero.
 
 A least-squares line is a linear combination of the differences, with weights that depend on the sizes alone. Its slope
 therefore has a joint table of seeds x components (joint_tables.py) and an interval (two_way_anova.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usaggr.statistics.two_way_anova import estimate
+from usaggr.statistics.two_way_anova import (
+    ROUNDING,
+    Estimate,
+    MeanSquares,
+    compute_mean_squares,
+    estimate,
+    estimate_from_squares,
+)
 
 Array = NDArray[np.float64]
 
 LEAST_SPAN = 1.5
-"""Smallest ratio of the largest to the smallest size of a task that allows a slope."""
+"""A slope is estimated only if a task's largest size is at least this multiple of its smallest.
+
+With two sizes this far apart (0.18 decades), the standard error of the slope is already eight times that of a
+difference."""
 NEAR = 2.0
-"""Factor beyond the smallest and largest size of a task within which its line is trusted."""
+"""A task's line is extrapolated by at most this factor below its smallest and above its largest size.
+
+A convention: no data support a straight line outside of the sizes, and studies often halve or double them."""
 _MOST_DECADES = 20.0
-"""Powers of ten from the center beyond which a crossing is clipped, because a flat line would overflow."""
-ROUNDING = 1e-12
-"""Standard error, relative to the value, below which it is rounding error and nothing varies."""
+"""Crossings are clipped to 10^+-20 times the center, because a nearly flat line would overflow."""
+_SMALLEST_DISTANCE, _DISTANCES = 1e-4, 200
+"""Smallest distance, in decades, and number of distances from the crossing at which the search for its ends starts."""
+_BISECTIONS = 60
+"""Halvings between two of these distances: more than a double can distinguish."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class Crossing:
     size: float | None
     """Number of training samples; None if the data do not allow an estimate."""
     low: float | None = None
-    """Lower bound of Fieller's interval, at least one sample; None without a crossing."""
+    """Lower bound of its interval (`estimate_crossing`), at least one sample; None without a crossing."""
     high: float | None = None
     """Upper bound; None without a crossing."""
     reason: str = ""
@@ -40,7 +54,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class SignChange:
-    """A scale at which a difference is certainly above 0, and one at which it is certainly below 0."""
+    """A scale at which a difference is significantly above 0, and one at which it is significantly below 0."""
 
     better: float | int
     """Scale with a positive difference."""
@@ -58,9 +72,11 @@ class Association:
     p: float
     """P value of the rank correlation."""
     slope: float
-    """Least-squares slope, with the bounds `low` and `high`."""
+    """Least-squares slope."""
     low: float
+    """Lower bound of the slope's interval."""
     high: float
+    """Upper bound of the slope's interval."""
 
 
 def has_enough_span(sizes: ArrayLike) -> bool:
@@ -70,87 +86,114 @@ def has_enough_span(sizes: ArrayLike) -> bool:
 
 
 def compute_slope_weights(sizes: ArrayLike) -> Array:
-    """Return (n,) weights of the differences at these sizes; the weighted sum is the slope per tenfold size."""
+    """Return (n,) weights of the differences at these sizes; the sum is the slope per tenfold increase in size."""
     x = np.log10(np.asarray(sizes, dtype=float))
     deviations = x - x.mean()
     return np.asarray(deviations / (deviations**2).sum())
 
 
 def compute_level_weights(sizes: ArrayLike, size: float) -> Array:
-    """Return (n,) weights of the differences at these sizes; the weighted sum is the line's height at `size`."""
+    """Return (n,) weights of the differences at these sizes; their weighted sum is the line's height at `size`."""
     x = np.log10(np.asarray(sizes, dtype=float))
     return np.asarray(1 / x.size + (np.log10(size) - x.mean()) * compute_slope_weights(sizes))
 
 
-def fieller(
-    height: float, slope: float, covariance: tuple[float, float, float], critical: float
-) -> tuple[float, float] | None:
-    """Return the confidence set of the zero of height + slope x (Fieller, J R Stat Soc B 1954).
-
-    Args:
-        height: height of the line at x = 0.
-        slope: slope of the line.
-        covariance: var(height), cov(height, slope), var(slope).
-        critical: number of standard errors of the interval's half width.
-
-    Returns:
-        Lower and upper bound; None if the set is not an interval.
-    """
-    var_height, cov_height_slope, var_slope = covariance
-    square = critical**2
-    a = slope**2 - square * var_slope
-    b = height * slope - square * cov_height_slope
-    c = height**2 - square * var_height
-    discriminant = b**2 - a * c
-    if a <= 0 or discriminant < 0:
-        return None
-    ends = (-b + np.array([-1.0, 1.0]) * np.sqrt(discriminant)) / a
-    return float(ends[0]), float(ends[1])
-
-
 def estimate_crossing(height: Array, slope: Array, center: float, ranges: Sequence[tuple[float, float]],
              confidence: float) -> Crossing:  # fmt: skip
-    """Estimate where the line of a difference against log10 of the size is zero, if the data allow it.
+    """Estimate the number of training samples at which the fitted difference is zero, if the data allow it.
 
-    Two conditions must hold: the slope's interval excludes 0, and at least half of the tasks were trained at sizes
-    within a factor NEAR of the crossing.
+    Two conditions must hold: the slope's interval excludes 0, and for at least half of the tasks the crossing lies
+    between their smallest size / NEAR and their largest size x NEAR. Between a task's sizes the line is always
+    trusted, also if they are far apart.
+
+    The interval is the set of sizes at which the interval of the line's height includes 0 (Fieller, J R Stat Soc B
+    1954), each with its own variance, critical value and floor over subjects. It is bounded because the slope's
+    interval excludes 0. If the set has gaps, the interval spans them.
 
     Args:
         height: (K seeds, C components) joint table of the line's height at the size `center`.
-        slope: (K, C) joint table of its slope per tenfold size, with the same seeds and components.
+        slope: (K, C) joint table of its slope per tenfold increase in size, with the same seeds and components.
         center: a size, preferably in the middle of the observed ones.
         ranges: smallest and largest size of each task.
         confidence: confidence of the interval, in (0, 1).
     """
-    level, rise, total = estimate(height), estimate(slope), estimate(height + slope)
-    a, b = float(level.value), float(rise.value)
-    low, high = (float(bound) for bound in rise.compute_interval(confidence))
-    if not float(rise.se) > ROUNDING * (1 + abs(b)):
-        return Crossing(None, reason="seeds and test subjects do not differ, so that the slope has no interval")
+    slope_estimate, mean_slope = estimate(slope), float(slope.mean())
+    low, high = (float(bound) for bound in slope_estimate.compute_interval(confidence))
+    if not float(slope_estimate.se) > ROUNDING * (1 + abs(mean_slope)):
+        reason = "the slope does not vary between seeds or test subjects, so it has no interval"
+        return Crossing(None, reason=reason)
     if not (low > 0 or high < 0):
-        return Crossing(None, reason="the slope is not certain: its interval includes 0")
-    size = _compute_size(center, -a / b)
+        return Crossing(None, reason="the interval of the slope includes 0")
+    decades = -float(height.mean()) / mean_slope
+    size = _compute_size(center, decades)
     near = sum(smallest / NEAR <= size <= largest * NEAR for smallest, largest in ranges)
     if 2 * near < len(ranges):
         return Crossing(None, reason=_explain_extrapolation(size, near, ranges))
-    # var(height + slope) = var(height) + var(slope) + 2 cov(height, slope)
-    variances = [float(term.se) ** 2 for term in (level, total, rise)]
-    covariance = (variances[1] - variances[0] - variances[2]) / 2
-    critical = float(estimate(height - (a / b) * slope).compute_critical_value(confidence))
-    ends = fieller(a, b, (variances[0], covariance, variances[2]), critical)
-    if ends is None:
-        return Crossing(None, reason="the slope is too uncertain: the interval of the crossing is unbounded")
+    ends = _find_crossing_ends(_make_height_estimator(height, slope), decades, confidence)
     low_end, high_end = (_compute_size(center, end) for end in ends)
     return Crossing(size, max(low_end, 1.0), high_end)
 
 
-def find_sign_change(intervals: Mapping[float | int, Sequence[tuple[float, float]]]) -> SignChange | None:
-    """Return a change of sign over scales, if intervals show one: no monotone transformation of a score removes it.
+def _make_height_estimator(height: Array, slope: Array) -> Callable[[Array], Estimate]:
+    """Return a function that maps positions, in decades from the center, to estimates of the line's height there.
 
-    This is the range test of Piantadosi and Gail (Stat Med 1993) for a qualitative interaction. A scale counts only if
-    all its intervals are on one side of 0. If the true differences have one sign, the other sign must appear by chance.
-    It may do so at each of n - 1 scales if the difference at the remaining one is large. With intervals of confidence
-    1 - alpha / (n - 1), a change of sign is therefore found with a probability of at most alpha / 2.
+    Args:
+        height: (K, C) joint table of the height at the center.
+        slope: (K, C) joint table of the slope.
+    """
+    squares = [compute_mean_squares(table) for table in (height, slope, height + slope)]
+
+    def compute_mean_square(decades: Array, name: str) -> Array:
+        at_center, of_slope, of_sum = (getattr(square, name) for square in squares)
+        # MS(height + slope) = MS(height) + MS(slope) + 2 x mean product
+        product = (of_sum - at_center - of_slope) / 2
+        return np.maximum(at_center + 2 * decades * product + decades**2 * of_slope, 0.0)
+
+    def estimate_height(decades: Array) -> Estimate:
+        seeds, subjects, residual = (compute_mean_square(decades, name) for name in ("seeds", "subjects", "residual"))
+        at_decades = MeanSquares(seeds, subjects, residual, *height.shape)
+        return estimate_from_squares(height.mean() + decades * slope.mean(), at_decades)
+
+    return estimate_height
+
+
+def _find_crossing_ends(
+    estimate_height: Callable[[Array], Estimate], crossing: float, confidence: float
+) -> tuple[float, float]:
+    """Return the outermost positions on both sides of the crossing at which the height's interval includes 0.
+
+    Args:
+        estimate_height: maps positions, in decades from the center, to estimates of the line's height.
+        crossing: position at which the height is 0.
+        confidence: confidence of the interval, in (0, 1).
+    """
+
+    def includes_zero(decades: Array) -> NDArray[np.bool_]:
+        heights = estimate_height(decades)
+        return np.abs(heights.value) <= heights.compute_half_width(confidence)
+
+    distances = np.concatenate([[0.0], np.geomspace(_SMALLEST_DISTANCE, 2 * _MOST_DECADES, _DISTANCES)])
+    positions = np.clip(crossing + np.array([[-1.0], [1.0]]) * distances, -_MOST_DECADES, _MOST_DECADES)
+    is_inside = includes_zero(positions)
+    is_inside[:, 0] = True  # the crossing itself, whatever its rounding error
+    outermost = distances.size - 1 - np.argmax(is_inside[:, ::-1], axis=1)
+    inside = positions[[0, 1], outermost]
+    outside = positions[[0, 1], np.minimum(outermost + 1, distances.size - 1)]
+    for _ in range(_BISECTIONS):
+        middle = (inside + outside) / 2
+        is_included = includes_zero(middle)
+        inside, outside = np.where(is_included, middle, inside), np.where(is_included, outside, middle)
+    return float(inside[0]), float(inside[1])
+
+
+def find_sign_change(intervals: Mapping[float | int, Sequence[tuple[float, float]]]) -> SignChange | None:
+    """Return the scales with opposite significant signs, or None.
+
+    No monotone transformation of the score can remove such a change. This is the range test of Piantadosi and Gail
+    (Stat Med 1993) for a qualitative interaction. A scale counts only if all its intervals are on one side of 0. A
+    false change of sign needs a false rejection. In the worst case one true difference is large and the other n - 1
+    are 0, so that any of these may be falsely significant. With intervals of confidence 1 - alpha / (n - 1), the
+    probability of a false change of sign is therefore at most alpha / 2.
 
     Args:
         intervals: lower and upper bounds of the difference in one or more units, by scale in ascending order.
@@ -160,7 +203,7 @@ def find_sign_change(intervals: Mapping[float | int, Sequence[tuple[float, float
     if not better or not worse:
         return None
     order = list(intervals)
-    # Of several scales, those that are farthest apart are named.
+    # If several pairs qualify, the two scales that are farthest apart are returned.
     pairs = [(first, second) for first in better for second in worse]
     return SignChange(*max(pairs, key=lambda pair: abs(order.index(pair[0]) - order.index(pair[1]))))
 

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from usaggr.metrics.names import get_metric
-from usaggr.statistics.scale_trend import ROUNDING
-from usaggr.statistics.two_way_anova import estimate
+from usaggr.statistics.two_way_anova import ROUNDING, estimate
 
 
 def score_intervals(values: Mapping[str, NDArray[np.float64]], confidence: float) -> dict[str, tuple[float, float]]:

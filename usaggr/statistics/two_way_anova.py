@@ -2,13 +2,13 @@
 
 A run's score is written as pseudo-values of its test subjects (jackknife.py), a difference of two runs as differences
 of pseudo-values. A cell of the study is then a table of seeds x subjects. It is analyzed by two-way variance components
-(Dorfman, Berbaum and Metz, Invest Radiol 1992). Hillis (Stat Med 2007) shows that this is the analysis of Obuchowski
-and Rockette with jackknife covariances. Leading axes of an array hold any number of tables.
+(Dorfman, Berbaum and Metz, Invest Radiol 1992). Hillis, Obuchowski, Schartz and Berbaum (Stat Med 2005) show that the
+method of Obuchowski and Rockette gives the same results with jackknife covariances and equal degrees of freedom.
+Leading axes of an array hold any number of tables.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,16 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from usaggr.statistics.critical_values import make_quantile_function
 
 Array = NDArray[np.float64]
-Covers = Literal["seeds and subjects", "subjects", "seeds", "nothing"]
 
+ROUNDING = 1e-12
+"""Standard error, relative to 1 + |value|, at or below which nothing varies except by rounding."""
 _LEAST_DF = 0.1
-"""Smallest degrees of freedom that describe a critical value."""
+"""Lower end of the range that `compute_df` searches; below 1, because the critical value may exceed that of 1 df."""
 _MOST_DF = 1e6
-"""Degrees of freedom that replace infinite ones; Student's t is normal long before."""
+"""Finite value used for infinite df, where Student's t is normal within rounding; also the upper end of the search."""
 _LEAST_LOG_TAIL = -80.0
-"""Logarithm of the smallest tail probability that is computed."""
+"""Logarithm of the smallest one-sided p value that is computed: far below any adjusted level."""
 _BISECTIONS = 60
-"""Halvings of a range; more than a double can distinguish."""
+"""Halvings of the searched range: more than a double can distinguish."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,33 @@ class MeanSquares:
     residual: Array
     """(...) residual mean square."""
     n_seeds: int
-    n_subjects: int
+    n_subjects: int | NDArray[np.int64]
+    """Number C of subjects; an array (...) if tables differ, and then above 1 everywhere."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean with the two components of its variance; arrays of one shape, or numbers.
 
-    The critical value depends on the estimated share of the seeds in the variance, so that the size of the test is near
-    its level for every true share (critical_values.py). The usual choice is Satterthwaite's approximation (Hillis
-    2007). With it, a nominal 95 % covers 87 % with two seeds and 92 % with three, if seeds vary somewhat more than
-    subjects. An interval is never narrower than the one over subjects alone: few seeds may agree by accident.
+    The critical value depends on the estimated share of the seeds in the variance. From three seeds on, the size of a
+    two-sided test at level .05 is near its level for every true share; critical_values.py states the sizes at smaller
+    levels and with two seeds. The usual choice is Satterthwaite's approximation (Hillis, Stat Med 2007). With it,
+    nominal 95 % intervals cover as little as 86.5 % with two seeds and 91.3 % with three (docs/coverage.md).
+
+    An interval is never narrower than the Student's t interval over subjects that ignores seeds, because few seeds may
+    agree by accident. This floor, and the subjects' component as a difference of two mean squares that is at least 0,
+    are not in the equation that the critical values solve. docs/families.md measures the size with both.
     """
 
     value: Array
     seed_variance: Array
-    """Component of the variance of the mean that is due to seeds."""
+    """Seeds' component of the mean's variance, including the residual: MS_seeds / (K C)."""
     subject_variance: Array
-    """Component of the variance of the mean that is due to subjects."""
+    """Subjects' component, without the residual: max(MS_subjects - MS_residual, 0) / (K C)."""
     seed_df: Array
     subject_df: Array
     subjects_alone: Array
-    """Variance of the mean if seeds did not vary: the bound below which the interval does not shrink."""
-    covers: Covers = "seeds and subjects"
-    """Factors whose variance is included."""
+    """MS_subjects / (K C), the variance of the mean over subjects. An interval is at least as wide as with it alone."""
 
     @property
     def se(self) -> Array:
@@ -98,46 +102,46 @@ class Estimate:
 
     def compute_two_sided_p(self, null: ArrayLike = 0.0) -> Array:
         """Return the p value of the hypothesis that the mean is `null`."""
-        return np.asarray(np.minimum(1.0, 2 * self._tail(np.abs(self.value - np.asarray(null)))))
+        return np.asarray(np.minimum(1.0, 2 * self._compute_one_sided_tail(np.abs(self.value - np.asarray(null)))))
 
     def compute_one_sided_p(self, null: ArrayLike) -> Array:
         """Return the p value of the hypothesis that the mean is at most `null`."""
         distance = self.value - np.asarray(null)
-        tail = self._tail(np.abs(distance))
+        tail = self._compute_one_sided_tail(np.abs(distance))
         return np.asarray(np.where(distance >= 0, tail, 1 - tail))
 
     def _make_half_width_function(self) -> Callable[[Array], Array]:
-        """Return the function from a tail's probability to the distance from the mean at which it begins.
+        """Return a function that maps an upper-tail probability to the half width of the interval.
 
-        A bisection needs many distances, so everything that does not depend on the tail is computed once.
+        A bisection needs many half widths, so everything that does not depend on the probability is computed once.
         """
         from scipy import special
 
         total = np.asarray(self.seed_variance + self.subject_variance)
         share = np.divide(self.seed_variance, total, out=np.full(np.shape(total), 0.5), where=total > 0)
         seed_df, subject_df = np.minimum(self.seed_df, _MOST_DF), np.minimum(self.subject_df, _MOST_DF)
-        is_known, se, se_alone = np.isfinite(total), np.sqrt(total), np.sqrt(self.subjects_alone)
+        is_estimated, se, se_alone = np.isfinite(total), np.sqrt(total), np.sqrt(self.subjects_alone)
         compute_critical_value = make_quantile_function(share, seed_df, subject_df)
 
-        def compute_distance(tail: Array) -> Array:
-            # Without variance between subjects there may be no degrees of freedom, and no quantile.
+        def compute_half_width(tail: Array) -> Array:
+            # With one subject there are 0 degrees of freedom and the quantile is NaN; this term is then 0.
             alone = np.where(se_alone > 0, -special.stdtrit(subject_df, tail) * se_alone, 0.0)
-            distance = np.maximum(compute_critical_value(tail) * se, alone)
-            return np.asarray(np.where(is_known, distance, np.nan))
+            half_width = np.maximum(compute_critical_value(tail) * se, alone)
+            return np.asarray(np.where(is_estimated, half_width, np.nan))
 
-        return compute_distance
+        return compute_half_width
 
-    def _tail(self, distance: Array) -> Array:
-        """Return the probability of the tail that begins at this distance from the mean, by bisection."""
+    def _compute_one_sided_tail(self, distance: Array) -> Array:
+        """Return the one-sided p value of a mean at this distance (at least 0) from the null value, by bisection."""
         se = self.se
         shape = np.broadcast_shapes(np.shape(distance), np.shape(se))
         distance, se = np.broadcast_to(distance, shape), np.broadcast_to(se, shape)
         low, high = np.full(shape, _LEAST_LOG_TAIL), np.full(shape, np.log(0.5))
-        compute_distance = self._make_half_width_function()
+        compute_half_width = self._make_half_width_function()
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            is_beyond = compute_distance(np.exp(middle)) > distance
-            low, high = np.where(is_beyond, middle, low), np.where(is_beyond, high, middle)
+            is_wider = compute_half_width(np.exp(middle)) > distance
+            low, high = np.where(is_wider, middle, low), np.where(is_wider, high, middle)
         tail = np.exp((low + high) / 2)
         # Without any variance, any difference has p = 0.
         has_no_width = np.broadcast_to((self.se == 0) & (self.subjects_alone == 0), shape)
@@ -148,7 +152,7 @@ class Estimate:
 def stack_estimates(estimates: Sequence[Estimate]) -> Estimate:
     """Stack the estimates of single tables into one with arrays (n,).
 
-    Bounds and p values of all of them then take about as long as those of one. `covers` is not kept.
+    One vectorized call for bounds or p values is about as fast as a call for a single estimate.
     """
     columns = [
         (e.value, e.seed_variance, e.subject_variance, e.seed_df, e.subject_df, e.subjects_alone) for e in estimates
@@ -182,46 +186,46 @@ def compute_mean_squares(table: ArrayLike) -> MeanSquares:
     )
 
 
-def estimate(table: ArrayLike, seeds: tuple[ArrayLike, ArrayLike] | None = None) -> Estimate:
+def estimate(table: ArrayLike, seed_mean_square: tuple[ArrayLike, ArrayLike] | None = None) -> Estimate:
     """Return the mean of tables (..., K seeds, C subjects) with the two components of its variance.
 
-    With one seed the variance is that of subjects alone, with one subject that of seeds alone. `covers` records this.
+    With one seed the variance is that of subjects alone, with one subject that of seeds alone.
 
     Args:
         table: one value per seed and subject.
-        seeds: mean square between seeds and its degrees of freedom, moderated (moderated_variances.py).
+        seed_mean_square: mean square between seeds and its degrees of freedom, moderated (moderated_variances.py).
             Default: the table's own.
 
     Raises:
         ValueError: there is no seed or no subject.
     """
     values = np.asarray(table, dtype=float)
-    return estimate_from_squares(values.mean(axis=(-2, -1)), compute_mean_squares(values), seeds)
+    return estimate_from_squares(values.mean(axis=(-2, -1)), compute_mean_squares(values), seed_mean_square)
 
 
 def estimate_from_squares(
-    mean: Array, squares: MeanSquares, seeds: tuple[ArrayLike, ArrayLike] | None = None
+    mean: Array, squares: MeanSquares, seed_mean_square: tuple[ArrayLike, ArrayLike] | None = None
 ) -> Estimate:
     """Return the estimate of means (...) from the mean squares of their tables; see `estimate`.
 
     Args:
         mean: means of the tables.
         squares: mean squares of the tables.
-        seeds: mean square between seeds and its degrees of freedom, as in `estimate`.
+        seed_mean_square: mean square between seeds and its degrees of freedom, as in `estimate`.
     """
     cells = squares.n_seeds * squares.n_subjects
     zeros = np.zeros_like(mean)
-    seeds = seeds or (squares.seeds, np.full_like(mean, squares.n_seeds - 1))
-    seed_square, df = (np.asarray(values, dtype=float) for values in seeds)
-    seed_df, subject_df = df + zeros, np.full_like(mean, squares.n_subjects - 1)
+    seed_mean_square = seed_mean_square or (squares.seeds, np.full_like(mean, squares.n_seeds - 1))
+    seed_square, df = (np.asarray(values, dtype=float) for values in seed_mean_square)
+    seed_df, subject_df = df + zeros, squares.n_subjects - 1 + zeros
     alone = squares.subjects / cells
-    match squares.n_seeds > 1, squares.n_subjects > 1:
+    match squares.n_seeds > 1, bool(np.all(np.asarray(squares.n_subjects) > 1)):
         case True, True:
             # The residual is in both mean squares, and must count once.
             subject_variance = np.maximum(squares.subjects - squares.residual, 0.0) / cells
             return Estimate(mean, seed_square / cells, subject_variance, seed_df, subject_df, alone)
         case False, True:
-            return Estimate(mean, zeros, alone, zeros, subject_df, alone, "subjects")
+            return Estimate(mean, zeros, alone, zeros, subject_df, alone)
         case True, False:
-            return Estimate(mean, seed_square / cells, zeros, seed_df, subject_df, zeros, "seeds")
-    return Estimate(mean, np.full_like(mean, np.nan), zeros, zeros, zeros, zeros, "nothing")
+            return Estimate(mean, seed_square / cells, zeros, seed_df, subject_df, zeros)
+    return Estimate(mean, np.full_like(mean, np.nan), zeros, zeros, zeros, zeros)

@@ -111,7 +111,7 @@ def test_the_crossing_is_where_the_planted_line_is_zero(complete: tuple[EffectAn
     assert estimate.helps == "above"
     none = only(complete[0].crossings, grouping="unified", level="all", unit="skill")
     assert none.crossing.size is None
-    assert "not certain" in none.crossing.reason
+    assert "the interval of the slope includes 0" in none.crossing.reason
 
 
 def test_type_and_group_means_are_those_of_the_comparison(complete: tuple[EffectAnalysis, Tables]) -> None:

@@ -12,7 +12,7 @@ from usaggr.metrics.names import METRICS
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import Cost, RunResult
 from usaggr.statistics.moderated_variances import plan_prior_df
-from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
+from usaggr.statistics.power import count_seeds_from_sds, estimate_auc_variance, find_smallest_difference
 from usaggr.sweep.inspect.detectable_difference import ASSUMED_AUC, DetectableDifference, compute_detectable_differences
 from usaggr.sweep.inspect.plan_console import print_detectable_differences
 from usaggr.sweep.planning.study_plan import Plan, PlannedRun, make_plan
@@ -141,7 +141,7 @@ def test_the_reported_seeds_are_enough_to_test_the_margin(root: Path, tmp_path: 
     plan = plan_of(root, tmp_path, "report.assumed_subject_sd=0.01")
     seg = by_task(plan)["seg"]
     assert seg.corrected > seg.margin
-    assert seg.seeds == count_seeds_to_decide(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, prior_df=prior_df(2))
+    assert seg.seeds == count_seeds_from_sds(0.02, 0.015, 0.01, 0.0, seg.subjects, 0.05 / 4, prior_df=prior_df(2))
     assert by_task(plan_of(root, tmp_path, "report.assumed_subject_sd=0.01", f"seeds={list(range(seg.seeds))}"))[
         "seg"
     ].corrected <= 0.02  # fmt: skip

@@ -77,8 +77,9 @@ def _describe_methods(material: Material) -> Iterator[Entry]:
         "scale of measurement, because a difference in skill must shrink at a ceiling and is 0 where nothing is "
         "learned (Loftus 1978; Wagenmakers et al. 2012). Slopes are therefore also estimated in log error and log "
         "skill, by the delta method. The number of samples at which the line "
-        "crosses zero has Fieller's interval (Fieller 1954). It is reported only if the slope differs from zero and "
-        "the number lies near those that were trained. "
+        "crosses zero has Fieller's interval: the numbers at which the interval of the line's height includes zero "
+        "(Fieller 1954). It is reported only if the slope's interval excludes zero and the number lies near those that "
+        "were trained. "
         if len(material.study.scales) > 1
         else ""
     )

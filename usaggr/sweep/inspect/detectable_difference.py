@@ -15,7 +15,7 @@ from usaggr.config.study import ReportConfig
 from usaggr.metrics.names import Metric, get_main_metric
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, count_rarer_class
 from usaggr.statistics.moderated_variances import moderate_variances, plan_prior_df
-from usaggr.statistics.power import count_seeds_to_decide, estimate_auc_variance, find_smallest_difference
+from usaggr.statistics.power import count_seeds_from_sds, estimate_auc_variance, find_smallest_difference
 from usaggr.statistics.verdicts import ALPHA
 from usaggr.sweep.inspect.seed_sd import SeedSd, find_stage, measure_seed_sd, read_finished_scores
 from usaggr.sweep.planning.study_plan import Plan
@@ -129,7 +129,7 @@ def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[
         find_smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, prior_df=prior_df)
         for alpha in (level, ALPHA)
     )
-    needed_seeds = count_seeds_to_decide(margin, seed_sd, subject_sd, 0.0, subjects, level, prior_df=prior_df)
+    needed_seeds = count_seeds_from_sds(margin, seed_sd, subject_sd, 0.0, subjects, level, prior_df=prior_df)
     return tuple(
         DetectableDifference(
             task=row.task,
