@@ -9,11 +9,11 @@ from usaggr.statistics.claims import (
     STATEMENTS,
     Claim,
     Quantity,
-    decide_confounded_scale_dependence,
     decide_consistency,
     decide_rich_and_scarce,
     decide_scale_dependence,
     decide_type_sensitivity,
+    describe_confounded_scale_dependence,
     make_undecided,
 )
 from usaggr.statistics.scale_trend import SignChange
@@ -35,8 +35,8 @@ def transformed(log_error: Quantity, log_skill: Quantity) -> dict[str, Quantity]
 @pytest.mark.parametrize(
     ("slope", "log_error", "log_skill", "verdict", "why"),
     [
-        (about(0.10, 0.05), RISES, RISES, "supported", "more data help it"),
-        (about(-0.10, 0.05), FALLS, FALLS, "supported", "more data hurt it"),
+        (about(0.10, 0.05), RISES, RISES, "supported", "the difference rises with more data"),
+        (about(-0.10, 0.05), FALLS, FALLS, "supported", "the difference falls with more data"),
         (about(-0.10, 0.05), FLAT, FALLS, "undecided", "but not in log error with the same sign"),
         (about(-0.10, 0.05), RISES, FALLS, "undecided", "but not in log error with the same sign"),
         (about(0.10, 0.05), RISES, FLAT, "undecided", "but not in log skill with the same sign"),
@@ -44,9 +44,11 @@ def transformed(log_error: Quantity, log_skill: Quantity) -> dict[str, Quantity]
         (about(0.10, 0.05), Quantity(0.1, NAN, NAN), RISES, "undecided", "log error +0.100, no interval"),
         (about(0.0, 0.1), RISES, RISES, "undecided", "includes 0 and does not lie within ±0.02"),
         (about(0.005, 0.01), FLAT, FLAT, "contradicted", "within ±0.02"),
-        (about(0.005, 0.01), RISES, FLAT, "undecided", "but in log error excludes 0"),
+        (about(0.005, 0.01), RISES, FLAT, "contradicted", "although the slope in log error excludes 0"),
+        (about(0.010, 0.005), FLAT, FLAT, "contradicted", "no strong dependence (skill"),
+        (about(-0.010, 0.005), RISES, FLAT, "contradicted", "although the slope in log error excludes 0"),
         (about(0.005, 0.05), FLAT, FLAT, "undecided", "includes 0 and does not lie within ±0.02"),
-        (about(0.010, 0.005), RISES, RISES, "undecided", "too small to matter"),
+        (about(0.010, 0.005), RISES, RISES, "contradicted", "in log error and log skill excludes 0"),
         (about(0.020, 0.001), RISES, RISES, "supported", "exclude 0"),
         (Quantity(0.1, NAN, NAN), RISES, RISES, "undecided", ""),
     ],
@@ -66,8 +68,15 @@ def test_claim_a_needs_slopes_in_skill_log_error_and_log_skill_with_one_sign(
 def test_a_change_of_sign_supports_claim_a_unless_the_slope_is_small(slope: Quantity, verdict: str) -> None:
     claim = decide_scale_dependence("CG", "slope", slope, transformed(FLAT, FLAT), SignChange(0.25, 1.0))
     assert claim.verdict == verdict
-    if verdict == "supported":
-        assert "certainly better at scale 0.25 and certainly worse at scale 1" in claim.reason
+    assert "changes its sign: significantly better at scale 0.25, significantly worse at 1" in claim.reason
+    assert ("no trend in one direction" in claim.reason) == (verdict == "undecided")
+
+
+@pytest.mark.parametrize("half", [0.019, 0.009, 0.004, 0.0001])
+@pytest.mark.parametrize("other", [FLAT, RISES, FALLS])
+def test_a_shorter_interval_of_a_negligible_slope_never_weakens_the_verdict(half: float, other: Quantity) -> None:
+    claim = decide_scale_dependence("CG", "slope", about(0.0005, half), transformed(other, other))
+    assert claim.verdict == "contradicted"
 
 
 def test_all_slopes_are_in_the_reason_of_claim_a() -> None:
@@ -78,44 +87,58 @@ def test_all_slopes_are_in_the_reason_of_claim_a() -> None:
 
 def test_the_bound_of_claim_a_can_be_set() -> None:
     assert decide_scale_dependence("CG", "slope", about(0.0, 0.05), {}, bound=0.1).verdict == "contradicted"
-    assert decide_confounded_scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).verdict == "contradicted"
+    reason = describe_confounded_scale_dependence("CG", "slope", about(0.0, 0.05), bound=0.1).reason
+    assert "within ±0.1" in reason
 
 
 @pytest.mark.parametrize(
-    ("slope", "verdict", "why"),
+    ("slope", "why"),
     [
-        (about(0.10, 0.05), "undecided", "a confounded comparison supports no claim"),
-        (about(-0.10, 0.05), "undecided", "a confounded comparison supports no claim"),
-        (about(0.0, 0.01), "contradicted", "no dependence that matters"),
-        (about(0.0, 0.1), "undecided", "includes 0"),
+        (about(0.10, 0.05), "the interval excludes 0, but a confounded comparison decides no claim"),
+        (about(-0.10, 0.05), "the interval excludes 0, but a confounded comparison decides no claim"),
+        (about(0.0, 0.01), "the slope lies within ±0.02, but a confounded comparison decides no claim"),
+        (about(0.0, 0.1), "includes 0 and does not lie within ±0.02"),
     ],
 )
-def test_a_confounded_slope_never_supports_claim_a(slope: Quantity, verdict: str, why: str) -> None:
-    claim = decide_confounded_scale_dependence("CG", "slope", slope, remark="confounded")
-    assert claim.verdict == verdict
+def test_a_confounded_slope_never_decides_claim_a(slope: Quantity, why: str) -> None:
+    claim = describe_confounded_scale_dependence("CG", "slope", slope, remark="confounded")
+    assert claim.verdict == "undecided"
     assert why in claim.reason
     assert claim.reason.endswith("; confounded")
 
 
-def test_a_confounded_comparison_never_supports_claim_b() -> None:
-    rich, scarce = about(0.05, 0.02), about(-0.10, 0.05)
+@pytest.mark.parametrize(
+    ("rich", "scarce", "why"),
+    [
+        (about(0.05, 0.02), about(-0.10, 0.05), "a significant gain where data are rich"),
+        (about(0.05, 0.02), about(0.01, 0.02), "no loss beyond the margin where data are scarce"),
+        (about(-0.05, 0.02), about(-0.10, 0.05), "a significant loss where data are rich"),
+        (about(-0.05, 0.02), about(0.01, 0.02), "no loss beyond the margin where data are scarce, and"),
+    ],
+)
+def test_a_confounded_comparison_never_decides_claim_b(rich: Quantity, scarce: Quantity, why: str) -> None:
     claim = decide_rich_and_scarce("CG", "means", rich, scarce, 0.02, "confounded", is_confounded=True)
     assert claim.verdict == "undecided"
-    assert "a certain gain" in claim.reason
-    assert "supports no claim" in claim.reason
-    opposite = decide_rich_and_scarce("CG", "means", rich, about(0.01, 0.02), 0.02, "confounded", is_confounded=True)
-    assert opposite.verdict == "contradicted"
+    assert why in claim.reason
+    assert "but a confounded comparison decides no claim" in claim.reason
+
+
+def test_a_confounded_comparison_that_decides_nothing_anyway_names_what_is_missing() -> None:
+    claim = decide_rich_and_scarce("CG", "means", FLAT, FLAT, 0.02, "confounded", is_confounded=True)
+    assert claim.verdict == "undecided"
+    assert "not significant: a gain where data are rich and a loss beyond" in claim.reason
+    assert "decides no claim" not in claim.reason
 
 
 @pytest.mark.parametrize(
     ("rich", "scarce", "verdict", "why"),
     [
-        (about(0.05, 0.02), about(-0.10, 0.05), "supported", "a certain gain"),
+        (about(0.05, 0.02), about(-0.10, 0.05), "supported", "a significant gain"),
         (about(0.05, 0.02), about(-0.06, 0.05), "undecided", "a loss beyond the margin where they are scarce"),
         (about(0.05, 0.06), about(-0.10, 0.05), "undecided", "a gain where data are rich"),
         (about(0.05, 0.06), about(-0.03, 0.05), "undecided", "a gain where data are rich and a loss beyond"),
-        (about(0.05, 0.02), about(0.01, 0.02), "contradicted", "certainly no loss beyond the margin"),
-        (about(-0.05, 0.02), about(-0.10, 0.05), "contradicted", "a certain loss where data are rich"),
+        (about(0.05, 0.02), about(0.01, 0.02), "contradicted", "no loss beyond the margin where data are scarce ("),
+        (about(-0.05, 0.02), about(-0.10, 0.05), "contradicted", "a significant loss where data are rich"),
         (about(-0.05, 0.02), about(0.01, 0.02), "contradicted", "no loss beyond the margin where data are scarce, and"),
     ],
 )
@@ -146,12 +169,12 @@ def test_claim_c_depends_on_the_sign_of_the_difference_of_spreads(difference: Qu
     ("segmentation", "gaps", "verdict", "why"),
     [
         (about(-0.1, 0.02), {"classification": about(-0.1, 0.05, 0.001), "regression": about(-0.08, 0.05, 0.01)},
-         "supported", "certainly lower than every other type"),
+         "supported", "significantly lower than every other type"),
         (about(-0.1, 0.02), {"classification": about(-0.1, 0.05, 0.001), "regression": about(-0.03, 0.05, 0.3)},
-         "undecided", "not certainly apart from regression"),
-        (about(0.1, 0.02), {"classification": about(-0.1, 0.05, 0.001)}, "undecided", "not certain to drop"),
+         "undecided", "not significantly lower than regression"),
+        (about(0.1, 0.02), {"classification": about(-0.1, 0.05, 0.001)}, "undecided", "does not drop significantly"),
         (about(-0.1, 0.02), {"classification": about(0.1, 0.05, 0.001), "regression": about(-0.1, 0.05, 0.001)},
-         "contradicted", "classification certainly lower than segmentation"),
+         "contradicted", "classification significantly lower than segmentation"),
     ],
 )  # fmt: skip
 def test_claim_d_compares_segmentation_with_every_other_type(
@@ -161,6 +184,16 @@ def test_claim_d_compares_segmentation_with_every_other_type(
     assert claim.verdict == verdict
     assert why in claim.reason
     assert claim.estimate == max(gap.value for gap in gaps.values())
+
+
+@pytest.mark.parametrize("names", [("classification", "regression"), ("regression", "classification")])
+def test_a_missing_gap_of_claim_d_prevents_support_and_is_never_the_estimate(names: tuple[str, str]) -> None:
+    gaps = {"classification": about(-0.1, 0.05, 0.001), "regression": Quantity(NAN, NAN, NAN)}
+    claim = decide_type_sensitivity("AU", "gaps", about(-0.1, 0.02), {name: gaps[name] for name in names})
+    assert claim.verdict == "undecided"
+    assert claim.estimate == -0.1
+    assert "not significantly lower than regression" in claim.reason
+    assert "not estimated" in claim.reason
 
 
 def test_claim_d_is_adjusted_for_the_number_of_types() -> None:

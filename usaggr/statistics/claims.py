@@ -1,9 +1,10 @@
 """The published claims on task aggregation (arXiv:2603.18123), each as a quantity that a sweep can estimate.
 
-A claim is supported or contradicted only if confidence intervals decide it. Otherwise it is undecided, with a reason.
-Every quantity is in skill, the unit that all task types share: 0 equals a predictor that ignores the image, 1 is
-perfect. There is no multiplicity correction across claims. "Certain" means that a confidence interval, or a test where
-the docstring names one, decides it.
+A claim is supported or contradicted only if confidence intervals, or tests where the docstring names them, decide it.
+Otherwise it is undecided, with a reason. A confounded comparison decides no claim: other differences may cause an
+effect, and may hide one. Every quantity is in skill, the unit that all task types share: 0 equals a predictor that
+ignores the image, 1 is perfect. Intervals are assumed to have a confidence of 95 %, so that each of their ends is
+wrong with a probability of 2.5 %. There is no multiplicity correction across claims.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,13 @@ import numpy as np
 
 from usaggr.statistics.holm import holm
 from usaggr.statistics.scale_trend import SignChange
+from usaggr.statistics.verdicts import ALPHA
 
 Letter = Literal["a", "b", "c", "d"]
 ClaimVerdict = Literal["supported", "contradicted", "undecided"]
 
 STATEMENTS: dict[Letter, str] = {
-    "a": "What aggregation does depends strongly on the scale of training data.",
+    "a": "The effect of aggregation depends strongly on the amount of training data.",
     "b": "Clinically-grouped training can help where data are rich and induces substantial negative transfer where "
     "they are scarce.",
     "c": "All-task unified training is more consistent across clinical groups than clinically-grouped training.",
@@ -27,13 +29,14 @@ STATEMENTS: dict[Letter, str] = {
 }
 """Statements of the paper, in one sentence each."""
 BOUND = 0.02
-"""Slope in skill per tenfold training samples; an interval within +-BOUND contradicts claim (a)."""
-SLOPE_UNIT = "skill per tenfold training samples"
+"""Slope in skill per tenfold increase in training samples that counts as negligible.
+
+As large as the default margin of *no loss* (report.margin): ten times the data then change the difference by less than
+a loss that counts. An interval within +-BOUND contradicts claim (a), unless the difference changes its sign."""
+SLOPE_UNIT = "skill per tenfold increase in training samples"
 """Unit of the estimate of claim (a)."""
-NO_SUPPORT = "a confounded comparison supports no claim"
-"""Part of the reason where a confounded comparison agrees with a claim."""
-ALPHA = 0.05
-"""Level of two-sided tests, adjusted by Holm, for a claim that needs several."""
+CONFOUNDED_REASON = "a confounded comparison decides no claim"
+"""Clause in the reason if a confounded comparison agrees or disagrees with a claim."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Quantity:
 
     @property
     def sign(self) -> int:
-        """1 or -1 if the whole interval is above or below 0, otherwise 0; also 0 without an interval."""
+        """1 or -1 if the whole interval is above or below 0; 0 if the interval contains 0 or is missing."""
         # Comparisons with NaN are false.
         return int(self.low > 0) - int(self.high < 0)
 
@@ -81,7 +84,7 @@ class Claim:
 def make_undecided(
     letter: Letter, comparison: str, estimand: str, unit: str, reason: str, estimate: Quantity | None = None
 ) -> Claim:
-    """Return a claim that this sweep cannot decide, for a reason other than its numbers.
+    """Return a claim that this sweep cannot decide, because data or comparisons are missing.
 
     Args:
         letter: which claim.
@@ -103,80 +106,86 @@ def decide_scale_dependence(
     bound: float = BOUND,
     remark: str = "",
 ) -> Claim:
-    """Decide claim (a): supported only by a dependence that does not come from the scale of measurement.
+    """Decide claim (a): supported only if the dependence on training data is not removed by transforming the score.
 
-    A constant ratio of errors gives a difference in skill that shrinks towards a ceiling, a constant ratio of skills
-    one that grows from a floor, and a constant difference in skill a ratio of errors that grows. Such an interaction is
-    removable: a monotone transformation of the score removes it (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem
-    Cognit 2012). Supported: the slopes in skill and under each transformation exclude 0 with one sign, or the
-    difference changes its sign. Contradicted: the slope in skill lies within +-bound, and no other excludes 0. A
-    dependence within +-bound is too small to matter, and the claim is then undecided.
+    If the ratio of errors is constant, the difference in skill shrinks near 1. If the ratio of skills is constant, it
+    grows from 0. If the difference in skill is constant, the ratio of errors grows. Such an interaction is removable: a
+    monotone transformation of the score removes it (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem Cognit 2012).
+
+    - Supported: the slopes in skill and under each transformation exclude 0 with one sign, or the difference changes
+      its sign; and the slope in skill does not lie within +-bound.
+    - Contradicted: the slope in skill lies within +-bound, and the difference does not change its sign. Whether this or
+      another slope excludes 0 does not matter: a dependence within the bound is not strong, also if it exists. It may
+      be strong in another unit; "strong" refers to skill.
+    - Undecided otherwise. This includes a slope within +-bound with a change of sign, because a line misses a
+      dependence that is not monotone.
+
+    If the true difference is constant, the slopes support the claim with a probability of at most 5 %, and a change of
+    sign with one of at most 2.5 %. If the true slope is not within the bound, the claim is contradicted with a
+    probability of at most 2.5 %.
 
     Args:
         comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
-        slope: slope of the difference in skill from the reference, per tenfold training samples.
+        slope: slope of the difference in skill from the reference, per tenfold increase in training samples.
         transformed: slopes of the differences under transformations of the score, by name; positive if better.
-        sign_change: scales at which the difference certainly has opposite signs; None if there are none.
-        bound: largest slope in skill that is as good as no dependence.
+        sign_change: scales at which the difference has opposite significant signs; None if there are none.
+        bound: largest slope in skill that counts as negligible.
         remark: further information for the reader.
     """
     verdict: ClaimVerdict
-    opposed = [name for name, quantity in transformed.items() if quantity.sign != slope.sign]
-    certain = [name for name, quantity in transformed.items() if quantity.sign]
-    agrees = slope.sign != 0 and not opposed
-    is_small = slope.low > -bound and slope.high < bound
-    within = f"within ±{bound:g}"
-    if is_small and (sign_change or agrees):
-        verdict, reason = "undecided", f"there is a dependence, but its slope lies {within}: too small to matter"
-    elif sign_change:
-        ends = f"certainly better at scale {sign_change.better:g} and certainly worse at scale {sign_change.worse:g}"
+    disagreeing = [name for name, quantity in transformed.items() if quantity.sign != slope.sign]
+    nonzero = [name for name, quantity in transformed.items() if quantity.sign]
+    is_negligible = slope.low > -bound and slope.high < bound
+    within_text = f"within ±{bound:g}"
+    if sign_change:
+        ends = f"significantly better at scale {sign_change.better:g}, significantly worse at {sign_change.worse:g}"
         verdict, reason = "supported", f"the difference changes its sign: {ends}"
-    elif agrees:
-        effect = "help" if slope.sign > 0 else "hurt"
-        verdict, reason = "supported", f"all slopes exclude 0 with one sign: more data {effect} it"
-    elif is_small and certain:
-        verdict, reason = "undecided", f"in skill the interval lies {within}, but in {_join_names(certain)} excludes 0"
-    elif is_small:
-        verdict, reason = "contradicted", f"the interval lies {within}: no dependence that matters"
+        if is_negligible:
+            verdict, reason = "undecided", f"{reason}; but the slope lies {within_text}: no trend in one direction"
+    elif is_negligible:
+        verdict, reason = "contradicted", f"the slope in skill lies {within_text}: no strong dependence"
+        reason += f", although the slope in {_join_names(nonzero)} excludes 0" if nonzero else ""
+    elif slope.sign and not disagreeing:
+        direction = "rises" if slope.sign > 0 else "falls"
+        verdict, reason = "supported", f"all slopes exclude 0 with one sign: the difference {direction} with more data"
     elif slope.sign:
         verdict = "undecided"
         reason = (
-            f"the interval excludes 0 in skill, but not in {_join_names(opposed)} with the same sign: the dependence "
-            "may come from the scale of measurement, as at a ceiling or a floor"
+            f"the interval excludes 0 in skill, but not in {_join_names(disagreeing)} with the same sign: the "
+            "dependence may come from the scale of measurement, as at a ceiling or a floor"
         )
     else:
-        verdict, reason = "undecided", f"the interval includes 0 and does not lie {within}"
+        verdict, reason = "undecided", f"the interval includes 0 and does not lie {within_text}"
     numbers = ", ".join(f"{name} {_format_quantity(q)}" for name, q in {"skill": slope, **transformed}.items())
     return _make_claim(
         "a", comparison, estimand, slope, SLOPE_UNIT, verdict, _with_remark(f"{reason} ({numbers})", remark)
     )
 
 
-def decide_confounded_scale_dependence(
+def describe_confounded_scale_dependence(
     comparison: str, estimand: str, slope: Quantity, bound: float = BOUND, remark: str = ""
 ) -> Claim:
-    """Decide claim (a) from a confounded comparison: contradicted if the slope lies within +-bound, else undecided.
+    """Return claim (a) from a confounded comparison, which is always undecided.
 
-    A slope over clinical groups may come from any other difference between them, so it never supports the claim. A
-    slope near 0 shows that the paper's own comparison does not find a dependence here.
+    Other differences between clinical groups may cause a slope over them, and may hide one. The reason states what the
+    paper's own comparison shows in this sweep.
 
     Args:
         comparison: grouping and estimation method.
         estimand: estimated quantity, in one sentence.
-        slope: slope of the difference in skill from the reference, per tenfold training samples.
-        bound: largest slope that is as good as no dependence, in the same unit.
+        slope: slope of the difference in skill from the reference, per tenfold increase in training samples.
+        bound: largest slope in skill that counts as negligible.
         remark: further information for the reader.
     """
-    verdict: ClaimVerdict
-    within = f"within ±{bound:g}"
+    within_text = f"within ±{bound:g}"
     if slope.low > -bound and slope.high < bound:
-        verdict, reason = "contradicted", f"the interval lies {within}: no dependence that matters"
+        reason = f"the slope lies {within_text}, but {CONFOUNDED_REASON}"
     elif slope.sign:
-        verdict, reason = "undecided", f"the interval excludes 0, but {NO_SUPPORT}"
+        reason = f"the interval excludes 0, but {CONFOUNDED_REASON}"
     else:
-        verdict, reason = "undecided", f"the interval includes 0 and does not lie {within}"
-    return _make_claim("a", comparison, estimand, slope, SLOPE_UNIT, verdict, _with_remark(reason, remark))
+        reason = f"the interval includes 0 and does not lie {within_text}"
+    return _make_claim("a", comparison, estimand, slope, SLOPE_UNIT, "undecided", _with_remark(reason, remark))
 
 
 def decide_rich_and_scarce(
@@ -188,11 +197,13 @@ def decide_rich_and_scarce(
     remark: str = "",
     is_confounded: bool = False,
 ) -> Claim:
-    """Decide claim (b), which has two parts: supported if both are certain, contradicted if either is refuted.
+    """Decide claim (b), which has two parts: supported if both are significant, contradicted if either is refuted.
 
     Supported: the interval of `rich` is above 0, and that of `scarce` below -margin. Contradicted: the interval of
     `rich` is below 0 (sharing does not help there), or that of `scarce` above -margin (it does no substantial harm
-    there). The claim's estimate is `scarce`. A confounded comparison never supports the claim.
+    there). A false support has a probability of at most 2.5 %, because both tests must reject. A false contradiction
+    has one of at most 5 %, because either suffices and they are not adjusted. The claim's estimate is `scarce`. A
+    confounded comparison leaves the claim undecided.
 
     Args:
         comparison: grouping and estimation method.
@@ -206,33 +217,32 @@ def decide_rich_and_scarce(
     verdict: ClaimVerdict
     numbers = f"rich {_format_quantity(rich)}, scarce {_format_quantity(scarce)}, margin {margin:g}"
     if rich.low > 0 and scarce.high < -margin:
-        verdict, reason = (
-            "supported",
-            "a certain gain where data are rich, a certain loss beyond the margin where scarce",
-        )
-        if is_confounded:
-            verdict, reason = "undecided", f"{reason}, but {NO_SUPPORT}"
+        verdict = "supported"
+        reason = "a significant gain where data are rich, a significant loss beyond the margin where scarce"
     # Either refutation alone contradicts the claim; this branch names both.
     elif scarce.low > -margin and rich.high < 0:
-        verdict, reason = (
-            "contradicted",
-            "no loss beyond the margin where data are scarce, and a certain loss where rich",
-        )
+        verdict = "contradicted"
+        reason = "no loss beyond the margin where data are scarce, and a significant loss where rich"
     elif scarce.low > -margin:
-        verdict, reason = "contradicted", "certainly no loss beyond the margin where data are scarce"
+        verdict, reason = "contradicted", "no loss beyond the margin where data are scarce"
     elif rich.high < 0:
-        verdict, reason = "contradicted", "a certain loss where data are rich"
+        verdict, reason = "contradicted", "a significant loss where data are rich"
     else:
-        uncertain = [] if rich.low > 0 else ["a gain where data are rich"]
-        uncertain += [] if scarce.high < -margin else ["a loss beyond the margin where they are scarce"]
-        verdict, reason = "undecided", f"not certain: {' and '.join(uncertain)}"
+        missing = [] if rich.low > 0 else ["a gain where data are rich"]
+        missing += [] if scarce.high < -margin else ["a loss beyond the margin where they are scarce"]
+        verdict, reason = "undecided", f"not significant: {' and '.join(missing)}"
+    if is_confounded and verdict != "undecided":
+        verdict, reason = "undecided", f"{reason}, but {CONFOUNDED_REASON}"
     return _make_claim(
         "b", comparison, estimand, scarce, "skill", verdict, _with_remark(f"{reason} ({numbers})", remark)
     )
 
 
 def decide_consistency(comparison: str, estimand: str, difference: Quantity, remark: str = "") -> Claim:
-    """Decide claim (c): supported if the SD between clinical groups is certainly larger under the clinical grouping.
+    """Decide claim (c) by the SD between clinical groups under the clinical grouping and under unified training.
+
+    The claim is supported if that of the clinical grouping is significantly larger, and contradicted if it is
+    significantly smaller. Each has a probability of at most 2.5 % if both are equal.
 
     Args:
         comparison: groupings and estimation method.
@@ -242,9 +252,9 @@ def decide_consistency(comparison: str, estimand: str, difference: Quantity, rem
     """
     verdict: ClaimVerdict
     if difference.low > 0:
-        verdict, reason = "supported", "the clinical grouping's spread is certainly the larger"
+        verdict, reason = "supported", "the SD between groups is significantly larger under the clinical grouping"
     elif difference.high < 0:
-        verdict, reason = "contradicted", "the clinical grouping's spread is certainly the smaller"
+        verdict, reason = "contradicted", "the SD between groups is significantly smaller under the clinical grouping"
     else:
         verdict, reason = "undecided", "the interval of the difference includes 0"
     return _make_claim("c", comparison, estimand, difference, "skill", verdict, _with_remark(reason, remark))
@@ -253,11 +263,11 @@ def decide_consistency(comparison: str, estimand: str, difference: Quantity, rem
 def decide_type_sensitivity(
     comparison: str, estimand: str, segmentation: Quantity, gaps: Mapping[str, Quantity], remark: str = ""
 ) -> Claim:
-    """Decide claim (d): supported if segmentation drops, and certainly more than every other task type.
+    """Decide claim (d): supported if segmentation drops, and significantly more than every other task type.
 
-    The claim is contradicted if another type is certainly lower than segmentation. The gaps are tested two-sided and
-    adjusted by Holm. Segmentation drops if its interval is below 0. The claim's estimate is the largest gap, to the
-    type that is nearest to segmentation or below it.
+    The claim is contradicted if another type is significantly lower than segmentation. The gaps are tested two-sided at
+    level ALPHA, adjusted by Holm over the types; a gap without a p value prevents support. Segmentation drops if its
+    interval is below 0. The reported estimate is the largest gap: that of the type with the lowest difference.
 
     Args:
         comparison: grouping and estimation method.
@@ -268,22 +278,25 @@ def decide_type_sensitivity(
     """
     verdict: ClaimVerdict
     names = list(gaps)
-    # A gap without a p value stays NaN, which is in neither list and prevents support.
+    # A gap without a p value stays NaN, so it is in neither list.
     adjusted = dict(zip(names, holm([gaps[name].p for name in names]), strict=True))
     lower = [name for name in names if adjusted[name] < ALPHA and gaps[name].value < 0]
     higher = [name for name in names if adjusted[name] < ALPHA and gaps[name].value > 0]
-    nearest = max(names, key=lambda name: gaps[name].value)
+    # A missing gap is never the largest, whatever the order of the types.
+    lowest = max(names, key=lambda name: np.nan_to_num(gaps[name].value, nan=-np.inf))
     if higher:
-        verdict, reason = "contradicted", f"{_join_names(higher)} certainly lower than segmentation"
+        verdict, reason = "contradicted", f"{_join_names(higher)} significantly lower than segmentation"
     elif len(lower) == len(names) and segmentation.high < 0:
-        verdict, reason = "supported", "segmentation drops, and is certainly lower than every other type"
+        verdict, reason = "supported", "segmentation drops, and is significantly lower than every other type"
     elif len(lower) == len(names):
-        verdict, reason = "undecided", "segmentation is certainly lower than every other type, but not certain to drop"
+        verdict = "undecided"
+        reason = "segmentation is significantly lower than every other type, but does not drop significantly"
     else:
-        verdict, reason = "undecided", f"not certainly apart from {_join_names([n for n in names if n not in lower])}"
+        remaining = _join_names([name for name in names if name not in lower])
+        verdict, reason = "undecided", f"segmentation is not significantly lower than {remaining}"
     numbers = "; ".join(f"{name} {_format_quantity(gaps[name])}" for name in names)
     reason = f"{reason} (segmentation {_format_quantity(segmentation)}; segmentation minus {numbers})"
-    return _make_claim("d", comparison, estimand, gaps[nearest], "skill", verdict, _with_remark(reason, remark))
+    return _make_claim("d", comparison, estimand, gaps[lowest], "skill", verdict, _with_remark(reason, remark))
 
 
 def _make_claim(

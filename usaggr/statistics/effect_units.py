@@ -1,8 +1,9 @@
 """Differences in units that tasks share, as pseudo-values: relative change, skill, and logarithms of error and skill.
 
-The error is the distance to the best possible score. Where the trivial predictor is fixed, a difference in log error is
-a difference in log(1 - skill): the trivial predictor's error cancels. The two logarithms are the transformations under
-which a constant ratio of errors, or of skills, is a constant difference.
+All are positive if better than the reference. The error is the distance to the best possible score. With a fixed
+trivial predictor, 1 - skill is the error divided by the trivial predictor's error, so this divisor cancels in
+differences of logarithms: a difference in log error is one in log(1 - skill), with the opposite sign. On these scales,
+a constant ratio of errors, or of skills, is a constant difference.
 """
 
 import math
@@ -15,7 +16,10 @@ from usaggr.metrics.names import Metric, compute_improvement
 Array = NDArray[np.float64]
 
 LEAST_SKILL = 0.05
-"""Skill below which a model has learned next to nothing; log skill is constant below it."""
+"""Smaller skills are replaced by this value before taking logarithms.
+
+At a twentieth of the way from the trivial predictor to perfection, differences are mostly noise, and a logarithm would
+magnify it without limit."""
 
 
 def compute_relative_pseudovalues(values: Array, references: Array, metric: Metric) -> Array:
@@ -46,21 +50,21 @@ def compute_skill_pseudovalues(values: Array, trivial: Array, metric: Metric) ->
     """Return (K, C) pseudo-values of the skill of each seed: (score - trivial) / (best - trivial), clipped to [-1, 1].
 
     The trivial predictor's scores are taken as fixed. If a seed's skill is clipped, or the trivial predictor is
-    perfect, the pseudo-values of all subjects are equal.
+    perfect, the pseudo-values of all subjects are equal: this seed adds no variance between subjects.
 
     Args:
         values: (K seeds, C subjects) pseudo-values of the score.
         trivial: (K,) score of the trivial predictor, which depends on the seed's training samples.
         metric: metric of the score.
     """
-    room = np.array([compute_improvement(metric.best, float(score), metric) for score in trivial])[:, None]
+    trivial_errors = np.array([compute_improvement(metric.best, float(score), metric) for score in trivial])[:, None]
     sign = 1.0 if metric.higher_is_better else -1.0
     gains = sign * (values - trivial[:, None])
-    divisor = np.where(room > 0, room, 1.0)
+    divisor = np.where(trivial_errors > 0, trivial_errors, 1.0)
     skill = gains.mean(axis=1, keepdims=True) / divisor
-    # Without room above the trivial score, any loss is -1, because no skill could be larger than 0.
-    clipped = np.where(room > 0, np.clip(skill, -1.0, 1.0), np.where(skill < 0, -1.0, 0.0))
-    is_unclipped = (room > 0) & (np.abs(skill) <= 1)
+    # If the trivial predictor is perfect, skill is 0 for an equal score and -1 for a worse one (as in `compute_skill`).
+    clipped = np.where(trivial_errors > 0, np.clip(skill, -1.0, 1.0), np.where(skill < 0, -1.0, 0.0))
+    is_unclipped = (trivial_errors > 0) & (np.abs(skill) <= 1)
     return np.asarray(clipped + np.where(is_unclipped, gains / divisor - skill, 0.0))
 
 
@@ -106,7 +110,7 @@ def compute_log_error_pseudovalues(values: Array, references: Array, metric: Met
 
 
 def compute_log_skill_ratio(skill: float, reference: float) -> float:
-    """Return the natural logarithm of a skill over the reference's, both at least LEAST_SKILL; NaN without one."""
+    """Return the natural logarithm of a skill over the reference's, both raised to LEAST_SKILL; NaN if one is missing."""
     if math.isnan(skill) or math.isnan(reference):
         return math.nan
     return math.log(max(skill, LEAST_SKILL) / max(reference, LEAST_SKILL))
@@ -124,6 +128,6 @@ def compute_log_skill_pseudovalues(skills: Array, references: Array) -> Array:
 
 
 def _compute_log_deviations(skills: Array) -> Array:
-    """Return the deviations of log skill from that of the mean skill; 0 where log skill is constant."""
+    """Return the first-order deviations of log skill from the log of the mean skill; 0 below LEAST_SKILL."""
     mean = float(skills.mean())
     return (skills - mean) / mean if mean > LEAST_SKILL else np.zeros_like(skills)

@@ -10,7 +10,7 @@ from usaggr.report.differences_in_means import describe_scarce_differences
 from usaggr.report.grouping_names import explain_labels
 from usaggr.report.material import Material, make_paragraph, make_section
 from usaggr.report.scale.tables import analyze_effects
-from usaggr.statistics.claims import STATEMENTS, Claim
+from usaggr.statistics.claims import BOUND, STATEMENTS, Claim
 
 _CLAIM_GROUPINGS = ("task_specific", "clinical", "unified")
 """Groupings that the paper compares."""
@@ -28,9 +28,10 @@ def write_claims(material: Material) -> Section | None:
         "We call a claim supported if its whole interval agrees with it, contradicted if the whole interval disagrees,",
         "and undecided otherwise. The intervals are not corrected for the number of claims.",
         "The paper compared clinical groups with each other. Groups differ in organ as well as in size, so that",
-        "comparison cannot separate the two (it is confounded) and supports no claim. Comparisons within tasks can.",
+        "comparison cannot separate the two (it is confounded) and decides no claim. Comparisons within tasks can.",
         "Claim (a) needs more than a slope in skill that excludes 0, because a difference in skill must shrink at a",
         "ceiling: the slopes in skill, log error and log skill must agree, or the difference must change its sign.",
+        f"It is contradicted if the slope in skill lies within ±{BOUND:g} and the difference does not change its sign.",
         "Cells in which a seed collapsed are left out.",
         describe_scarce_differences(material.comparison.verdicts),
     )

@@ -203,7 +203,7 @@ def _test_scale_between(sweep: _Sweep, grouping: str) -> Claim:
         return rules.make_undecided("a", comparison, estimand, rules.SLOPE_UNIT, reason)
     # Clinical groups are treated as an independent sample, so neither seeds nor test subjects are needed here.
     slope = Quantity(trend.slope, trend.low, trend.high)
-    return rules.decide_confounded_scale_dependence(comparison, estimand, slope, remark=CONFOUNDED)
+    return rules.describe_confounded_scale_dependence(comparison, estimand, slope, remark=CONFOUNDED)
 
 
 def _test_rich_within(sweep: _Sweep) -> Claim:
