@@ -82,6 +82,7 @@ bench: .venv/installed-dev
 # docs/too_few.md.
 bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.critical_values
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.far_tail
 
 bench-verdicts: .venv/installed-dev

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.evidence.coverage_page import SEEDS, SUBJECTS, Covered, report
+from benchmarks.evidence.marks import CONFIDENCE
 from benchmarks.evidence.scenarios import Scenario, many_tasks, rare_failures, scenarios
 from usaggr.statistics.minimum_evidence import has_few_differing, is_driven_by_few
 from usaggr.statistics.two_way_anova import Estimate, estimate
 
-CONFIDENCE = 0.95
 CHUNK = 250
 
 

@@ -1,9 +1,9 @@
-"""Measure false verdicts of families, and coverage and width of intervals, where variances are moderated as in reports.
+"""Measure false verdicts of families, and coverage and width of intervals, in simulated studies.
 
     python -m benchmarks.evidence.families [--quick] [--repetitions 2000] [--jobs 2] [--out docs/families.md]
 
-A family is the tasks of one grouping at one scale, whose tests Holm's method adjusts together. The worlds are in
-component_worlds.py; the package's own functions estimate and judge.
+A family is the tasks of one grouping at one scale, whose tests Holm's method adjusts together. Variances are moderated
+as in reports. The worlds are in component_worlds.py; the package's own functions estimate and judge.
 """
 
 import argparse
@@ -17,45 +17,45 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evidence.component_worlds import FURTHER, REVIEW, Cells, World, draw_cells
+from benchmarks.evidence.component_worlds import FURTHER, GROUPINGS, REVIEW, Cells, World, draw_cells
+from benchmarks.evidence.marks import CONFIDENCE, ClusteredShare, measure_clustered_share
 from usaggr.statistics.moderated_variances import combine_with_prior, predict_priors
-from usaggr.statistics.two_way_anova import Estimate
+from usaggr.statistics.two_way_anova import Estimate, MeanSquares, estimate_from_squares
 from usaggr.statistics.verdicts import decide_verdicts
 
 Array = NDArray[np.float64]
 
 TASKS, SEEDS = (3, 8, 27), (2, 3, 5)
-CONFIDENCE = 0.95
 MARGIN = 0.02
-"""Margin of no loss; it is also the true loss where false `no_loss` is counted."""
+"""Margin of no loss. Also the true loss in the simulations that count false `no_loss`."""
 _VALUES_AT_ONCE = 200_000
 """Largest number of values of tables that are held in memory at once."""
+_T3_COST = 10
+"""Time of a world with t3 subjects, whose tables are drawn value by value, relative to the others."""
 Key = tuple[str, int, int]
 """World, number of tasks, number of seeds."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Results of a world over all repetitions, in arrays (groupings, scales)."""
+class FamilyResults:
+    """Results of a world over all studies, in arrays (groupings, scales)."""
 
     families: int
-    """Number of families of each grouping and scale."""
-    cells: int
-    """Number of cells of each grouping and scale."""
-    false: NDArray[np.int64]
-    """Families with a gain or a loss, though the true difference is 0."""
-    no_loss: NDArray[np.int64]
-    """Families with `no_loss` or a gain, though the true loss of every task is the margin."""
-    coverage: Array
-    """Share of cells whose 95 % interval contains the true difference."""
+    """Number of families of each grouping and scale: one for each study."""
+    false_differences: NDArray[np.int64]
+    """Number of families with a gain or a loss, although the true difference is 0."""
+    false_no_loss: NDArray[np.int64]
+    """Number of families with `no_loss` or a gain, although the true loss of every task is the margin."""
+    coverage: tuple[ClusteredShare, ...]
+    """Share of cells whose 95 % interval contains the true difference, of each grouping and scale."""
     width: Array
-    """Median width of the interval over its width from the cell's own mean squares."""
+    """Median ratio of the interval's width to the width without moderation."""
 
 
 def estimate_cells(cells: Cells) -> Estimate:
     """Return the estimates of cells, with variances between seeds moderated as in reports.
 
-    This function and `estimate_alone` are the only place where the benchmark depends on the way of moderation.
+    Only this function depends on the method of moderation.
     """
     repetitions, tasks, groupings, scales = cells.value.shape
     own_df = cells.n_seeds - 1.0
@@ -74,23 +74,16 @@ def estimate_alone(cells: Cells) -> Estimate:
 
 
 def _make_estimate(cells: Cells, seed_squares: Array, seed_df: Array) -> Estimate:
-    """Return the estimates of cells as `two_way_anova.estimate` makes them from tables.
+    """Return the estimates of cells, as `two_way_anova.estimate` returns them for tables.
 
     Args:
         cells: Sufficient statistics.
         seed_squares: Mean squares between seeds, own or moderated.
         seed_df: Their degrees of freedom.
     """
-    size = cells.n_seeds * cells.n_subjects
-    subject_variance = np.maximum(cells.subjects - cells.residual, 0.0) / size
-    subject_df = np.broadcast_to(cells.n_subjects - 1, cells.value.shape)
-    return Estimate(cells.value, seed_squares / size, subject_variance, seed_df, subject_df, cells.subjects / size)
-
-
-def compute_half_width(estimate: Estimate, confidence: float) -> Array:
-    """Return half the width of the intervals; `confidence` is in (0, 1)."""
-    low, high = estimate.compute_interval(confidence)
-    return np.asarray((high - low) / 2)
+    n_subjects = np.asarray(cells.n_subjects, dtype=np.int64)
+    squares = MeanSquares(cells.seeds, cells.subjects, cells.residual, cells.n_seeds, n_subjects)
+    return estimate_from_squares(cells.value, squares, (seed_squares, seed_df))
 
 
 def find_false_families(estimate: Estimate, low: Array, high: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -101,7 +94,8 @@ def find_false_families(estimate: Estimate, low: Array, high: Array) -> tuple[ND
         low: Lower bounds of their 95 % intervals.
         high: Upper bounds.
     """
-    # A single test rejects exactly if the interval excludes its hypothesis. Larger p values change no verdict.
+    # Holm's method rejects no cell whose interval includes the null value. Its p value is 1, to save time. Among true
+    # losses, significant losses get 1 too: this raises Holm's factor of a gain, and there are practically no gains.
     p = _compute_p(estimate, (low > 0) | (high < 0))
     null = _judge(estimate.value, p, np.ones_like(p), ("gain", "loss"))
     lost = replace(estimate, value=estimate.value - MARGIN)
@@ -110,36 +104,35 @@ def find_false_families(estimate: Estimate, low: Array, high: Array) -> tuple[ND
 
 
 def _compute_p(estimate: Estimate, is_rejected: NDArray[np.bool_]) -> Array:
-    """Return two-sided p values where a single test rejects, and 1 elsewhere: finding them takes long."""
+    """Return two-sided p values. Computing them is slow, so only rejected cells get one; the others get 1."""
     arrays = {
         field.name: np.broadcast_to(getattr(estimate, field.name), estimate.value.shape)[is_rejected]
         for field in fields(estimate)
-        if field.name != "covers"
     }
     p = np.ones(estimate.value.shape)
     p[is_rejected] = Estimate(**arrays).compute_two_sided_p()
     return p
 
 
-def _judge(value: Array, p: Array, p_ni: Array, false: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Return the families (repetitions, groupings, scales) with one of the false verdicts.
+def _judge(value: Array, p: Array, p_ni: Array, false_verdicts: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return a mask (repetitions, groupings, scales) of the families that contain any of these verdicts.
 
     Args:
         value: Differences (repetitions, tasks, groupings, scales).
         p: Two-sided p values.
         p_ni: One-sided p values of no loss.
-        false: Verdicts that are false.
+        false_verdicts: Verdicts that are false.
     """
     candidates = ((p < 1) | (p_ni < 1)).any(axis=1)
     result = np.zeros(candidates.shape, dtype=bool)
     for repetition, grouping, scale in np.argwhere(candidates):
-        place = (repetition, slice(None), grouping, scale)
-        verdicts = decide_verdicts(value[place], p[place], p_ni[place]).verdicts
-        result[repetition, grouping, scale] = any(verdict in false for verdict in verdicts)
+        index = (repetition, slice(None), grouping, scale)
+        verdicts = decide_verdicts(value[index], p[index], p_ni[index]).verdicts
+        result[repetition, grouping, scale] = any(verdict in false_verdicts for verdict in verdicts)
     return result
 
 
-def measure(world: World, tasks: int, seeds: int, repetitions: int) -> Measured:
+def measure(world: World, tasks: int, seeds: int, repetitions: int) -> FamilyResults:
     """Simulate studies of a world and judge them.
 
     Args:
@@ -149,28 +142,28 @@ def measure(world: World, tasks: int, seeds: int, repetitions: int) -> Measured:
         repetitions: Number of studies.
     """
     rng = make_generator(world.name, tasks, seeds)
-    false, no_loss, hits, ratios = [], [], [], []
+    differences, no_loss, covered, ratios = [], [], [], []
     for count in _chunk(world, tasks, seeds, repetitions):
         cells = draw_cells(world, rng, count, tasks, seeds)
         estimate, alone = estimate_cells(cells), estimate_alone(cells)
         low, high = estimate.compute_interval(CONFIDENCE)
         alone_low, alone_high = alone.compute_interval(CONFIDENCE)
-        gains_or_losses, losses_missed = find_false_families(estimate, low, high)
-        false.append(gains_or_losses.sum(axis=0))
-        no_loss.append(losses_missed.sum(axis=0))
-        hits.append(((low <= 0) & (high >= 0)).sum(axis=(0, 1)))
+        has_false_difference, has_false_no_loss = find_false_families(estimate, low, high)
+        differences.append(has_false_difference.sum(axis=0))
+        no_loss.append(has_false_no_loss.sum(axis=0))
+        covered.append(((low <= 0) & (high >= 0)).sum(axis=1).reshape(count, -1))
         ratios.append(((high - low) / (alone_high - alone_low)).reshape(-1, *low.shape[2:]))
-    coverage = np.sum(hits, axis=0) / (repetitions * tasks)
+    coverage = tuple(measure_clustered_share(counts, tasks) for counts in np.concatenate(covered).T)
     width = np.median(np.concatenate(ratios), axis=0)
-    return Measured(repetitions, repetitions * tasks, np.sum(false, axis=0), np.sum(no_loss, axis=0), coverage, width)
+    return FamilyResults(repetitions, np.sum(differences, axis=0), np.sum(no_loss, axis=0), coverage, width)
 
 
 def make_generator(*key: str | int) -> np.random.Generator:
-    """Return a random generator that depends on the key alone, so that a cell does not change with the others."""
+    """Return a random generator that depends on the key alone, so that results do not depend on the other worlds."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big"))
 
 
-def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int, jobs: int) -> dict[Key, Measured]:
+def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int, jobs: int) -> dict[Key, FamilyResults]:
     """Return the results of all worlds, numbers of tasks and SEEDS.
 
     Args:
@@ -181,7 +174,7 @@ def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int,
     """
     keys = [(world, count, seeds, repetitions) for world in worlds for count in tasks for seeds in SEEDS]
     # The longest jobs first, so that no process idles while the last one runs.
-    keys.sort(key=lambda key: -key[1] * key[2] * key[0].scales * (10 if key[0].subject_tail == "t3" else 1))
+    keys.sort(key=lambda key: -key[1] * key[2] * key[0].scales * (_T3_COST if key[0].subject_tail == "t3" else 1))
     with multiprocessing.get_context("fork").Pool(jobs) as processes:
         results = {}
         for i, (key, result) in enumerate(processes.imap_unordered(_measure_job, keys), start=1):
@@ -191,13 +184,14 @@ def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int,
     return results
 
 
-def _measure_job(job: tuple[World, int, int, int]) -> tuple[Key, Measured]:
+def _measure_job(job: tuple[World, int, int, int]) -> tuple[Key, FamilyResults]:
     world, tasks, seeds, repetitions = job
     return (world.name, tasks, seeds), measure(world, tasks, seeds, repetitions)
 
 
 def _chunk(world: World, tasks: int, seeds: int, repetitions: int) -> Iterator[int]:
-    values = tasks * 3 * world.scales * seeds * (world.subjects[0] if world.subject_tail == "t3" else 1)
+    arms = len(GROUPINGS) + 1  # and the reference
+    values = tasks * arms * world.scales * seeds * (world.subjects[0] if world.subject_tail == "t3" else 1)
     size = max(1, min(500, _VALUES_AT_ONCE // values))
     for start in range(0, repetitions, size):
         yield min(size, repetitions - start)
@@ -210,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure false verdicts of families in simulated worlds.")
     parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="at most 500 studies, of 3 and 8 tasks alone")
+    parser.add_argument("--quick", action="store_true", help="at most 500 studies, with 3 and 8 tasks only")
     parser.add_argument("--out", type=Path, default=Path("docs/families.md"))
     options = parser.parse_args(arguments)
     tasks = TASKS[:2] if options.quick else TASKS

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from benchmarks.evidence.marks import is_met, make_share
 from benchmarks.evidence.worlds_rules import EvidenceWorld, list_failing_worlds, list_sound_worlds
 from benchmarks.generated import table
 from usaggr.statistics.minimum_evidence import compare_errors, has_few_differing, is_driven_by_few
@@ -121,9 +121,7 @@ _ARRAYS = ("value", "seed_variance", "subject_variance", "seed_df", "subject_df"
 
 def passes(share: float, studies: int, bound: float) -> bool:
     """Return True if a share is within its bound, allowing for the error of the simulation."""
-    count = round(share * studies)
-    low = stats.beta.ppf(0.025, count, studies - count + 1) if count else 0.0
-    return bool(low <= bound and share <= 1.3 * bound)
+    return is_met(make_share(share, studies), bound)
 
 
 def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld]) -> tuple[str, list[str]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from benchmarks.evidence.marks import CONFIDENCE
 from benchmarks.generated import table
 from usaggr.metrics.jackknife import compute_auc_pseudovalues, mean_pseudovalues
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
@@ -27,7 +28,6 @@ LENGTHS = np.arange(1, 41)
 """Numbers of frames of a video."""
 SUBJECTS = (12, 30, 60, 150)
 SEEDS = (3, 5, 10)
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evidence.marks import CONFIDENCE
 from benchmarks.evidence.verdicts import judged_cells
 from benchmarks.generated import table
 from usaggr.analysis.collect import CollectedRun, Collection
@@ -54,7 +55,6 @@ DECAY = 0.3
 """Exponent of the reference's learning curve: error ~ training samples ** -DECAY."""
 SAMPLES = 1000
 """Training samples of a task at scale 1."""
-CONFIDENCE = 0.95
 TWO, FOUR = (0.25, 1.0), (0.1, 0.25, 0.5, 1.0)
 """Scales of a study."""
 Kind = Literal["removable", "one end", "both", "crossing"]

@@ -1,23 +1,26 @@
 """Tests of simulated families of verdicts: their statistics are those of tables, and they are judged as in reports."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.evidence import equal_error, families, far_tail, whole_path
+from benchmarks.evidence import critical_values, equal_error, families, families_page, far_tail, whole_path
 from benchmarks.evidence.component_worlds import FURTHER, REVIEW, Cells, World, draw_cells
-from benchmarks.evidence.marks import mark_share
+from benchmarks.evidence.marks import ClusteredShare, Share, mark_coverage, mark_share
 from benchmarks.evidence.whole_path import SCALES, TASKS, SimulatedSweep
 from usaggr.analysis.collect import collect
 from usaggr.analysis.compare_study import compare_study
 from usaggr.analysis.difference_intervals import moderate_by_metric
-from usaggr.statistics.two_way_anova import compute_mean_squares
+from usaggr.statistics import critical_values as critical_values_module
+from usaggr.statistics.two_way_anova import compute_mean_squares, estimate
 from usaggr.statistics.verdicts import decide_verdicts
 
 SECTIONS = "".join(
-    f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in ("families", "far tail", "power", "whole path")
+    f"<!-- {name}: begin -->\n<!-- {name}: end -->\n"
+    for name in ("families", "critical values", "far tail", "power", "whole path")
 )
 
 
@@ -108,16 +111,58 @@ def test_families_are_judged_as_by_all_their_p_values() -> None:
     false, no_loss = families.find_false_families(estimate, *estimate.compute_interval(0.95))
     p, p_ni = estimate.compute_two_sided_p(), estimate.compute_one_sided_p(0.0)
     p_lost = estimate.compute_two_sided_p(families.MARGIN)
-    for place in np.ndindex(false.shape):
-        repetition, grouping, scale = place
+    for index in np.ndindex(false.shape):
+        repetition, grouping, scale = index
         family = (repetition, slice(None), grouping, scale)
         value = estimate.value[family]
         null = decide_verdicts(value, p[family], np.ones(4)).verdicts
         lost = decide_verdicts(value - families.MARGIN, p_lost[family], p_ni[family]).verdicts
-        assert false[place] == any(verdict in ("gain", "loss") for verdict in null)
-        assert no_loss[place] == any(verdict in ("gain", "no_loss") for verdict in lost)
+        assert false[index] == any(verdict in ("gain", "loss") for verdict in null)
+        assert no_loss[index] == any(verdict in ("gain", "no_loss") for verdict in lost)
     assert false.any()
     assert no_loss.any()
+
+
+def test_estimates_without_moderation_are_those_of_tables() -> None:
+    tables = np.random.default_rng(6).standard_normal((2, 3, 2, 2, 4, 15))
+    squares = compute_mean_squares(tables)
+    cells = Cells(
+        tables.mean(axis=(-2, -1)), squares.seeds, squares.subjects, squares.residual, 4, np.full((3, 1, 1), 15.0)
+    )
+    low, high = families.estimate_alone(cells).compute_interval(0.95)
+    expected = estimate(tables).compute_interval(0.95)
+    assert np.stack([low, high]) == pytest.approx(np.stack(expected))
+
+
+def test_the_error_of_a_coverage_is_that_of_independent_studies() -> None:
+    world = World("test", seed_sd=0.03)
+    result = families.measure(world, 8, 2, 300)
+    assert len(result.coverage) == result.false_differences.size == 4
+    # Under the unified model the tasks of a study share a run, so the error exceeds that of 2,400 independent cells.
+    for share in result.coverage[2:]:
+        assert share.studies == 300
+        assert share.standard_error > 1.2 * np.sqrt(share.estimate * (1 - share.estimate) / 2400)
+
+
+def make_results(families_: int, coverage: float) -> families.FamilyResults:
+    zeros = np.zeros((2, 2), dtype=np.int64)
+    shares = (ClusteredShare(coverage, 0.011, families_),) * 4
+    return families.FamilyResults(families_, zeros, zeros, shares, np.ones((2, 2)))
+
+
+def test_the_page_states_how_many_marks_a_perfect_test_would_get_by_chance(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(SECTIONS)
+    results = {(world.name, 3, seeds): make_results(500, 0.92) for world in (*REVIEW, *FURTHER) for seeds in (2, 3, 5)}
+    # 92 % is below 93.5 %, but within the error between studies; with 4,000 independent cells it would not be.
+    assert families_page.write_families(page, results) == []
+    assert mark_coverage(ClusteredShare(0.92, 0.011, 500), 0.935) == ""
+    assert mark_coverage(Share(3680, 4000), 0.935) == "misses"
+    expected = 24 * sum(1 - (1 - stats.binom.sf(most, 500, p)) ** 4 for p, most in ((0.05, 32), (0.025, 16)))
+    text = " ".join(page.read_text().split())
+    assert f"marks by chance: {expected:.0f} with 3 seeds, {expected:.0f} with 5 seeds" in text
+    assert families_page.count_chance_marks([make_results(500, 0.95)] * 24) == pytest.approx(expected, abs=0.3)
+    assert "The cells of a study share runs and are not independent" in text
 
 
 def test_a_share_misses_its_bound_if_its_exact_interval_or_the_share_itself_is_above() -> None:
@@ -133,8 +178,32 @@ def test_a_share_misses_its_bound_if_its_exact_interval_or_the_share_itself_is_a
 def test_the_size_of_a_test_with_known_distribution_is_its_nominal_size() -> None:
     # With seeds alone and no subjects' variance, the test is Student's with K - 1 degrees of freedom.
     size = far_tail.measure_size(5, 1000, 1e6, 4000)
-    for ratio, error in zip(size.ratio, size.error, strict=True):
+    for ratio, error in zip(size.relative_size, size.standard_error, strict=True):
         assert abs(ratio - 1) < 4.5 * error
+
+
+STATED_SIZES = re.findall(r"^    [\d.]+ .* to .*$", critical_values_module.__doc__ or "", re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", STATED_SIZES)
+def test_the_sizes_of_the_stored_critical_values_are_those_that_the_package_states(line: str) -> None:
+    assert len(STATED_SIZES) == 4
+    df, *stated = re.findall(r"\d+(?:\.\d+)?", line)
+    sizes = critical_values.measure_sizes(float(df), (0.05, 0.002, 1e-4, 1e-6))
+    for value, text in zip(np.ravel(sizes), stated, strict=True):
+        assert float(text) == pytest.approx(value, abs=0.006, rel=0.005)
+
+
+def test_the_sizes_of_the_stored_critical_values_are_those_of_simulated_means() -> None:
+    """An independent check, at one true share, of the quadrature over both mean squares."""
+    level, true_share, df = 0.002, 0.5, (2, 24)
+    rng = np.random.default_rng(7)
+    first, second = (rng.chisquare(f, 400_000) / f for f in df)
+    first, second = true_share * first, (1 - true_share) * second
+    critical = critical_values_module.make_quantile_function(first / (first + second), *df)(np.asarray(level / 2))
+    size = (2 * stats.norm.sf(critical * np.sqrt(first + second))).mean() / level
+    low, high = critical_values.measure_sizes(2.0, (level,))[0]
+    assert low < size < high
 
 
 def test_power_at_equal_error_is_that_at_the_factor_that_gives_the_error() -> None:
@@ -191,7 +260,9 @@ def test_the_quick_benchmark_writes_all_sections(tmp_path: Path) -> None:
     page.write_text(SECTIONS)
     arguments = ["--quick", "--jobs", "2", "--out", str(page)]
     assert families.main(arguments) == far_tail.main(arguments) == equal_error.main(arguments) == 0
+    assert critical_values.main(["--out", str(page)]) == 0
     text = page.read_text()
     assert all(f"| {world.name} |" in text for world in REVIEW)
     assert all(f"| *{world.name}* |" in text for world in FURTHER)
     assert "| 3 | 100 | 19 : 1 |" in text
+    assert "| infinite | 1.00 to 1.00 |" in text

@@ -1,11 +1,14 @@
 """Marks of simulated shares, against scipy and cases worked out by hand."""
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from benchmarks.evidence.marks import (
+    ClusteredShare,
     Mark,
     Share,
+    compute_mark_probability,
     format_share,
     format_shares,
     is_met,
@@ -13,6 +16,7 @@ from benchmarks.evidence.marks import (
     mark_correct,
     mark_coverage,
     mark_share,
+    measure_clustered_share,
 )
 
 
@@ -69,3 +73,33 @@ def test_a_share_has_its_error_and_its_mark() -> None:
 def test_several_shares_have_their_marks_and_the_largest_error() -> None:
     marked: list[tuple[Share, Mark]] = [(Share(4750, 5000), ""), (Share(4560, 5000), "misses")]
     assert format_shares(marked) == "95.0, 91.2 **misses** ± 0.4"
+
+
+def test_the_interval_of_a_clustered_share_is_that_of_as_many_independent_cells() -> None:
+    rng = np.random.default_rng(0)
+    # Eight cells of a study are all covered or all not: a study is one cell.
+    studies = (rng.random(400) < 0.93).astype(np.int64)
+    same = measure_clustered_share(8 * studies, 8)
+    assert same.estimate == studies.mean()
+    assert same.compute_interval() == pytest.approx(Share(int(studies.sum()), 400).compute_interval(), abs=1e-4)
+    # Independent cells: nearly the exact interval of all of them.
+    cells = rng.random((400, 8)) < 0.93
+    apart = measure_clustered_share(cells.sum(axis=1), 8)
+    assert apart.compute_interval() == pytest.approx(Share(int(cells.sum()), 3200).compute_interval(), abs=2e-3)
+    low, high = apart.complement.compute_interval()
+    assert (1 - high, 1 - low) == pytest.approx(apart.compute_interval())
+
+
+def test_a_clustered_share_without_any_variation_counts_each_study_once() -> None:
+    share = measure_clustered_share([3] * 50, 3)
+    assert share == ClusteredShare(1.0, 0.0, 50)
+    assert share.compute_interval() == Share(50, 50).compute_interval()
+
+
+@pytest.mark.parametrize(("total", "bound", "most"), [(500, 0.05, 32), (500, 0.025, 16), (2000, 0.05, 120)])
+def test_a_perfect_test_is_marked_as_often_as_its_counts_are_too_large(total: int, bound: float, most: int) -> None:
+    assert is_met(Share(most, total), bound)
+    assert not is_met(Share(most + 1, total), bound)
+    single = float(stats.binom.sf(most, total, bound))
+    assert compute_mark_probability(bound, total, bound) == pytest.approx(single)
+    assert compute_mark_probability(bound, total, bound, 4) == pytest.approx(1 - (1 - single) ** 4)

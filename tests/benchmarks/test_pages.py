@@ -22,7 +22,7 @@ from benchmarks.training import throughput_page, workers
 DOCS = Path(__file__).parents[2] / "docs"
 TEMPLATES = [
     ("coverage.md", coverage_page, ("_OPENING", "_NO_VERDICT", "_METHODS", "_RARE")),
-    ("families.md", families_page, ("_OPENING", "_FAR_TAIL", "_POWER", "_WHOLE_PATH")),
+    ("families.md", families_page, ("_OPENING", "_CRITICAL_VALUES", "_FAR_TAIL", "_POWER", "_WHOLE_PATH")),
     ("models.md", experts, ("_OPENING",)),
     ("models.md", models, ("_OPENING",)),
     ("mutants.md", mutants_page, ("_OPENING", "_BY_ROOM", "_EVERY")),

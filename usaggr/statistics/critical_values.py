@@ -104,7 +104,7 @@ def _interpolate_ratios(share: Array, df_first: Array, df_second: Array) -> Arra
         df_first: (...) degrees of freedom of the first mean square.
         df_second: (...) degrees of freedom of the second one.
     """
-    table = _read_table()
+    table = read_table()
     first, second = _find_neighbors(df_first, DF_FIRST), _find_neighbors(df_second, DF_SECOND)
     position = transform_share(share) * (SHARES.size - 1)
     left = np.clip(np.floor(position).astype(int), 0, SHARES.size - 2)
@@ -127,7 +127,7 @@ def _find_neighbors(df: Array, grid: Array) -> tuple[tuple[NDArray[np.intp], Arr
 
 
 @cache
-def _read_table() -> Array:
+def read_table() -> Array:
     """Return the stored ratios by degrees of freedom (first, second), level and share."""
     lines = TABLE_PATH.read_text(encoding="utf-8").splitlines()
     stored = np.array([[int(number) for number in line.split(",")] for line in lines], dtype=float)

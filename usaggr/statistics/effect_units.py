@@ -110,7 +110,7 @@ def compute_log_error_pseudovalues(values: Array, references: Array, metric: Met
 
 
 def compute_log_skill_ratio(skill: float, reference: float) -> float:
-    """Return the natural logarithm of a skill over the reference's, both raised to LEAST_SKILL; NaN if one is missing."""
+    """Return the natural logarithm of a ratio of skills, both raised to LEAST_SKILL; NaN if one is missing."""
     if math.isnan(skill) or math.isnan(reference):
         return math.nan
     return math.log(max(skill, LEAST_SKILL) / max(reference, LEAST_SKILL))
