@@ -19,7 +19,7 @@ FEWEST_BOUNDED_SEEDS = 3
 """Smallest number of seeds for which bounds are required.
 
 With two seeds, a cell that keeps its own variance has one degree of freedom, and no critical value keeps its level at
-far tails. The report does not mark such verdicts; it calls only those from one seed provisional."""
+far tails. The report calls verdicts from one or two seeds provisional."""
 
 
 def write_families(page: Path, measured: dict[Key, FamilyResults]) -> list[str]:
@@ -196,15 +196,15 @@ _FAR_TAIL = """
 Actual size of the test of one cell divided by its nominal size, with its Monte-Carlo standard error. The cell keeps its
 own variance between seeds, as a task that is alone with its metric. Holm's first step in a family of m tasks tests at
 level .05 / m. *Seeds : subjects*: their parts of the variance of the mean. Required at .05 / 27 with three or more
-seeds: 0.7 to 1.2. With two seeds no bound is required; the report does not mark their verdicts.
+seeds: 0.7 to 1.2. With two seeds no bound is required, and the report calls verdicts provisional.
 """
 _CRITICAL_VALUES = """
 Size of the two-sided test divided by its level, lowest and highest over all true shares of the components and over
 second mean squares (subjects) with 9 or more degrees of freedom, from the stored critical values by quadrature. Rows:
-degrees of freedom of the first mean square (seeds), including those of the prior. Columns: level. With few degrees of freedom at a
-small level, no critical values keep the level for all shares within the limits on their size. A test of a cell
-differs in two ways, which the next section includes: the subjects' component is a difference of mean squares, and no
-interval is narrower than the one over subjects alone.
+degrees of freedom of the first mean square (seeds), including those of the prior. Columns: level. With few degrees of
+freedom at a small level, no critical values keep the level for all shares within the limits on their size. A test of a
+cell differs in two ways, which the next section includes: the subjects' component is a difference of mean squares, and
+no interval is narrower than the one over subjects alone.
 """
 _POWER = """
 Earlier versions pooled variances over the cells of a task if Bartlett's test permitted it. Power can be compared only
@@ -221,9 +221,9 @@ few sweeps it is wide, and only a gross error of the path would show.
 _OPENING = """
 {families:,} studies of each world and size; Monte-Carlo standard error near 5 %: {error:.2f} points, near 2.5 %:
 {error_ni:.2f} points. The highest of several shares is too high by about one standard error. With two seeds no bound is
-required; the report does not mark their verdicts. **Result:** of the shares and coverages of {cells} worlds and sizes,
-these miss a bound: {outcome}. A perfect test, with each share exactly at its bound and a coverage of 95 %, would get up
-to this many marks by chance: {by_chance}. Worlds in italics are further ones; all are in
+required, and the report calls verdicts provisional. **Result:** of the shares and coverages of {cells} worlds and
+sizes, these miss a bound: {outcome}. A perfect test, with each share exactly at its bound and a coverage of 95 %, would
+get up to this many marks by chance: {by_chance}. Worlds in italics are further ones; all are in
 `benchmarks/evidence/component_worlds.py`.
 """
 _TEXTS = {

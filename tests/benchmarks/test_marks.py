@@ -84,10 +84,10 @@ def test_the_interval_of_a_clustered_share_is_that_of_as_many_independent_cells(
     assert same.compute_interval() == pytest.approx(Share(int(studies.sum()), 400).compute_interval(), abs=1e-4)
     # Independent cells: nearly the exact interval of all of them.
     cells = rng.random((400, 8)) < 0.93
-    apart = measure_clustered_share(cells.sum(axis=1), 8)
-    assert apart.compute_interval() == pytest.approx(Share(int(cells.sum()), 3200).compute_interval(), abs=2e-3)
-    low, high = apart.complement.compute_interval()
-    assert (1 - high, 1 - low) == pytest.approx(apart.compute_interval())
+    independent = measure_clustered_share(cells.sum(axis=1), 8)
+    assert independent.compute_interval() == pytest.approx(Share(int(cells.sum()), 3200).compute_interval(), abs=2e-3)
+    low, high = independent.complement.compute_interval()
+    assert (1 - high, 1 - low) == pytest.approx(independent.compute_interval())
 
 
 def test_a_clustered_share_without_any_variation_counts_each_study_once() -> None:

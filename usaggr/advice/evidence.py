@@ -117,7 +117,7 @@ def get_margin_unit(metric: str) -> str:
     These are the units of the margins `report.margin` and `report.relative_margin`. Evidence is never pooled over task
     types, so that the two units are never mixed.
     """
-    return "points" if get_metric(metric).best == 1.0 else "relative"
+    return "points" if get_metric(metric).is_score else "relative"
 
 
 def read_sweeps(directories: Sequence[Path], progress: Progress) -> list[SweepEvidence]:

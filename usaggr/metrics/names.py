@@ -43,6 +43,11 @@ class Metric:
     decimals: int = DECIMALS
     """Decimals of the values in tables, figures and sentences."""
 
+    @property
+    def is_score(self) -> bool:
+        """True for a score, whose best value is 1; False for an error or distance, whose best value is 0."""
+        return self.best == 1.0
+
 
 def _define_score(name: str, label: str, meaning: str, is_per_sample: bool = True, worst: float = 0.0) -> Metric:
     """Define a score whose best value is 1.

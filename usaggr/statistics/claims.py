@@ -108,17 +108,15 @@ def decide_scale_dependence(
 ) -> Claim:
     """Decide claim (a): supported only if the dependence on training data is not removed by transforming the score.
 
-    If the ratio of errors is constant, the difference in skill shrinks near 1. If the ratio of skills is constant, it
-    grows from 0. If the difference in skill is constant, the ratio of errors grows. Such an interaction is removable: a
-    monotone transformation of the score removes it (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem Cognit 2012).
+    If the ratio of errors is constant, the difference in skill shrinks near 1; if the ratio of skills is, it grows from
+    0. If the difference in skill is constant, the ratio of errors grows. Such an interaction is removable by a monotone
+    transformation of the score (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem Cognit 2012).
 
     - Supported: the slopes in skill and under each transformation exclude 0 with one sign, or the difference changes
       its sign; and the slope in skill does not lie within +-bound.
-    - Contradicted: the slope in skill lies within +-bound, and the difference does not change its sign. Whether this or
-      another slope excludes 0 does not matter: a dependence within the bound is not strong, also if it exists. It may
-      be strong in another unit; "strong" refers to skill.
-    - Undecided otherwise. This includes a slope within +-bound with a change of sign, because a line misses a
-      dependence that is not monotone.
+    - Contradicted: the slope in skill lies within +-bound, and the difference does not change its sign. A dependence
+      within the bound is not strong, also if it exists; "strong" refers to skill.
+    - Undecided otherwise. A slope within +-bound does not contradict a change of sign, which a line may miss.
 
     If the true difference is constant, the slopes support the claim with a probability of at most 5 %, and a change of
     sign with one of at most 2.5 %. If the true slope is not within the bound, the claim is contradicted with a
@@ -136,8 +134,7 @@ def decide_scale_dependence(
     verdict: ClaimVerdict
     disagreeing = [name for name, quantity in transformed.items() if quantity.sign != slope.sign]
     nonzero = [name for name, quantity in transformed.items() if quantity.sign]
-    is_negligible = slope.low > -bound and slope.high < bound
-    within_text = f"within ±{bound:g}"
+    is_negligible, within_text = slope.low > -bound and slope.high < bound, f"within ±{bound:g}"
     if sign_change:
         ends = f"significantly better at scale {sign_change.better:g}, significantly worse at {sign_change.worse:g}"
         verdict, reason = "supported", f"the difference changes its sign: {ends}"
@@ -158,9 +155,8 @@ def decide_scale_dependence(
     else:
         verdict, reason = "undecided", f"the interval includes 0 and does not lie {within_text}"
     numbers = ", ".join(f"{name} {_format_quantity(q)}" for name, q in {"skill": slope, **transformed}.items())
-    return _make_claim(
-        "a", comparison, estimand, slope, SLOPE_UNIT, verdict, _with_remark(f"{reason} ({numbers})", remark)
-    )
+    reason = _with_remark(f"{reason} ({numbers})", remark)
+    return _make_claim("a", comparison, estimand, slope, SLOPE_UNIT, verdict, reason)
 
 
 def describe_confounded_scale_dependence(

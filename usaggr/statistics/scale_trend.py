@@ -147,7 +147,7 @@ def _make_height_estimator(height: Array, slope: Array) -> Callable[[Array], Est
         at_center, of_slope, of_sum = (getattr(square, name) for square in squares)
         # MS(height + slope) = MS(height) + MS(slope) + 2 x mean product
         product = (of_sum - at_center - of_slope) / 2
-        return np.maximum(at_center + 2 * decades * product + decades**2 * of_slope, 0.0)
+        return np.asarray(np.maximum(at_center + 2 * decades * product + decades**2 * of_slope, 0.0))
 
     def estimate_height(decades: Array) -> Estimate:
         seeds, subjects, residual = (compute_mean_square(decades, name) for name in ("seeds", "subjects", "residual"))
@@ -170,7 +170,7 @@ def _find_crossing_ends(
 
     def includes_zero(decades: Array) -> NDArray[np.bool_]:
         heights = estimate_height(decades)
-        return np.abs(heights.value) <= heights.compute_half_width(confidence)
+        return np.asarray(np.abs(heights.value) <= heights.compute_half_width(confidence))
 
     distances = np.concatenate([[0.0], np.geomspace(_SMALLEST_DISTANCE, 2 * _MOST_DECADES, _DISTANCES)])
     positions = np.clip(crossing + np.array([[-1.0], [1.0]]) * distances, -_MOST_DECADES, _MOST_DECADES)

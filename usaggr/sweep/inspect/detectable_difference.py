@@ -124,7 +124,7 @@ def _solve_all(inputs: list[_Input], report: ReportConfig, seeds: int) -> tuple[
     # At least 2, so that a task without a verdict, whose result is discarded, does not divide by 0.
     subjects, prior_df = np.array([max(i.subjects, 2) for i in inputs]), np.array([i.prior_df for i in inputs])
     level = ALPHA / np.array([i.family for i in inputs])
-    margin = np.array([report.margin if i.metric.best == 1.0 else report.relative_margin for i in inputs])
+    margin = np.array([report.margin if i.metric.is_score else report.relative_margin for i in inputs])
     corrected, uncorrected = (
         find_smallest_difference(seed_sd, subject_sd, 0.0, seeds, subjects, alpha, prior_df=prior_df)
         for alpha in (level, ALPHA)

@@ -265,7 +265,7 @@ def _format_hours(value: float) -> str:
 def _format_size(value: float, task: DetectableDifference) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.3f}" if task.metric.best == 1.0 else f"{100 * value:.0f} %"
+    return f"{value:.3f}" if task.metric.is_score else f"{100 * value:.0f} %"
 
 
 def _describe_remaining(plan: Plan) -> str:

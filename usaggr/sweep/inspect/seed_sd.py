@@ -92,7 +92,7 @@ def measure_seed_sd(
             reference_mean = abs(float(references[is_pair].mean())) if is_pair.any() else 0.0
             if is_pair.sum() < 2 or (metric.best == 0 and reference_mean == 0):
                 continue
-            unit = 1.0 if metric.best == 1.0 else reference_mean
+            unit = 1.0 if metric.is_score else reference_mean
             variance = float(np.var((values - references)[is_pair] / unit, ddof=1))
             cells.append((f"{grouping} {scale}", variance, int(is_pair.sum()) - 1))
             means.append(reference_mean)
