@@ -118,9 +118,8 @@ def decide_scale_dependence(
       within the bound is not strong, also if it exists; "strong" refers to skill.
     - Undecided otherwise. A slope within +-bound does not contradict a change of sign, which a line may miss.
 
-    If the true difference is constant, the slopes support the claim with a probability of at most 5 %, and a change of
-    sign with one of at most 2.5 %. If the true slope is not within the bound, the claim is contradicted with a
-    probability of at most 2.5 %.
+    If the true difference is constant, the slopes support the claim with a probability of at most 5 %, a change of sign
+    with at most 2.5 %. If the true slope is not within the bound, a contradiction has a probability of at most 2.5 %.
 
     Args:
         comparison: grouping and estimation method.

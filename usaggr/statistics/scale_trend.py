@@ -32,10 +32,10 @@ NEAR = 2.0
 A convention: no data support a straight line outside of the sizes, and studies often halve or double them."""
 _MOST_DECADES = 20.0
 """Crossings are clipped to 10^+-20 times the center, because a nearly flat line would overflow."""
-_SMALLEST_DISTANCE, _DISTANCES = 1e-4, 200
-"""Smallest distance, in decades, and number of distances from the crossing at which the search for its ends starts."""
-_BISECTIONS = 60
-"""Halvings between two of these distances: more than a double can distinguish."""
+_SMALLEST_DISTANCE = 1e-4
+"""Smallest distance from the crossing, in decades, at which the search for the ends of its interval starts."""
+_POSITIONS, _SEARCHES = 40, 8
+"""Number of positions of a search, and number of searches: each is between two neighbors of the one before."""
 
 
 @dataclass(frozen=True)
@@ -172,17 +172,15 @@ def _find_crossing_ends(
         heights = estimate_height(decades)
         return np.asarray(np.abs(heights.value) <= heights.compute_half_width(confidence))
 
-    distances = np.concatenate([[0.0], np.geomspace(_SMALLEST_DISTANCE, 2 * _MOST_DECADES, _DISTANCES)])
+    distances = np.concatenate([[0.0], np.geomspace(_SMALLEST_DISTANCE, 2 * _MOST_DECADES, _POSITIONS - 1)])
     positions = np.clip(crossing + np.array([[-1.0], [1.0]]) * distances, -_MOST_DECADES, _MOST_DECADES)
-    is_inside = includes_zero(positions)
-    is_inside[:, 0] = True  # the crossing itself, whatever its rounding error
-    outermost = distances.size - 1 - np.argmax(is_inside[:, ::-1], axis=1)
-    inside = positions[[0, 1], outermost]
-    outside = positions[[0, 1], np.minimum(outermost + 1, distances.size - 1)]
-    for _ in range(_BISECTIONS):
-        middle = (inside + outside) / 2
-        is_included = includes_zero(middle)
-        inside, outside = np.where(is_included, middle, inside), np.where(is_included, outside, middle)
+    inside = positions[:, 0]
+    for _ in range(_SEARCHES):
+        is_inside = includes_zero(positions)
+        is_inside[:, 0] = True  # by construction; rounding may say otherwise
+        outermost = _POSITIONS - 1 - np.argmax(is_inside[:, ::-1], axis=1)
+        inside, outside = (positions[[0, 1], np.minimum(outermost + step, _POSITIONS - 1)] for step in (0, 1))
+        positions = np.linspace(inside, outside, _POSITIONS, axis=1)
     return float(inside[0]), float(inside[1])
 
 
