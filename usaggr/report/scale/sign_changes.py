@@ -1,4 +1,4 @@
-"""Differences from the reference that are certainly better at one scale and certainly worse at another.
+"""Differences from the reference that are significantly better at one scale and significantly worse at another.
 
 A dependence on scale whose difference keeps its sign may come from the scale of measurement: a monotone transformation
 of the score can remove it (Loftus, Mem Cognit 1978; Wagenmakers et al., Mem Cognit 2012). A change of sign remains
@@ -36,7 +36,7 @@ class GroupingSignChange:
 
 
 def estimate_sign_changes(compared: ComparedCells) -> tuple[GroupingSignChange, ...]:
-    """Return the groupings whose mean difference over tasks certainly changes its sign with scale.
+    """Return the groupings whose mean difference over tasks significantly changes its sign with scale.
 
     The means at all scales are over the same tasks: those that are compared at every scale. The intervals are wider the
     more scales there are, see `find_sign_change`.
