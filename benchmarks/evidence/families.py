@@ -26,6 +26,8 @@ from usaggr.statistics.verdicts import decide_verdicts
 Array = NDArray[np.float64]
 
 TASKS, SEEDS = (3, 8, 27), (2, 3, 5)
+MANY_TASKS = 27
+"""Number of tasks from which fewer studies are simulated. A study has a family for each grouping and scale."""
 MARGIN = 0.02
 """Margin of no loss. Also the true loss in the simulations that count false `no_loss`."""
 _VALUES_AT_ONCE = 200_000
@@ -169,10 +171,11 @@ def measure_all(worlds: Sequence[World], tasks: Sequence[int], repetitions: int,
     Args:
         worlds: Worlds to simulate.
         tasks: Numbers of tasks.
-        repetitions: Number of studies of each.
+        repetitions: Number of studies of each; a quarter of it with MANY_TASKS, which take longest.
         jobs: Number of processes.
     """
-    keys = [(world, count, seeds, repetitions) for world in worlds for count in tasks for seeds in SEEDS]
+    studies = {count: max(1, repetitions // 4) if count >= MANY_TASKS else repetitions for count in tasks}
+    keys = [(world, count, seeds, studies[count]) for world in worlds for count in tasks for seeds in SEEDS]
     # The longest jobs first, so that no process idles while the last one runs.
     keys.sort(key=lambda key: -key[1] * key[2] * key[0].scales * (_T3_COST if key[0].subject_tail == "t3" else 1))
     with multiprocessing.get_context("fork").Pool(jobs) as processes:

@@ -49,8 +49,8 @@ def write_families(page: Path, measured: dict[Key, FamilyResults]) -> list[str]:
             lines.append(line)
         columns = ["world", *(f"{tasks} tasks, {seeds} seeds" for tasks, seeds in sizes)]
         sections += [f"### {title}", prose(_TEXTS[title]), table(columns, lines)]
-    families = min(result.families for result in measured.values())
-    errors = [100 * np.sqrt(level * (1 - level) / families) for level in (ALPHA, ALPHA_NI)]
+    studies = {tasks: measured[name, tasks, seeds].families for name, tasks, seeds in measured}
+    errors = [100 * np.sqrt(level * (1 - level) / max(studies.values())) for level in (ALPHA, ALPHA_NI)]
     bounded = sorted({seeds for _, seeds in sizes if seeds >= FEWEST_BOUNDED_SEEDS})
     counts = {seeds: sum(f"{seeds} seeds" in miss for miss in misses) for seeds in bounded}
     by_chance = {
@@ -58,7 +58,7 @@ def write_families(page: Path, measured: dict[Key, FamilyResults]) -> list[str]:
     }
     opening = prose(
         _OPENING.format(
-            families=families,
+            studies=", ".join(f"{count:,} with {tasks} tasks" for tasks, count in sorted(studies.items())),
             error=errors[0],
             error_ni=errors[1],
             outcome=", ".join(f"{count} with {seeds} seeds" for seeds, count in counts.items()),
@@ -219,8 +219,8 @@ Share of families with a false gain or loss, with its exact interval. The interv
 few sweeps it is wide, and only a gross error of the path would show.
 """
 _OPENING = """
-{families:,} studies of each world and size; Monte-Carlo standard error near 5 %: {error:.2f} points, near 2.5 %:
-{error_ni:.2f} points. The highest of several shares is too high by about one standard error. With two seeds no bound is
+Studies of each world and number of seeds: {studies}. Smallest Monte-Carlo standard error near 5 %: {error:.2f} points,
+near 2.5 %: {error_ni:.2f} points. The highest of several shares is too high by about one standard error. With two seeds no bound is
 required, and the report calls verdicts provisional. **Result:** of the shares and coverages of {cells} worlds and
 sizes, these miss a bound: {outcome}. A perfect test, with each share exactly at its bound and a coverage of 95 %, would
 get up to this many marks by chance: {by_chance}. Worlds in italics are further ones; all are in

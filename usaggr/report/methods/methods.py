@@ -81,8 +81,8 @@ def _describe_intervals(material: Material) -> str:
         "three seeds on, the size of a test at level .05 is near its level for every true share; with two seeds, and "
         "at the far smaller levels of large families, it is not (docs/families.md). No interval is narrower than the "
         "one over test components alone. The variance between seeds is moderated: a cell's own variance is combined "
-        "with the one that the other cells with the same metric predict for it (Smyth 2004), and more closely so if "
-        f"cells vary alike. One grouping or scale may vary more than another. {_CONDITION}"
+        "with the one that the other tasks with the same metric, grouping and scale predict for it (Smyth 2004), and "
+        f"more closely so if these tasks vary alike. {_CONDITION}"
     )
 
 
