@@ -122,7 +122,7 @@ class CellVerdict(CellDifference):
     seeds_needed: int | None
     """Seeds with which a true difference of 0, or of the margin's size, would probably be decided.
 
-    The estimated difference is not used. None for a decided cell, for a cell with one seed, or if no number of seeds is enough.
+    The estimated difference is not used. None for a decided cell, with one seed, or if no number of seeds is enough.
     """
     verdict: str
     """gain, no_loss, loss or undecided; empty for a cell that is not tested, with the reason in `note`."""
