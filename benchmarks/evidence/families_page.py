@@ -221,9 +221,9 @@ few sweeps it is wide, and only a gross error of the path would show.
 _OPENING = """
 Studies of each world and number of seeds: {studies}. Smallest Monte-Carlo standard error near 5 %: {error:.2f} points,
 near 2.5 %: {error_ni:.2f} points. The highest of several shares is too high by about one standard error. With two seeds
-no bound is required, and the report calls verdicts provisional. **Result:** of the shares and coverages of {cells} worlds and
-sizes, these miss a bound: {outcome}. A perfect test, with each share exactly at its bound and a coverage of 95 %, would
-get up to this many marks by chance: {by_chance}. Worlds in italics are further ones; all are in
+no bound is required, and the report calls verdicts provisional. **Result:** of the shares and coverages of {cells}
+worlds and sizes, these miss a bound: {outcome}. A perfect test, with each share exactly at its bound and a coverage of
+95 %, would get up to this many marks by chance: {by_chance}. Worlds in italics are further ones; all are in
 `benchmarks/evidence/component_worlds.py`.
 """
 _TEXTS = {
