@@ -34,8 +34,8 @@ COMPARISON_COLUMNS = (
 """Columns of comparison.csv."""
 EXTRA_COLUMNS = (
     "main", "same", "planned", "delta_skill", "se", "trivial", "collapsed", "collapsed_reference", "unconverged",
-    "unconverged_reference", "diverged", "collapsed_seeds", "collapsed_seeds_reference", "valid", "rarer_than",
-    "scarce",
+    "unconverged_reference", "diverged", "collapsed_seeds", "collapsed_seeds_reference", "valid", "failure_subjects",
+    "rarer_than", "scarce",
 )  # fmt: skip
 """Additional columns of the table of verdicts, after COMPARISON_COLUMNS."""
 Family = tuple[str, float | int, str]
