@@ -61,7 +61,7 @@ def estimate_differences(
         sign = 1.0 if first.higher_is_better else -1.0
         values, references = _match_columns(values, references), _match_columns(references, values)
         tables[key] = sign * (values - references)
-        if get_metric(first.metric).best != 1.0:
+        if not get_metric(first.metric).is_score:
             # The reference's mean is estimated too, so its sampling error belongs in the interval.
             above_margin[key] = tables[key] + relative_margin * references
     differences = moderate_by_metric(tables, not_moderated)

@@ -111,6 +111,6 @@ def _compare_subjects(
     if values is None or references is None or values.shape != references.shape:
         return None
     metric = get_metric(cell.metric)
-    if metric.best == 1.0:
+    if metric.is_score:
         return values - references  # all scores with this best value are better if higher
     return compare_errors(values, references)

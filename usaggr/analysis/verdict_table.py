@@ -249,7 +249,7 @@ def _get_family(cell: CellMetric, study: StudyFacts) -> Family:
 
 def _compute_margin(cell: CellDifference, study: StudyFacts) -> float:
     """Return the non-inferiority margin: absolute if the metric's best is 1, otherwise relative to the reference."""
-    is_bounded = get_metric(cell.metric).best == 1.0
+    is_bounded = get_metric(cell.metric).is_score
     return float(study.margin) if is_bounded else float(study.relative_margin * abs(cell.reference_mean))
 
 
