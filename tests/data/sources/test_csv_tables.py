@@ -1,5 +1,6 @@
 """Tables of any program become landmarks, boxes and labels, and what cannot be one is named by line and column."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,27 @@ def test_whole_numbers_with_a_decimal_comma_are_one_label_and_one_patient(tmp_pa
 def test_a_point_between_thousands_is_not_read_as_a_decimal_point(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 2: x1 is '1\.234', .*; with --decimal ',' it must not have a point"):
         read(tmp_path, "file;x1;y1\na;1.234;5,5\n", POINTS, decimal=",")
+
+
+@pytest.mark.parametrize("cell", ["26,5 1", "26,5;1,0", "[26,5; 1]"])
+def test_x_and_y_in_one_column_with_decimal_commas(tmp_path: Path, cell: str) -> None:
+    table = read(tmp_path, f"file\tp\na\t{cell}\n", TableColumns("file", points="apex=p"), decimal=",")
+    assert [row.points for row in table.rows] == [((26.5, 1),)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "separators"),
+    [
+        ("26,1", ",", r"';' or a space \(with --decimal ',', 26,1 is one number\)"),
+        ("26, 1", ",", "';' or a space"),
+        ("[26 ,1]", ",", "';' or a space"),
+        ("26.1", ".", "',', ';' or a space"),
+    ],
+)
+def test_one_number_is_no_landmark(tmp_path: Path, cell: str, decimal: str, separators: str) -> None:
+    message = rf"line 2: p is '{re.escape(cell)}', which is not two numbers, .* by {separators}.* such as 'apex=p,Y'$"
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, f"file\tp\na\t{cell}\n", TableColumns("file", points="apex=p"), decimal=decimal)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from usaggr.data.sources.table_file import Record, TableFile
-from usaggr.errors import ConfigError
+from usaggr.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,12 @@ class PointColumns:
         """Return (x, y) of each landmark of a row; None if one is missing.
 
         Raises:
-            DataError: A value is not a number.
+            DataError: A value is not a number, or the one column of a landmark has not two numbers.
         """
         points: list[tuple[float, float]] = []
         for columns in self.pairs:
             if len(columns) == 1:
-                texts = _split_point(record.get_text(columns[0]))
-                values = [table.parse_number(text, record.line, columns[0]) for text in texts]
+                values = _read_point(table, record, columns[0])
             else:
                 values = [number for column in columns if (number := table.get_number(record, column)) is not None]
             if len(values) != 2:
@@ -84,13 +83,38 @@ def _list_numbered_columns(text: str, table: TableFile) -> tuple[tuple[str, ...]
     return tuple(tuple(numbered[number] for numbered in columns) for number in numbers)
 
 
-def _split_point(text: str) -> list[str]:
-    """Return the two coordinates of a text such as `12, 30`, `[12, 30]` or `(12; 30)`; other texts as they are."""
+def _read_point(table: TableFile, record: Record, column: str) -> list[float]:
+    """Return x and y of a cell with both; an empty list if the cell is empty.
+
+    Raises:
+        DataError: The cell is not two numbers.
+    """
+    cell = record.get_text(column)
+    texts = _split_point(cell, table.decimal)
+    if len(texts) == 1:
+        has_comma = table.decimal == ","
+        separators = "';' or a space (with --decimal ',', 26,1 is one number)" if has_comma else "',', ';' or a space"
+        raise DataError(
+            f"{table.path}, line {record.line}: {column} is '{cell:.80}', which is not two numbers, x and y, separated "
+            f"by {separators}; if x and y have a column each, name both in --points, such as 'apex={column},Y'"
+        )
+    return [table.parse_number(text, record.line, column) for text in texts]
+
+
+def _split_point(text: str, decimal: str) -> list[str]:
+    """Return the two coordinates of a text such as `12, 30`, `[12, 30]` or `(12; 30)`; other texts as they are.
+
+    Args:
+        text: The cell.
+        decimal: Decimal mark of the table. A decimal comma does not separate coordinates: `26,1` is one number.
+    """
     content = text.strip().strip("[](){}").strip()
     if not content:
         return []
-    for separator in (";", ",", None):
+    for separator in (";", None) if decimal == "," else (";", ",", None):
         values = [value.strip() for value in content.split(separator)]
-        if len(values) == 2:
+        # In `26, 1` of a table with decimal commas, it is not clear which of both the comma is.
+        is_unclear = decimal == "," and any(value.startswith(",") or value.endswith(",") for value in values)
+        if len(values) == 2 and not is_unclear:
             return values
     return [content]
