@@ -154,6 +154,7 @@ def test_a_path_that_begins_with_an_unknown_home_names_its_key(path: str, user: 
         (MemoryError(), "out of memory"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
         (ImportError("libtorch.so: failed to map segment from shared object"), "out of memory"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 300), f"{'a' * 80}...: too long for the file system"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/x']"), "set TMPDIR"),
     ],
 )

@@ -230,6 +230,34 @@ def test_a_wrong_value_gives_one_line_that_names_it(
     assert (status, err.count("\n")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "status LONG",
+        "clean LONG",
+        "report LONG",
+        "advise --from LONG data",
+        "data check LONG",
+        "data check data=fmuia data.root=LONG",
+        "data index classes --images LONG --task t --out .",
+        f"{TABLE} --table LONG",
+        f"{COCO} --annotations LONG",
+        "predict LONG --data data --out predictions",
+        f"{PREDICT} --grouping unified --images LONG",
+        "predict outputs/toy --grouping unified --data data --out LONG",
+        "evaluate LONG --data data",
+        "export LONG",
+        "sweep --config-dir LONG",
+    ],
+)
+def test_a_path_that_is_too_long_gives_one_line(
+    words: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    status, err = run(words.replace("LONG", "a" * 300), monkeypatch, capsys)
+    assert (status, err.count("\n")) == (2, 1), err
+
+
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
 def test_an_option_without_its_value_gives_one_line(
     command: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -1,7 +1,7 @@
 """Messages of one line for errors that come from a limit of the operating system, with the remedy for the user.
 
-Limits are set by `ulimit`, by control groups of containers and batch systems, by the size of /dev/shm (semaphores), and
-by temporary folders that are not writable.
+Limits are set by `ulimit`, by control groups of containers and batch systems, by the size of /dev/shm (semaphores), by
+temporary folders that are not writable, and by file systems (length of names).
 """
 
 import errno
@@ -19,6 +19,8 @@ _MIN_MEMORY_MIB = 2500
 """Address space in MiB that a process needs on a CPU, for the message."""
 _MEMORY_PHRASES = ("failed to map segment", "cannot allocate memory", "unable to allocate", "out of memory")
 """Phrases, in lower case, in messages of libraries that run out of memory or cannot be loaded for lack of it."""
+_MAX_SHOWN = 80
+"""Number of characters of a path that is too long that its message shows."""
 _SEMAPHORE_FOLDER = "/dev/shm"
 """Folder in which Linux keeps the semaphores that processes share."""
 
@@ -62,6 +64,8 @@ def explain_system_limit(error: BaseException) -> str | None:
             # A process or thread that cannot be started names no file; EAGAIN with a file has another cause.
             if cause.errno == errno.EAGAIN and cause.filename is None:
                 return _explain_processes()
+            if cause.errno == errno.ENAMETOOLONG:
+                return _explain_long_path(cause)
             if "No usable temporary directory" in str(cause):
                 return "no temporary folder is writable: set TMPDIR to a folder that is, and has free space"
         if isinstance(cause, RuntimeError) and "can't start new thread" in str(cause):
@@ -114,6 +118,16 @@ def _explain_memory() -> str:
     return (
         f"out of memory: a process may use {limit / 2**20:.0f} MiB (ulimit -v); usaggr needs at least "
         f"{_MIN_MEMORY_MIB} MiB, and more for CUDA or large networks: raise the limit"
+    )
+
+
+def _explain_long_path(error: OSError) -> str:
+    """Explain that a path, or a name in it, is longer than the file system allows."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    shown = path if len(path) <= _MAX_SHOWN else f"{path[:_MAX_SHOWN]}..."
+    return (
+        f"{shown or 'a path'}: too long for the file system, which usually allows 255 bytes for a name and 4096 for a "
+        "path; give a shorter one"
     )
 
 
