@@ -172,6 +172,17 @@ def test_two_images_that_would_have_one_mask_are_refused(tmp_path: Path) -> None
         list_requests(tmp_path, [SEG])
 
 
+def test_masks_beside_images_are_left_out_with_their_number(tmp_path: Path) -> None:
+    names = [f"benign ({i}){end}.png" for i in range(1, 5) for end in ("", "_mask")]
+    for name in (*names, "benign (1)_mask_1.png", "lonely_mask.png"):
+        write_image(tmp_path / name, np.zeros((8, 8), np.uint8))
+    requested = list_requests(tmp_path, [SEG])
+    paths = [request.row.get_text("image_path") for request in requested.requests]
+    assert paths == [*(f"../benign ({i}).png" for i in range(1, 5)), "../lonely_mask.png"]
+    (line,) = requested.unread
+    assert line.startswith("5 files: is a mask, by its name beside an image; such as ")
+
+
 def test_a_folder_without_images_names_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "scan.dcm").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"no image file.*scan\.dcm"):

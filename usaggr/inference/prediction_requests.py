@@ -50,7 +50,7 @@ class RequestedPredictions:
     left_out: dict[str, int]
     """Task without a model: number of its rows."""
     unread: tuple[str, ...] = ()
-    """Lines about files of a folder that are no images."""
+    """Lines about files of a folder that are not predicted."""
 
 
 def read_requests(

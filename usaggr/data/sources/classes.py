@@ -13,7 +13,7 @@ from usaggr.data.sources.image_folder import (
     parse_subset_folder,
 )
 from usaggr.data.sources.left_out import LeftOut
-from usaggr.data.sources.mask_names import find_usual_masks
+from usaggr.data.sources.mask_names import MASK_REASON, find_usual_masks
 from usaggr.data.sources.table import SourceRow, SourceTable, check_task_name
 from usaggr.document.display_names import pluralize
 from usaggr.errors import ConfigError
@@ -57,7 +57,7 @@ def read_classes(images: Path, task: str, names: tuple[str, ...] = ()) -> Source
         raise ConfigError(f"{images}: has one class ({names[0]}); a classification needs at least 2, each in a folder")
     numbers = {name: number for number, name in enumerate(names)}
     source_rows = tuple(SourceRow(path, label=numbers[name]) for path, name in classes.items() if name is not None)
-    left_out = [LeftOut(str(mask), "is a mask, by its name beside an image") for mask in masks]
+    left_out = [LeftOut(str(mask), MASK_REASON) for mask in masks]
     return SourceTable(task, "classification", len(names), source_rows, names, (*left_out, *files.list_left_out()))
 
 

@@ -17,6 +17,9 @@ _USUAL_NAME = re.compile(
 _NUMBER = re.compile(r"(?:[ _.-]+\(?\d{1,3}\)?|\(\d{1,3}\)|(?<=[^\W\d_])\d{1,3})$")
 """Number of a further mask at the end of a name: `_1`, ` (1)`, or `1` after a letter."""
 
+MASK_REASON = "is a mask, by its name beside an image"
+"""Reason for which a file of `find_usual_masks` is left out."""
+
 
 @dataclass(frozen=True)
 class NamePattern:
