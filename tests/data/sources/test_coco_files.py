@@ -91,6 +91,28 @@ def test_other_ids_keep_their_text(tmp_path: Path, images: list[dict[str, Any]],
     assert coco.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("images", "objects", "categories", "problem"),
+    [
+        ([{"id": 1.0, "file_name": "a"}], [], [], "entry 0 .* 'images' .*: id is 1.0, and must be a number without dec"),
+        ([{"id": None, "file_name": "a"}], [], [], "entry 0 .* 'images' .*: id is null, and must be a number"),
+        ([{"id": 0, "file_name": None}], [], [], "entry 0 .* 'images' .*: file_name is null, and must be text"),
+        ([{"file_name": "a"}], [], [], "entry 0 .* 'images' .*: it has no id"),
+        ([7], [], [], "entry 0 .* 'images' .*: it is no object with named fields"),
+        (IMAGES_0, [{"image_id": 0, "category_id": [1]}], [], r"'annotations' .*: category_id is \[1\], and must"),
+        (IMAGES_0, [{"image_id": 0, "category_id": 1}, {}], [], "entry 1 .* 'annotations' .*: it has no image_id"),
+        (IMAGES_0, [], [{"id": 1, "keypoints": "a"}], "'categories' .*: keypoints is \"a\", and must be a list"),
+    ],
+)  # fmt: skip
+def test_an_entry_that_is_not_valid_is_named_with_its_field_and_value(
+    tmp_path: Path, images: list[Any], objects: list[Any], categories: list[Any], problem: str
+) -> None:
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": images, "annotations": objects, "categories": categories}))
+    with pytest.raises(DataError, match=problem):
+        read_coco_file(path)
+
+
 def test_categories_of_one_name_are_one(tmp_path: Path) -> None:
     objects = [{"bbox": [2, 3, 10, 8]}, {"bbox": [1, 1, 4, 4], "category_id": 5}]
     path = write_coco(tmp_path, objects, [NODULE, {"id": 5, "name": "nodule"}])

@@ -1,8 +1,9 @@
 """Content of COCO's JSON: valid entries, categories that have objects, and the image file of each entry."""
 
+import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,19 @@ _MAX_BYTES = 512 * MEBIBYTE
 """Largest size of a file: that of COCO itself, with polygons of 860,000 objects."""
 _MAX_VALUES = 60_000_000
 """Largest number of values of a file; most of them are coordinates of polygons."""
+
+_REQUIRED = {
+    "images": {"id": "id", "file_name": "text"},
+    "annotations": {"image_id": "id", "category_id": "id"},
+    "categories": {"id": "id", "keypoints": "list"},
+}
+"""Fields of the entries of each list, with the kind of their values (`_KINDS`)."""
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "id": ((int, str), "a number without decimals, or text"),
+    "text": ((str,), "text"),
+    "list": ((list,), "a list"),
+}
+"""Types of the values of each kind, and their description. A field of the kind "list" may be missing."""
 
 
 @dataclass(frozen=True)
@@ -171,23 +185,33 @@ def _read_lists(path: Path) -> dict[str, list[Entry]]:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    required: dict[str, Callable[[Any], bool]] = {
-        "images": lambda e: _is_id(e.get("id")) and isinstance(e.get("file_name"), str),
-        "annotations": lambda e: _is_id(e.get("image_id")) and _is_id(e.get("category_id")),
-        "categories": lambda e: _is_id(e.get("id")) and isinstance(e.get("keypoints", []), list),
-    }
-    for name, is_valid in required.items():
+    for name, fields in _REQUIRED.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list):
-            raise DataError(f"{path}: has no list '{name}'; COCO's annotation files have {', '.join(required)}")
+            raise DataError(f"{path}: has no list '{name}'; COCO's annotation files have {', '.join(_REQUIRED)}")
         for number, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not is_valid(entry):
-                raise DataError(f"{path}: entry {number} (from 0) of '{name}' is not valid in COCO's format")
+            if problem := _find_problem(entry, fields):
+                raise DataError(f"{path}: entry {number} (from 0) of '{name}' is not valid in COCO's format: {problem}")
     return dict(content)
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, int | str)
+def _find_problem(entry: object, fields: Mapping[str, str]) -> str:
+    """Return the first required field that an entry lacks, or whose value is not valid; empty if there is none.
+
+    Args:
+        entry: An entry of one of the file's lists.
+        fields: The kind of each field (`_KINDS`).
+    """
+    if not isinstance(entry, dict):
+        return "it is no object with named fields"
+    for field, kind in fields.items():
+        if field not in entry and kind != "list":
+            return f"it has no {field}"
+        value = entry.get(field, [])
+        types, description = _KINDS[kind]
+        if not isinstance(value, types):
+            return f"{field} is {json.dumps(value):.80}, and must be {description}"
+    return ""
 
 
 def _unite_repeated_entries(path: Path, name: str, entries: Sequence[Entry]) -> list[Entry]:
