@@ -154,13 +154,22 @@ def test_a_damaged_record_prevents_no_report(tmp_path: Path, content: bytes) -> 
     assert "looked at its results" not in (build_report([sweep.directory]) / "report.md").read_text()
 
 
-@pytest.mark.parametrize("content", [b"", b"seeds\n\0", b'seeds\n"2'])
-def test_a_damaged_record_does_not_erase_the_earlier_report(tmp_path: Path, content: bytes) -> None:
+DAMAGED = [b"", b"seeds\n\0", b"Seeds\n2\n3\n", b"seeds;time\n2;x\n", "seeds\n2\n".encode("utf-16"), b"seeds\n2.0\n"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_kept_and_does_not_erase_the_earlier_report(tmp_path: Path, content: bytes) -> None:
     build_report([planted(tmp_path / "study", {}, seeds=(0, 1)).directory])
-    (tmp_path / "study" / "reported_seeds.csv").write_bytes(content)
-    report = build_report([planted(tmp_path / "study", {}, seeds=(0, 1, 2)).directory])
-    assert LOOKS.format("2 and 3") in (report / "report.md").read_text()
-    assert (tmp_path / "study" / "reported_seeds.csv").read_text() == "seeds\n2\n3\n"
+    record, damaged = (tmp_path / "study" / f"reported_seeds{name}.csv" for name in ("", ".damaged"))
+    record.write_bytes(content)
+    sweep = planted(tmp_path / "study", {}, seeds=(0, 1, 2))
+    pages = [(build_report([sweep.directory]) / "report.md").read_text() for _ in range(2)]
+    assert LOOKS.format("2 and 3") in pages[0]
+    assert "Warning: the record of earlier reports, `reported_seeds.csv`, was damaged" in pages[0]
+    assert pages[0] == pages[1]
+    assert (record.read_text(), damaged.read_bytes()) == ("seeds\n2\n3\n", content)
+    damaged.unlink()
+    assert "Warning: the record" not in (build_report([sweep.directory]) / "report.md").read_text()
 
 
 @pytest.mark.parametrize("plan", ["header", "reference alone"])

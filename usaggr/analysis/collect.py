@@ -23,7 +23,7 @@ from usaggr.results.integrity import check_predictions
 from usaggr.results.join import join_sources
 from usaggr.results.plan import PlanRow
 from usaggr.results.plan_coverage import check_coverage
-from usaggr.results.reported_seeds import read_reported_seeds
+from usaggr.results.reported_seeds import has_damaged_record, read_reported_seeds
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import RunResult, Scores, State
 from usaggr.results.run_settings import read_fingerprint
@@ -81,6 +81,8 @@ class Collection:
     """Check of split.csv in all folders: components, images and subjects in more than one subset."""
     reported_seeds: tuple[int, ...] = ()
     """Numbers of seeds at which earlier reports gave verdicts, in ascending order."""
+    is_record_damaged: bool = False
+    """True if `reported_seeds` may be incomplete, because the file of a folder is or was damaged."""
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -171,6 +173,7 @@ def collect(
             weighted=weighted,
             proof=proof,
             reported_seeds=reported_seeds,
+            is_record_damaged=any(map(has_damaged_record, folders)),
         )
     )
 

@@ -261,10 +261,16 @@ def _bound_false_verdicts(material: Material) -> str:
 
 def _count_looks(material: Material) -> str:
     """Write at which numbers of seeds reports gave verdicts; empty if this is the only one."""
+    sentences = []
     numbers = material.comparison.reported_seeds
-    if len(numbers) < 2:
-        return ""
-    return (
-        f"Reports of this sweep looked at its results with {join_names([str(number) for number in numbers])} seeds; p "
-        "values are not adjusted for it, so that false verdicts are more frequent than stated."
-    )
+    if len(numbers) > 1:
+        sentences.append(
+            f"Reports of this sweep looked at its results with {join_names([str(number) for number in numbers])} "
+            "seeds; p values are not adjusted for it, so that false verdicts are more frequent than stated."
+        )
+    if material.comparison.collection.is_record_damaged:
+        sentences.append(
+            "Warning: the record of earlier reports, `reported_seeds.csv`, was damaged. It is kept "
+            "(`reported_seeds.damaged.csv`), but numbers of seeds of earlier reports may be missing here."
+        )
+    return " ".join(sentences)
