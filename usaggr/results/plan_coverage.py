@@ -36,6 +36,19 @@ def check_coverage(source: Source) -> None:
         )
 
 
+def check_not_empty(source: Source) -> None:
+    """Refuse a folder whose plan.csv lists no run.
+
+    Raises:
+        RunError: There is no planned run.
+    """
+    if not source.plan:
+        raise RunError(
+            f"{source.directory / contract.PLAN}: lists no run, so that it is unknown which runs are planned; run the "
+            "same `usaggr sweep`, which writes it again"
+        )
+
+
 def _find_gap(source: Source) -> str | None:
     """Return what plan.csv does not list, in words; None if it lists every grouping, seed and task of its study."""
     study = source.study

@@ -10,6 +10,7 @@ from usaggr.analysis.collect import collect
 from usaggr.errors import RunError
 from usaggr.results.contract_sums import write_contract_file
 from usaggr.sweep.inspect.clean import list_removable
+from usaggr.sweep.inspect.status import read_sweep_status
 
 TASKS = ("breast_2cls", "fetal_femur")
 
@@ -28,9 +29,11 @@ def test_a_plan_that_is_cut_off_between_two_lines_makes_no_run_removable(sweep: 
     path.write_text(lines[0])
     with pytest.raises(RunError, match=r"plan\.csv: lists no run"):
         list_removable(sweep.directory)
+    with pytest.raises(RunError, match=r"plan\.csv: lists no run"):
+        read_sweep_status(sweep.directory)
     for count in range(2, len(lines)):
         path.write_text("".join(lines[:count]))
-        for read in (list_removable, lambda directory: collect([directory])):
+        for read in (list_removable, read_sweep_status, lambda directory: collect([directory])):
             with pytest.raises(RunError, match=r"plan\.csv: does not list the runs of study\.yaml"):
                 read(sweep.directory)
 

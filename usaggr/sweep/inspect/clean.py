@@ -19,7 +19,7 @@ from usaggr.io.terminal_text import escape_line
 from usaggr.results import contract
 from usaggr.results.find_runs import find_runs, is_done, run_directories
 from usaggr.results.plan import PlanRow, read_plan
-from usaggr.results.plan_coverage import check_coverage, is_unlisted
+from usaggr.results.plan_coverage import check_coverage, check_not_empty, is_unlisted
 from usaggr.results.run_directory import STALE_SECONDS, RunDirectory
 from usaggr.results.run_settings import read_fingerprint
 from usaggr.results.stored_study import StudyFacts, read_source
@@ -156,11 +156,7 @@ def _read_study(directory: Path) -> StudyFacts | None:
     if not (directory / contract.STUDY).is_file():
         return None
     source = read_source(directory)
-    if not source.plan:
-        raise RunError(
-            f"{directory / contract.PLAN}: lists no run, so that it is unknown which runs are planned; run the same "
-            "`usaggr sweep`, which writes it again"
-        )
+    check_not_empty(source)
     check_coverage(source)
     return source.study
 

@@ -12,11 +12,15 @@ from usaggr.document.display_names import pluralize
 from usaggr.errors import RunError
 from usaggr.io.terminal_text import escape_line
 from usaggr.metrics.missing_metrics import REMEDY, find_missing_metrics
+from usaggr.results import contract
+from usaggr.results.contract_sums import has_sum
 from usaggr.results.find_runs import find_runs, is_done
 from usaggr.results.integrity import REPEAT, read_json
 from usaggr.results.plan import read_plan
+from usaggr.results.plan_coverage import check_coverage, check_not_empty
 from usaggr.results.run_directory import RunDirectory
 from usaggr.results.run_result import State, Status
+from usaggr.results.stored_study import read_source
 from usaggr.sweep.execution.status_line import format_duration
 from usaggr.sweep.executors.slurm.queue import PREFIX, SlurmQueue, find_slurm_id, make_log_path
 
@@ -74,7 +78,7 @@ def read_sweep_status(directory: Path) -> SweepStatus:
     """Read the current status of the study in a directory.
 
     Raises:
-        RunError: there is no readable plan.csv.
+        RunError: there is no readable plan.csv, or it does not list the runs of the study.
     """
     paths = find_runs(directory)
     runs = []
@@ -83,9 +87,31 @@ def read_sweep_status(directory: Path) -> SweepStatus:
         planned.add(row.fingerprint)
         runs.append(_read_state(row.run_id, paths.get(row.fingerprint, directory / "runs" / row.run_id)))
     unplanned = tuple(path for fingerprint, path in paths.items() if fingerprint not in planned and is_done(path))
+    _check_plan(directory, bool(unplanned))
     finished = [run.directory for run in runs if run.state == "done"]
     missing = {path.name: metrics for path in finished if (metrics := _find_missing_metrics(path))}
     return SweepStatus(tuple(runs), unplanned, missing)
+
+
+def _check_plan(directory: Path, has_unplanned: bool) -> None:
+    """Check, as `usaggr clean` and the report do, that a plan without a checksum was not cut off between two lines.
+
+    Args:
+        directory: directory of the study.
+        has_unplanned: True if there are finished runs that the plan does not list.
+
+    Raises:
+        RunError: runs of the study are not in the plan.
+    """
+    if has_sum(directory / contract.PLAN):
+        return
+    try:
+        source = read_source(directory)
+    except RunError:
+        return  # the status needs no other file than the plan; the report names damaged ones
+    if has_unplanned:
+        check_not_empty(source)
+    check_coverage(source)
 
 
 def _find_missing_metrics(directory: Path) -> tuple[str, ...]:
