@@ -69,13 +69,14 @@ def predict(
     If it was stopped, run the same command to continue. Exit status 1: some images could not be predicted.
     """
     from usaggr.inference.model_selection import RunFilter, select_models
-    from usaggr.inference.predict import PredictionOptions, parse_on_bad_image
+    from usaggr.inference.predict import PredictionOptions, check_options, parse_on_bad_image
     from usaggr.inference.predict import predict as predict_images
     from usaggr.inference.prediction_console import format_skipped, format_summary, print_selection
     from usaggr.progress import RichProgress
 
     progress = RichProgress()
     options = PredictionOptions(batch_size, device, parse_on_bad_image(on_bad_image), overlay)
+    check_options(options)
     chosen_tasks = tuple(tasks.split(",")) if tasks else ()
     requested = _choose_images(root, images, chosen_tasks, split, fold, follow_links)
     selection = select_models(find_in_outputs(source), grouping, recommended, RunFilter(scale, seed, variant), progress)

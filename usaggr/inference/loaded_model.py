@@ -132,17 +132,17 @@ def load(run: str | os.PathLike[str], device: str = "auto") -> Model:
     return Model(read_stored_run(Path(run)), device)
 
 
-def get_device(name: str) -> torch.device:
+def get_device(name: str, option: str = "device") -> torch.device:
     """Return the device of a name; auto is a GPU if there is one.
 
     Raises:
         ConfigError: The name is unknown, or there is no GPU.
     """
     if name not in DEVICES:
-        raise ConfigError(explain_unknown_name("device", name, DEVICES))
+        raise ConfigError(explain_unknown_name(option, name, DEVICES))
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
-        raise ConfigError("device: cuda, but torch finds no GPU on this machine; use cpu or auto")
+        raise ConfigError(f"{option}: cuda, but torch finds no GPU on this machine; use cpu or auto")
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 

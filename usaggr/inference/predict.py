@@ -96,6 +96,19 @@ def parse_on_bad_image(text: str) -> OnBadImage:
     raise ConfigError(explain_unknown_name("--on-bad-image", text, get_args(OnBadImage)))
 
 
+def check_options(options: PredictionOptions) -> None:
+    """Check the batch size and the device before anything is read.
+
+    Raises:
+        ConfigError: One of them is invalid; the message names the option of the command line.
+    """
+    from usaggr.inference.loaded_model import get_device
+
+    if options.batch_size < 1:
+        raise ConfigError(f"--batch-size: must be at least 1; got {options.batch_size}")
+    get_device(options.device, "--device")
+
+
 def predict(
     selection: ModelSelection,
     images: IndexSelection | FolderSelection,
@@ -119,11 +132,7 @@ def predict(
         RunError: A model cannot be loaded, or a file cannot be written.
         RunInterrupted: Ctrl-C was pressed; finished predictions are kept.
     """
-    from usaggr.inference.loaded_model import get_device
-
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size: must be at least 1; got {options.batch_size}")
-    get_device(options.device)  # checked before anything is read
+    check_options(options)
     root = expand_home(images.root, "--images" if isinstance(images, FolderSelection) else "--data").absolute()
     runs = {path: read_stored_run(path) for path in selection.runs}
     model_tasks = {task_id: runs[model.run].tasks[task_id] for task_id, model in selection.models.items()}
