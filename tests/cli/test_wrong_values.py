@@ -38,6 +38,7 @@ report nix ~ DIR: unknown 'nix'. Allowed: toy
 report toy seeds=[0] ~ seeds: a report takes only keys of report, such as report.margin=0.05
 report toy report.margin=5 ~ report.margin must be a number above 0 and below 1; got 5
 report toy report.family=tasks ~ report.family: unknown 'tasks'. Allowed: grouping, study
+report toy report.family=null ~ report.family must be
 report toy report.aggregate=patient ~ report.aggregate: unknown 'patient'. Allowed: sample, subject
 report report.margin=0.1 ~ DIR: give a folder of results, such as outputs/demo
 train {STUDY} --block nix ~ --block: unknown 'nix'. Allowed: toy
@@ -70,6 +71,8 @@ predict nix --data data --out predictions ~ nix: neither a run (run.yaml) nor a 
 {PREDICT} --grouping unified --seed x ~ --seed: must be a whole number
 {PREDICT} --grouping unified --split nix ~ --split: nix: this file does not exist
 {PREDICT} --grouping unified --batch-size x ~ --batch-size: must be a whole number
+{PREDICT} --grouping nix --batch-size 0 ~ --batch-size: must be at least 1; got 0
+{PREDICT} --grouping nix --device tpu ~ --device: unknown 'tpu', did you mean 'cpu'? Allowed: auto, cpu, cuda
 {PREDICT} --grouping unified --on-bad-image nix ~ --on-bad-image: unknown 'nix'. Allowed: error, skip
 export nix ~ nix: no run.yaml in it; give the folder of a run
 export nix --out x.txt ~ --out: must end in .onnx; got x.txt

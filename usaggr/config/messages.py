@@ -141,7 +141,9 @@ def _explain_value(
             return str(details["ctx"]["error"])  # a check of several keys names the one that is wrong
         case "value_error":
             return f"{where} must be {details['ctx']['error']}; got {_format_value(value)}"
-        case "literal_error" if all(isinstance(choice, str) for choice in node.get("enum", [0])):
+        case "literal_error" if isinstance(value, str) and all(
+            isinstance(choice, str) for choice in node.get("enum", [0])
+        ):
             return explain_unknown_name(where, value, node["enum"])
         case "string_type" if "examples" not in node and isinstance(value, bool | int | float):
             # YAML and Hydra read a word such as 007 or true as another type.
