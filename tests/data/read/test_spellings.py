@@ -47,6 +47,23 @@ def test_spellings_of_a_group_are_one_group_and_are_listed(
     assert all(note.startswith(f"{column}: 1 ") and "rows of det.csv" in note for note in notes)
 
 
+@pytest.mark.parametrize("column", ["organ", "clinical_group"])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("g\r\nfake: 0 errors", "g fake: 0 errors"), ("or\x1b[5mgan", "or[5mgan")],
+    ids=["line", "escape"],
+)
+def test_control_characters_in_a_group_are_noted(tmp_path: Path, column: str, text: str, name: str) -> None:
+    root = tiny_data(tmp_path / "data")
+    set_column(root, "cls.csv", column, text)
+    dataset = load(root)
+    assert getattr(dataset.tasks["cls"], column) == name
+    (note,) = [note for note in dataset.warnings if "control characters" in note]
+    assert note.startswith(f"{column}: these ")
+    assert note.isprintable()
+    assert note.endswith(f" of cls.csv is read as '{name}'")
+
+
 @pytest.mark.parametrize("mark", ["NA", "#N/A", "<NA>", "N/A", "-"])
 def test_a_mark_of_a_missing_group_is_no_group(tmp_path: Path, mark: str) -> None:
     root = tiny_data(tmp_path / "data")

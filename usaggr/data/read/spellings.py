@@ -1,5 +1,6 @@
 """Warnings about names in index and configuration: merged spellings, similar names, texts read as missing values."""
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,10 +41,11 @@ class Spellings:
         return name
 
     def list_warnings(self) -> list[str]:
-        """Return the warnings about missing, merged and similar names."""
+        """Return the warnings about missing, changed, merged and similar names."""
         sources = {name: min(source for _, source in counts) for name, counts in self._counts.items()}
         return [
             *warn_missing(self.column, self.noun, self._missing),
+            *warn_control_characters(self.column, self.noun, self._counts),
             *warn_merged(self.column, self.noun, self._counts),
             *warn_similar(self.column, self.noun, sources),
         ]
@@ -63,6 +65,25 @@ def warn_missing(column: str, noun: str, missing: Mapping[WrittenName, int]) -> 
         f"{quote_name(mark)} in {_describe_source(source, count)}" for (mark, source), count in sorted(missing.items())
     ]
     return [f"{column}: these texts are read as missing values, not as {noun}: {join_entries(marks)}"]
+
+
+def warn_control_characters(column: str, noun: str, counts: Mapping[str, Mapping[WrittenName, int]]) -> list[str]:
+    """Return a list with one warning about names with line feeds or escape codes inside, or an empty list.
+
+    Args:
+        column: Name of the column.
+        noun: Plural noun for the names in the message.
+        counts: For each normalized name, the number of its occurrences by written name.
+    """
+    changed = [
+        f"{quote_name(text)} in {_describe_source(source, count)} is read as {quote_name(name)}"
+        for name, by_source in counts.items()
+        for (text, source), count in sorted(by_source.items())
+        if any(unicodedata.category(character) == "Cc" for character in text.strip())
+    ]
+    if not changed:
+        return []
+    return [f"{column}: these {noun} have line feeds or control characters: {join_entries(changed)}"]
 
 
 def warn_merged(column: str, noun: str, counts: Mapping[str, Mapping[WrittenName, int]]) -> list[str]:
