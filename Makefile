@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-coverage bench-verdicts bench-whole-path bench-planted bench-report bench-models bench-experts soak mutants help
+.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-evidence bench-coverage bench-verdicts bench-seeds bench-collapses bench-whole-path bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -18,7 +18,8 @@ help:
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, about 10 minutes on an idle machine"
 	@echo "make mutants    plausible faults that the tests notice: docs/mutants.md, about an hour on two cores"
-	@echo "make bench-coverage, bench-verdicts, bench-whole-path, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
+	@echo "make bench-evidence   all simulations of intervals and verdicts: bench-coverage, bench-verdicts, bench-seeds, bench-collapses"
+	@echo "make bench-whole-path, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
 	$(BIN)/usaggr sweep
@@ -78,19 +79,32 @@ bench: .venv/installed-dev
 		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$module || exit 1; \
 	done
 
-# Coverage of intervals, and verdicts on planted differences: docs/coverage.md, docs/verdicts.md, docs/families.md and
-# docs/too_few.md.
+# Simulated studies, judged by the package's own functions. Each target takes at most 15 minutes on two cores.
+bench-evidence: bench-coverage bench-verdicts bench-seeds bench-collapses
+
+# Coverage of intervals, and margins: docs/coverage.md, docs/videos.md, docs/relative_margin.md, a part of docs/families.md.
 bench-coverage: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.critical_values
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.far_tail
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.videos
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.relative_margin
 
+# Verdicts on planted differences and where nothing differs: docs/verdicts.md, docs/families.md and docs/too_few.md.
 bench-verdicts: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.rules
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.families
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.equal_error
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.worlds_trend --repetitions 200
+
+# Power at the numbers of seeds that reports name: docs/seeds_needed.md.
+bench-seeds: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.seeds_needed
+
+# Verdicts where single runs collapse: docs/collapses.md.
+bench-collapses: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.collapses
 
 # Families of verdicts from predictions on disk: the last part of docs/families.md.
 bench-whole-path: .venv/installed-dev

@@ -32,6 +32,12 @@ def prose(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
+def wrap(text: str) -> str:
+    """Return the text with each paragraph wrapped as by `prose`; headings stay single lines."""
+    blocks = text.strip().split("\n\n")
+    return "\n\n".join(block if block.startswith("#") else prose(block) for block in blocks)
+
+
 def table(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns after the first are aligned to the right."""
     rule = ["---", *["---:"] * (len(columns) - 1)]

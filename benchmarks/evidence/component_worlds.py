@@ -146,7 +146,9 @@ def draw_cells(world: World, rng: np.random.Generator, repetitions: int, tasks: 
     )
 
 
-def draw_seed_effects(world: World, rng: np.random.Generator, repetitions: int, tasks: int, seeds: int) -> Array:
+def draw_seed_effects(
+    world: World, rng: np.random.Generator, repetitions: int, tasks: int, seeds: int, factors: Array | None = None
+) -> Array:
     """Return the effects of runs (repetitions, tasks, arms, scales, seeds), with mean 0.
 
     Args:
@@ -155,23 +157,38 @@ def draw_seed_effects(world: World, rng: np.random.Generator, repetitions: int, 
         repetitions: Number of studies.
         tasks: Number of tasks of a study.
         seeds: Number of seeds.
+        factors: Factors from `draw_factors`, to add seeds to studies. Default: factors of new studies.
     """
     arms, scales = 3, world.scales
     shared = np.array([0.0, world.clinical_shared, world.unified_shared])[:, None, None]
     common = _draw_over_scales(world, rng, (repetitions, 1, arms, scales, seeds))
     single = _draw_over_scales(world, rng, (repetitions, tasks, arms, scales, seeds))
     effects = _apply_tail(np.sqrt(shared) * common + np.sqrt(1 - shared) * single, world.seed_tail)
-    factors = np.ones((repetitions, tasks, arms, scales))
-    factors *= np.array(world.arm_factors)[:, None]
-    factors[..., 0] *= np.array(world.small_scale_factors)
-    factors[..., 0] *= world.most_small_scale ** rng.random((repetitions, tasks, 1))
-    factors *= np.exp(world.task_log_sd * rng.standard_normal((repetitions, tasks, 1, 1)))
-    factors *= np.exp(world.cell_log_sd * rng.standard_normal(factors.shape))
+    if factors is None:
+        factors = draw_factors(world, rng, repetitions, tasks)
     effects *= world.seed_sd * factors[..., None]
     if world.falls:
         shape = (repetitions, tasks if world.falls_alone else 1, scales, seeds)
         effects[:, :, 2] -= world.falls * ((rng.random(shape) < _FALL_RATE) - _FALL_RATE)
     return np.asarray(effects)
+
+
+def draw_factors(world: World, rng: np.random.Generator, repetitions: int, tasks: int) -> Array:
+    """Return the factors on the seeds' standard deviation (repetitions, tasks, arms, scales), the same for all seeds.
+
+    Args:
+        world: Random variation.
+        rng: Random generator.
+        repetitions: Number of studies.
+        tasks: Number of tasks of a study.
+    """
+    factors = np.ones((repetitions, tasks, 3, world.scales))
+    factors *= np.array(world.arm_factors)[:, None]
+    factors[..., 0] *= np.array(world.small_scale_factors)
+    factors[..., 0] *= world.most_small_scale ** rng.random((repetitions, tasks, 1))
+    factors *= np.exp(world.task_log_sd * rng.standard_normal((repetitions, tasks, 1, 1)))
+    factors *= np.exp(world.cell_log_sd * rng.standard_normal(factors.shape))
+    return factors
 
 
 def _draw_over_scales(world: World, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

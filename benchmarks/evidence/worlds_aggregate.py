@@ -1,12 +1,9 @@
 """Videos of unequal length: coverage of intervals for means over patients, and for means over frames.
 
-    python -m benchmarks.evidence.worlds_aggregate [--repetitions 2000]
-
 Scores are aggregated as reports do by default (`report.aggregate=subject`: each patient counts once), and as earlier
 versions did (`sample`: a patient counts by the number of its frames). The estimand is the mean over patients.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from benchmarks.evidence.marks import CONFIDENCE
-from benchmarks.generated import table
 from usaggr.metrics.jackknife import compute_auc_pseudovalues, mean_pseudovalues
 from usaggr.statistics.minimum_evidence import FEWEST_SUBJECTS, has_few_differing, is_driven_by_few
 from usaggr.statistics.two_way_anova import estimate
@@ -79,13 +75,6 @@ class Measured(NamedTuple):
     """Share of all studies whose interval contains the true mean over frames."""
     repetitions: int
 
-    @property
-    def error(self) -> float:
-        """Monte-Carlo standard error of the coverage of the judged studies."""
-        judged = self.repetitions * (1 - self.refused)
-        share = self.coverage_judged
-        return float(np.sqrt(share * (1 - share) / judged)) if judged else float("nan")
-
 
 def make_worlds() -> tuple[VideoWorld, ...]:
     """Return the worlds: the first two are those of the review of the evidence, the others vary them."""
@@ -118,15 +107,29 @@ def measure(
         subjects: Numbers of test subjects.
         seeds: Numbers of seeds.
     """
-    measured: list[Measured] = []
-    for number, world in enumerate(make_worlds() if worlds is None else worlds):
-        for n in subjects:
-            for k in seeds:
-                rng = np.random.default_rng([seed, number, n, k])
-                drawn = [_draw(world, rng, n, k) for _ in range(repetitions)]
-                for position, unit in enumerate(UNITS):
-                    measured.append(_judge(world, unit, np.stack([tables[position] for tables in drawn])))
-    return measured
+    return [
+        measured
+        for number, world in enumerate(make_worlds() if worlds is None else worlds)
+        for n in subjects
+        for k in seeds
+        for measured in measure_size(world, np.random.default_rng([seed, number, n, k]), repetitions, n, k)
+    ]
+
+
+def measure_size(
+    world: VideoWorld, rng: np.random.Generator, repetitions: int, subjects: int, seeds: int
+) -> list[Measured]:
+    """Simulate studies of one size and return the coverage of their intervals with each of UNITS.
+
+    Args:
+        world: The world.
+        rng: Random generator.
+        repetitions: Number of studies.
+        subjects: Number of test subjects.
+        seeds: Number of seeds.
+    """
+    drawn = [_draw(world, rng, subjects, seeds) for _ in range(repetitions)]
+    return [_judge(world, unit, np.stack([tables[i] for tables in drawn])) for i, unit in enumerate(UNITS)]
 
 
 def _draw(world: VideoWorld, rng: np.random.Generator, subjects: int, seeds: int) -> tuple[Array, Array]:
@@ -208,44 +211,3 @@ def _judge(world: VideoWorld, unit: Unit, tables: Array) -> Measured:
 
 def _make_shares(weights: Array) -> Array:
     return np.asarray(weights / np.sum(weights), dtype=float)
-
-
-def write_table(measured: Sequence[Measured]) -> str:
-    """Return a Markdown table with a line per world, number of subjects and unit, and one column per measure."""
-    lines = []
-    for world, subjects, unit in dict.fromkeys((row.world, row.subjects, row.unit) for row in measured):
-        cells = [row for row in measured if (row.world, row.subjects, row.unit) == (world, subjects, unit)]
-        lines.append(
-            [
-                world,
-                str(subjects),
-                unit,
-                *(
-                    ", ".join("–" if np.isnan(value) else f"{100 * value:.1f}" for value in values)
-                    for values in (
-                        [row.coverage for row in cells],
-                        [row.refused for row in cells],
-                        [row.coverage_judged for row in cells],
-                        [row.error for row in cells],
-                        [row.coverage_of_frames for row in cells],
-                    )
-                ),
-            ]
-        )
-    seeds = "/".join(map(str, dict.fromkeys(row.seeds for row in measured)))
-    names = ["coverage", "refused", "coverage of judged", "± s.e.", "of the mean over frames"]
-    return table(["world", "videos", "unit", *(f"{name}, {seeds} seeds" for name in names)], lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate all worlds and print the table."""
-    parser = argparse.ArgumentParser(description="Measure the coverage of means over patients and over frames.")
-    parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(arguments)
-    print(write_table(measure(options.repetitions, options.seed)))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -111,6 +111,12 @@ class Row(NamedTuple):
     """Share of all cells with the verdict loss."""
     noted: float
     """Share of the cells with a collapsed run whose note says so."""
+    collapsed: int
+    """Number of cells with a collapsed run."""
+    unnoted: int
+    """Number of judged cells whose note names no collapsed run."""
+    intact_coverage_unnoted: float
+    """Coverage among them of the difference between runs that do not collapse."""
 
 
 def measure(
@@ -180,6 +186,9 @@ def measure_world(name: str, world: CollapseWorld, repetitions: int, seed: int) 
         divide("intact false families", "families"),
         divide("loss", "cells"),
         divide("noted", "collapsed"),
+        counts["collapsed"],
+        counts["unnoted"],
+        divide("intact covered unnoted", "unnoted"),
     )
 
 
@@ -191,6 +200,9 @@ def _count_cell(cell: CellVerdict, world: CollapseWorld, counts: Counter[str]) -
     counts["judged"] += bool(cell.verdict)
     counts["covered judged"] += bool(cell.verdict) and is_covered
     counts["intact covered judged"] += bool(cell.verdict) and is_intact_covered
+    if cell.verdict and "collapsed" not in cell.note:
+        counts["unnoted"] += 1
+        counts["intact covered unnoted"] += is_intact_covered
     counts["false"] += _is_false(cell, world.difference)
     counts["intact false"] += _is_false(cell, world.effect)
 

@@ -7,7 +7,16 @@ import pytest
 
 from benchmarks.data import cache
 from benchmarks.evaluation import evaluation
-from benchmarks.evidence import coverage_page, families_page, rules, verdicts_page
+from benchmarks.evidence import (
+    collapses,
+    coverage_page,
+    families_page,
+    relative_margin,
+    rules,
+    seeds_needed_page,
+    verdicts_page,
+    videos,
+)
 from benchmarks.evidence.marks import Share
 from benchmarks.evidence.scenarios import many_tasks, rare_failures, scenarios
 from benchmarks.models import experts, models
@@ -21,6 +30,7 @@ from benchmarks.training import throughput_page, workers
 
 DOCS = Path(__file__).parents[2] / "docs"
 TEMPLATES = [
+    ("collapses.md", collapses, ("_OPENING", "_REQUIRED", "_COLUMNS")),
     ("coverage.md", coverage_page, ("_OPENING", "_NO_VERDICT", "_METHODS", "_RARE")),
     ("families.md", families_page, ("_OPENING", "_CRITICAL_VALUES", "_FAR_TAIL", "_POWER", "_WHOLE_PATH")),
     ("models.md", experts, ("_OPENING",)),
@@ -35,9 +45,12 @@ TEMPLATES = [
     ("planted.md", pool_page, ("_PLANTED", "_VERDICTS_INTRODUCTION", "_NULL")),
     ("planted.md", scale, ("_SECTION",)),
     ("planted.md", structure, ("_SECTION",)),
+    ("relative_margin.md", relative_margin, ("_OPENING",)),
     ("reliability.md", soak_page, ("_TEXT",)),
+    ("seeds_needed.md", seeds_needed_page, ("_OPENING", "_LEGEND", "_NUMBERS", "_WITHOUT", "_FRESH")),
     ("too_few.md", rules, ("_OPENING", "_REFUSALS", "_VERDICTS")),
     ("verdicts.md", verdicts_page, ("_OPENING", "_NULL", "_PLANTED")),
+    ("videos.md", videos, ("_OPENING", "_REQUIRED", "_FRAMES")),
 ]
 
 
