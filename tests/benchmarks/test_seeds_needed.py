@@ -146,7 +146,7 @@ def test_verdicts_and_named_numbers_are_those_of_a_report(monkeypatch: pytest.Mo
     assert is_undecided
 
 
-def test_named_numbers_keep_the_promise_and_halved_ones_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_numbers_keep_the_promise_and_much_smaller_ones_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     setting = Setting(make_world(0.015, 100), 3, 3)
     planned_well = measure(setting, 120)
     assert all(outcome.extended.estimate > LEAST for outcome in planned_well.outcomes if outcome.extended.total > 50)
@@ -156,7 +156,7 @@ def test_named_numbers_keep_the_promise_and_halved_ones_are_noticed(monkeypatch:
     assert "| seed SD .015, 100 subjects | 3 |" in text
 
     monkeypatch.setattr(
-        seeds_needed, "count_seeds_needed", lambda *arguments: np.maximum(4, count_seeds_needed(*arguments) // 2)
+        seeds_needed, "count_seeds_needed", lambda *arguments: np.maximum(4, count_seeds_needed(*arguments) // 3)
     )
     short = measure(setting, 120)
     assert short.outcomes[0].extended.estimate < LEAST - 0.15
