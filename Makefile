@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-evidence bench-coverage bench-verdicts bench-seeds bench-collapses bench-whole-path bench-planted bench-report bench-models bench-experts soak mutants help
+.PHONY: demo test test-slow test-clusters test-lowest test-other-python wheel-smoke coverage check bench bench-evidence bench-coverage bench-intervals bench-videos bench-verdicts bench-differences bench-families bench-rules bench-trend bench-seeds bench-collapses bench-whole-path bench-planted bench-report bench-models bench-experts soak mutants help
 
 help:
 	@echo "make demo       install, train the demo study, write its report (outputs/demo/report)"
@@ -12,13 +12,13 @@ help:
 	@echo "make test-clusters  sweeps on a real Slurm and a real Ray cluster, and a small soak, 20 to 40 minutes"
 	@echo "make test-lowest    commands with the oldest Python and the lowest versions of dependencies, about 3 minutes"
 	@echo "make test-other-python OTHER_PYTHON=python3.13  fast tests with another Python, in .venv-other"
-	@echo "make wheel-smoke  every command after `pip install .`, in an empty folder, 5 to 10 minutes"
+	@echo "make wheel-smoke  every command after 'pip install .', in an empty folder, 5 to 10 minutes"
 	@echo "make coverage   coverage of lines and branches by the fast tests"
 	@echo "make check      ruff, mypy and codespell"
 	@echo "make bench      speed: docs/performance.md, within 45 minutes on an idle machine"
 	@echo "make soak       500 runs under random kills: docs/reliability.md, about 10 minutes on an idle machine"
 	@echo "make mutants    plausible faults that the tests notice: docs/mutants.md, about an hour on two cores"
-	@echo "make bench-evidence   all simulations of intervals and verdicts: bench-coverage, bench-verdicts, bench-seeds, bench-collapses"
+	@echo "make bench-coverage, bench-verdicts   simulations of intervals and of verdicts, in parts of up to 15 minutes"
 	@echo "make bench-whole-path, bench-planted, bench-report, bench-models, bench-experts   see benchmarks/"
 
 demo: .venv/installed
@@ -79,32 +79,48 @@ bench: .venv/installed-dev
 		HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.$$module || exit 1; \
 	done
 
-# Simulated studies, judged by the package's own functions. Each target takes at most 15 minutes on two cores.
-bench-evidence: bench-coverage bench-verdicts bench-seeds bench-collapses
+# Simulated studies, judged by the package's own functions. Each part takes at most 15 minutes on two idle cores.
+EVIDENCE := OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence
 
-# Coverage of intervals, and margins: docs/coverage.md, docs/videos.md, docs/relative_margin.md, a part of docs/families.md.
-bench-coverage: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.critical_values
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.far_tail
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.videos
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.relative_margin
+bench-evidence: bench-coverage bench-verdicts
+bench-coverage: bench-intervals bench-videos
+bench-verdicts: bench-differences bench-families bench-rules bench-trend bench-seeds bench-collapses
 
-# Verdicts on planted differences and where nothing differs: docs/verdicts.md, docs/families.md and docs/too_few.md.
-bench-verdicts: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.verdicts
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.rules
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.families
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.equal_error
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.worlds_trend --repetitions 200
+# Coverage of intervals, and size of tests at the levels of Holm's method: docs/coverage.md, a part of docs/families.md.
+bench-intervals: .venv/installed-dev
+	$(EVIDENCE).coverage
+	$(EVIDENCE).critical_values
+	$(EVIDENCE).far_tail
+
+# Coverage with videos of unequal length, and margins relative to the reference: docs/videos.md, docs/relative_margin.md.
+bench-videos: .venv/installed-dev
+	$(EVIDENCE).videos
+	$(EVIDENCE).relative_margin
+
+# Verdicts on planted differences: docs/verdicts.md.
+bench-differences: .venv/installed-dev
+	$(EVIDENCE).verdicts
+
+# Families of verdicts, and power at equal error: parts of docs/families.md.
+bench-families: .venv/installed-dev
+	$(EVIDENCE).families
+	$(EVIDENCE).equal_error
+
+# Too few subjects, and failures that no subject shows: docs/too_few.md.
+bench-rules: .venv/installed-dev
+	$(EVIDENCE).rules
+
+# Claims about the dependence on scale.
+bench-trend: .venv/installed-dev
+	$(EVIDENCE).worlds_trend --repetitions 200
 
 # Power at the numbers of seeds that reports name: docs/seeds_needed.md.
 bench-seeds: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.seeds_needed
+	$(EVIDENCE).seeds_needed
 
 # Verdicts where single runs collapse: docs/collapses.md.
 bench-collapses: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.evidence.collapses
+	$(EVIDENCE).collapses
 
 # Families of verdicts from predictions on disk: the last part of docs/families.md.
 bench-whole-path: .venv/installed-dev

@@ -127,6 +127,13 @@ def test_stages_run_the_tests_of_every_marker() -> None:
     assert {target for _, target in markers} <= {stage.target for stage in stages.STAGES}
 
 
+def test_make_help_prints_and_runs_nothing() -> None:
+    """A shell runs what stands between backquotes in a text that `echo` prints."""
+    lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if "@echo" in line]
+    assert lines
+    assert not any(character in line for line in lines for character in ("`", "$(shell", "$$("))
+
+
 def test_an_allowed_skip_with_an_unknown_fact_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "allowed.toml"
     path.write_text('[[skip]]\nreason = "x"\nunless = "moonlight"\n')
