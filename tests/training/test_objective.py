@@ -195,7 +195,7 @@ class Draws(list[int]):
     """Replacement of an interval's batches, with a number of draws in each."""
 
     @property
-    def draws(self) -> list[list[None]]:
+    def draws_by_batch(self) -> list[list[None]]:
         return [[None] * length for length in self]
 
 

@@ -243,7 +243,7 @@ def test_checkpoints_are_written_from_time_to_time_and_never_change_a_number(
     plan = plan_of(folder, "model=tiny", "training.score_weights=last", "training.checkpoint=1e-9", *COMMON)
     written = []
     original = CheckpointFile.write
-    monkeypatch.setattr(CheckpointFile, "write", lambda *args: (written.append(args[1].step), original(*args))[1])
+    monkeypatch.setattr(CheckpointFile, "write", lambda *args: (written.append(args[1].steps_done), original(*args))[1])
     train(plan, tmp_path / "run")
     assert written == list(range(1, STEPS + 1))
     assert digest(tmp_path / "run") == expected(plan, folder, ("tiny", "last"), uninterrupted)
