@@ -178,9 +178,10 @@ def _make_undecided(advice: Advice) -> Section | None:
         tuple(_make_undecided_row(undecided) for undecided in shown),
         ("seeds", "needed", "n_train"),
         left_out=len(advice.undecided) - len(shown),
-        caption="Undecided results of the sweeps that concern these tasks. `needed` is the number of seeds that would "
-        "decide, if the difference and its variance stay the same. If it is empty, more seeds cannot decide: more test "
-        "subjects are needed. It is also empty for a result from one seed, which needs a second seed first.",
+        caption="Undecided results of the sweeps that concern these tasks. `needed` is the number of seeds with "
+        "which a true difference of 0, or of the margin's size, is likely to be decided. If it is empty, more seeds "
+        "cannot decide: more test subjects are needed. It is also empty for a result from one seed, which needs a "
+        "second seed first.",
     )
     command_lines = dict.fromkeys(undecided.command for undecided in advice.undecided if undecided.command)
     # A name with a backtick would end the code and let the rest of the line be read as Markdown.

@@ -143,7 +143,7 @@ class CellVerdict(CellDifference):
     failure_subjects: int = 0
     """Independent test subjects among whom failures would be seen; for AUC, those in the rarer class."""
     scarce: bool = False
-    """True if the cell is not tested and its interval cannot be trusted, because it depends on too few subjects."""
+    """True if the cell is not tested and its interval cannot be trusted: the difference depends on too few subjects."""
     collapsed_seeds: int = 0
     """Number of seeds in which the cell's model collapsed, of those finished on both sides."""
     collapsed_seeds_reference: int = 0

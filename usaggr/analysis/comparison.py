@@ -35,7 +35,7 @@ def score_cells(
 ) -> tuple[CellScore, ...]:
     """Return the mean score of each cell and metric with its interval, including the cells of the reference.
 
-    The variance between seeds is moderated over the cells of a variant and metric.
+    The variance between seeds is moderated over the tasks of a variant, metric, grouping and scale.
 
     Args:
         observations: The long table from `observe`.

@@ -28,7 +28,7 @@ class Difference:
     estimate: Estimate
     """Mean with its standard error and degrees of freedom."""
     prior_df: float
-    """Degrees of freedom that other cells add to the variance between seeds; 0 if the cell keeps its own variance."""
+    """Degrees of freedom that other tasks add to the variance between seeds; 0 if the cell keeps its own variance."""
     above_margin: Estimate | None = None
     """Estimate of difference + margin, for a margin that is a fraction of the reference's mean; None if absolute."""
 
@@ -41,7 +41,7 @@ def estimate_differences(
 ) -> dict[CellKey, Difference]:
     """Return the difference of each cell and metric that has a common seed with the reference.
 
-    The variance between seeds is moderated over the cells of one variant and metric.
+    The variance between seeds is moderated over the tasks of one variant, metric, grouping and scale.
 
     Args:
         pairs: Pairs from `pair_with_reference`.
@@ -75,7 +75,9 @@ def estimate_differences(
 def moderate_by_metric(
     tables: Mapping[Key, Array], not_moderated: Container[Key] = frozenset()
 ) -> dict[Key, Difference]:  # fmt: skip
-    """Return the estimate of each table, with variances between seeds moderated within a variant and metric.
+    """Return the estimate of each table, with variances between seeds moderated over the tasks of a column.
+
+    A column is a variant, metric, grouping and scale. The other columns say how much tasks differ.
 
     Args:
         tables: (K, C) tables by the key of their cell, as in `CELL`.

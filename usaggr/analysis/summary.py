@@ -92,7 +92,7 @@ class SummaryLine:
     no_loss_qualified: int | None
     """Number of tasks whose no loss holds only apart from rare failures."""
     too_few: int | None
-    """Number of tasks in delta_m whose intervals cannot be trusted, because it depends on too few subjects."""
+    """Number of tasks in delta_m whose intervals cannot be trusted: the difference depends on too few subjects."""
     dominant_task: str
     """Task with more than half of the sum of the tasks' variances of the relative change; empty if there is none."""
     dominant_share: float

@@ -28,7 +28,8 @@ _PRIOR_WEIGHTS = 1 / np.sqrt(_PRIOR_DFS)
 """Weights of the grid before any variance is known. Few degrees of freedom weigh more: too many give false verdicts,
 too few only wider intervals."""
 _MOST_CELLS_OF_OTHER_COLUMNS = 6.0
-"""Largest number of cells as which all other columns together count in the weights of a column's degrees of freedom."""
+"""Largest number of degrees of freedom (cells beyond the first of each column) that the other columns have together in
+the weights of a column's prior."""
 _SCALES = np.linspace(-1, 1, 15)
 """Logarithms of a prior's scale in the grid, as fractions of the range around the mean of the column's logarithms."""
 _RANGE, _LEAST_RANGE = 4.0, 0.3

@@ -230,7 +230,7 @@ def describe_certainty(material: Material) -> str:
         )
     provisional = (
         "All verdicts are provisional: two seeds hardly show how training runs vary, so false verdicts may be more "
-        "frequent than that."
+        "frequent than stated."
     )
     sentences = (
         "Verdicts account for random variation between training runs (seeds) and for which patients are in the test "
@@ -271,6 +271,7 @@ def _count_looks(material: Material) -> str:
     if material.comparison.collection.is_record_damaged:
         sentences.append(
             "Warning: the record of earlier reports, `reported_seeds.csv`, was damaged. It is kept "
-            "(`reported_seeds.damaged.csv`), but numbers of seeds of earlier reports may be missing here."
+            "(`reported_seeds.damaged.csv`), but numbers of seeds of earlier reports may be missing here. Remove that "
+            "file to end this warning."
         )
     return " ".join(sentences)
