@@ -131,7 +131,8 @@ def estimate_crossing(height: Array, slope: Array, center: float, ranges: Sequen
         return Crossing(None, reason=_explain_extrapolation(size, near, ranges))
     ends = _find_crossing_ends(_make_height_estimator(height, slope), decades, confidence)
     low_end, high_end = (_compute_size(center, end) for end in ends)
-    return Crossing(size, max(low_end, 1.0), high_end)
+    # There is no size below 1, but the line may cross 0 there if a task was trained with one sample.
+    return Crossing(size, max(low_end, min(size, 1.0)), high_end)
 
 
 def _make_height_estimator(height: Array, slope: Array) -> Callable[[Array], Estimate]:
