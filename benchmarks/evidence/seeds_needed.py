@@ -29,7 +29,8 @@ from benchmarks.evidence.extended_studies import (
 )
 from benchmarks.evidence.families import MARGIN, estimate_alone, estimate_cells, make_generator
 from benchmarks.evidence.marks import Share
-from usaggr.statistics.power import count_seeds_from_sds, count_seeds_needed
+from usaggr.statistics.power import count_seeds_from_sds
+from usaggr.statistics.seeds_needed import count_seeds_needed
 from usaggr.statistics.two_way_anova import Estimate
 from usaggr.statistics.verdicts import ALPHA, ALPHA_NI, VerdictName, decide_verdicts
 
@@ -230,7 +231,6 @@ def plan_seeds(estimate: Estimate, studies: Studies, chosen: NDArray[np.bool_]) 
         needed[batch] = count_seeds_needed(
             _select(cells, batch),
             np.full(size, studies.seeds),
-            np.full(size, studies.subjects),
             np.full(size, MARGIN),
             np.full(size, level),
         )

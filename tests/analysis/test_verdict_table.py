@@ -15,7 +15,7 @@ from usaggr.analysis.difference_intervals import moderate_by_metric
 from usaggr.analysis.untested_cells import explain_scarcity
 from usaggr.metrics.names import METRICS, get_metric
 from usaggr.report.tables import Tables, make_tables
-from usaggr.statistics.power import count_seeds_needed
+from usaggr.statistics.seeds_needed import count_seeds_needed
 from usaggr.statistics.two_way_anova import estimate
 
 TASKS = ("breast_lesion", "fetal_head", "thyroid_nodule_det", "fetal_femur")
@@ -90,10 +90,7 @@ def test_the_seeds_needed_are_computed_at_the_level_of_the_first_step_of_holm(tm
     tables = tables_of(sweep)
     (key,) = [key for key in tables.comparison.differences if key[3:] == ("breast_lesion", "dsc")]
     difference = tables.comparison.differences[key]
-    needed = [
-        float(count_seeds_needed(difference.estimate, 3, difference.table.shape[1], 0.02, 0.05 / tests))
-        for tests in (1, 3, 4)
-    ]
+    needed = [float(count_seeds_needed(difference.estimate, 3, 0.02, 0.05 / tests)) for tests in (1, 3, 4)]
     assert len(set(needed)) == 3
     assert main_cells(tables).loc["breast_lesion", "seeds_needed"] == needed[1]
 

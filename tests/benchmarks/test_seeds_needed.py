@@ -14,7 +14,7 @@ from benchmarks.evidence.marks import Share
 from benchmarks.evidence.seeds_needed import PROMISES, Outcome, Planned, Setting, judge, make_world, measure, plan_seeds
 from benchmarks.evidence.seeds_needed_page import LEAST, mark_extended, report
 from usaggr.analysis.compare_study import StudyComparison, compare_study
-from usaggr.statistics.power import count_seeds_needed
+from usaggr.statistics.seeds_needed import count_seeds_needed
 from usaggr.statistics.two_way_anova import compute_mean_squares
 from usaggr.statistics.verdicts import decide_verdicts
 from usaggr.tasks import CATALOGUE

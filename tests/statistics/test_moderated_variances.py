@@ -160,3 +160,27 @@ def test_more_tasks_are_expected_to_add_degrees_of_freedom() -> None:
     df = [float(plan_prior_df(np.full(2 * t, 2.0), label_columns(t, 2))[0]) for t in (1, 2, 8, 27)]
     assert df[0] == 0
     assert (np.diff(df) > 0).all()
+
+
+def test_a_block_of_two_groupings_informs_both_columns_and_counts_once() -> None:
+    variances = np.array([1.0, 2.0, 4.0, 1.0, 30.0, 2.0, 4.0])
+    columns, df = np.array([0, 0, 0, 1, 1, 2, 2]), np.full(7, 2.0)
+    runs = np.array([0, 1, 2, 0, 3, 1, 2])
+    moderated = moderate_variances(variances, df, columns, runs)
+    # The second column's other cell is predicted by the block that it shares with the first one.
+    alone = moderate_variances(variances[3:5], df[3:5], columns[3:5])
+    assert moderated.prior_df[4] > 0
+    assert moderated.values[4] == pytest.approx(alone.values[1], rel=0.2)
+    # The first and the third column have no cell that the other one adds to it.
+    first_two = moderate_variances(variances[:5], df[:5], columns[:5], runs[:5])
+    np.testing.assert_allclose(moderated.values[:3], first_two.values[:3])
+    as_others = moderate_variances(variances, df, columns)
+    assert not np.allclose(moderated.values[:3], as_others.values[:3], rtol=1e-3)
+
+
+@pytest.mark.parametrize("runs", [None, np.arange(9)])
+def test_labels_of_distinct_runs_change_nothing(runs: np.ndarray | None) -> None:
+    variances = np.random.default_rng(0).chisquare(2, 9)
+    columns = np.repeat([0, 1, 2], 3)
+    moderated = moderate_variances(variances, np.full(9, 2.0), columns, runs)
+    np.testing.assert_allclose(moderated.values, moderate_variances(variances, np.full(9, 2.0), columns).values)

@@ -7,10 +7,9 @@ from statsmodels.stats.power import TTestPower
 from usaggr.statistics.power import (
     compute_power,
     count_seeds_from_sds,
-    count_seeds_needed,
     find_smallest_difference,
 )
-from usaggr.statistics.two_way_anova import Estimate, estimate
+from usaggr.statistics.two_way_anova import estimate
 
 REPETITIONS = 1500
 ERROR = 3.3 * np.sqrt(0.8 * 0.2 / REPETITIONS)
@@ -101,49 +100,3 @@ def test_no_number_of_seeds_makes_up_for_too_few_subjects() -> None:
     seeds = count_seeds_from_sds([0.02, 0.2], 0.001, 0.1, 0.0, 30, 0.05)
     assert np.isnan(seeds[0])
     assert seeds[1] == 2
-
-
-def draw_estimates(seed_sd: float, subject_sd: float, subjects: int, prior_df: float, studies: int) -> Estimate:
-    """Return estimates of three seeds, whose variance other cells inform with `prior_df` degrees of freedom."""
-    rng = np.random.default_rng(0)
-    df = 2 + prior_df
-    by_seed = seed_sd**2 / 3 * rng.chisquare(df, studies) / df
-    by_subject = subject_sd**2 / subjects * rng.chisquare(subjects - 1, studies) / (subjects - 1)
-    sizes = np.full(studies, df), np.full(studies, subjects - 1.0)
-    return Estimate(np.zeros(studies), by_seed, by_subject, *sizes, by_subject)
-
-
-@pytest.mark.parametrize("prior_df", [0.0, 6.0])
-@pytest.mark.parametrize("seed_sd", [0.01, 0.02])
-def test_the_seeds_needed_decide_a_difference_of_0_with_the_promised_probability(
-    prior_df: float, seed_sd: float
-) -> None:
-    estimates = draw_estimates(seed_sd, 0.05, 200, prior_df, 200)
-    level = 0.05 / 3
-    needed = count_seeds_needed(estimates, np.full(200, 3), np.full(200, 200), np.full(200, 0.02), np.full(200, level))
-    is_named = np.isfinite(needed)
-    assert is_named.mean() > 0.8
-    decided = compute_power(0.02, seed_sd, 0.05, 0.0, needed[is_named], 200, level, prior_df)
-    assert decided.mean() > 0.75
-
-
-def test_more_degrees_of_freedom_need_fewer_seeds() -> None:
-    needed = [
-        np.nanmedian(count_seeds_needed(draw_estimates(0.02, 0.05, 200, df, 60), *np.full((2, 60), [[3], [200]]),
-                                        np.full(60, 0.02), np.full(60, 0.05)))
-        for df in (0.0, 10.0)
-    ]  # fmt: skip
-    assert needed[1] < needed[0]
-
-
-def test_the_seeds_needed_where_the_variance_is_known() -> None:
-    """With many degrees of freedom the number is that of a study whose true variance is the estimated one."""
-    certain = Estimate(*(np.array([x]) for x in (0.0, 0.02**2 / 3, 0.05**2 / 200, 1e5, 199.0, 0.0)))
-    needed = count_seeds_needed(certain, [3], [200], [0.02], [0.05])
-    oracle = count_seeds_from_sds(0.02, 0.02, 0.05, 0.0, 200, 0.05, prior_df=1e5)
-    assert needed[0] == pytest.approx(float(oracle), abs=1)
-
-
-def test_no_number_of_seeds_is_named_where_subjects_are_too_few() -> None:
-    few = Estimate(*(np.array([x]) for x in (0.0, 1e-6, 0.2**2 / 20, 2.0, 19.0, 0.2**2 / 20)))
-    assert np.isnan(count_seeds_needed(few, [3], [20], [0.02], [0.05])).all()

@@ -110,23 +110,27 @@ def moderate_sums(tables: Mapping[Key, Array]) -> dict[Key, Difference]:
 def _moderate(
     tables: Mapping[Key, Array], runs: Mapping[Key, Key], columns: Mapping[Key, Key]
 ) -> dict[Key, Difference]:
-    """Return the estimate of each table, with the variance between seeds moderated over all tables.
+    """Return the estimate of each table, with the variance between seeds moderated over the tables of its column.
 
     Args:
         tables: (K, C) tables by key.
-        runs: What identifies the runs of each key. A block that belongs to two groupings is one set of runs, and must
-            give its degrees of freedom once.
+        runs: What identifies the runs of each key. A block that belongs to two groupings is one set of runs. It informs
+            both columns, and has one estimate: with the prior of the first one.
         columns: Column of each key, as in `moderate_variances`.
     """
-    # The first key of each set is used, because later keys of the reversed order overwrite earlier ones.
-    first = {runs[key]: key for key in reversed(list(tables))}
-    keys = [key for key in tables if first[runs[key]] == key]
+    first: dict[Key, Key] = {}
+    cells: dict[tuple[Key, Key], Key] = {}
+    for key in tables:
+        first.setdefault(runs[key], key)
+        cells.setdefault((runs[key], columns[key]), key)
+    keys = list(cells.values())
     # Cells are comparable in the variance of seed means. The mean square is this variance times the number of
     # components, so divide by it.
     sizes = np.array([tables[key].shape[1] for key in keys], dtype=float)
     variances = np.array([float(compute_mean_squares(tables[key]).seeds) for key in keys]) / sizes
     df = np.array([tables[key].shape[0] - 1 for key in keys], dtype=float)
-    moderated = moderate_variances(variances, df, _encode_labels([columns[key] for key in keys]))
+    labels = (_encode_labels([names[key] for key in keys]) for names in (columns, runs))
+    moderated = moderate_variances(variances, df, *labels)
     differences = {
         key: Difference(
             tables[key],
@@ -135,6 +139,7 @@ def _moderate(
             float(moderated.prior_df[i]),
         )
         for i, key in enumerate(keys)
+        if first[runs[key]] == key
     }
     return {key: differences[first[runs[key]]] for key in tables}
 

@@ -22,7 +22,7 @@ from usaggr.analysis.training_failures import (
 from usaggr.analysis.untested_cells import TOO_FEW, explain_few_subjects, explain_untested_cells
 from usaggr.metrics.names import get_metric
 from usaggr.results.stored_study import StudyFacts
-from usaggr.statistics.power import count_seeds_needed
+from usaggr.statistics.seeds_needed import count_seeds_needed
 from usaggr.statistics.two_way_anova import stack_estimates
 from usaggr.statistics.verdicts import ALPHA, PROVISIONAL_SEEDS, decide_verdicts
 
@@ -231,8 +231,6 @@ def _count_seeds(
     needed = count_seeds_needed(
         stack_estimates([differences[i].estimate for i in undecided]),
         [compared[i].seeds for i in undecided],
-        # Components of the table; a subject that shares images with another one is part of its component.
-        [differences[i].table.shape[1] for i in undecided],
         margins[undecided],
         list(levels.values()),
     )

@@ -53,20 +53,28 @@ class ModeratedVariances:
     """(n,) degrees of freedom of the prior; 0 for a cell that keeps its own variance."""
 
 
-def moderate_variances(variances: ArrayLike, df: ArrayLike, columns: ArrayLike) -> ModeratedVariances:
+def moderate_variances(
+    variances: ArrayLike, df: ArrayLike, columns: ArrayLike, runs: ArrayLike | None = None
+) -> ModeratedVariances:  # fmt: skip
     """Combine each cell's variance with the prior that the other cells of its column predict.
 
     Args:
         variances: (n,) variance between seeds of each cell; NaN if it has one seed.
         df: (n,) degrees of freedom, seeds - 1.
         columns: (n,) label of the cell's column: its grouping and scale. A column has at most one cell of each task.
+        runs: (n,) label of the runs that the cell's variance is estimated from; a block that belongs to two groupings
+            has a cell in two columns. Default: no two cells share their runs.
     """
     cell_variances, cell_df = np.asarray(variances, dtype=float), np.asarray(df, dtype=float)
     has_variance = np.isfinite(cell_variances) & (cell_df > 0)
     values, total_df, prior_df = cell_variances.copy(), cell_df.copy(), np.zeros(cell_variances.size)
     if has_variance.any():
         used, used_df = cell_variances[has_variance], cell_df[has_variance]
-        prior, added_df = predict_priors(used[None], used_df, np.asarray(columns)[has_variance])
+        used_columns, used_runs = (
+            np.asarray(columns)[has_variance],
+            None if runs is None else np.asarray(runs)[has_variance],
+        )
+        prior, added_df = predict_priors(used[None], used_df, used_columns, used_runs)
         prior_df[has_variance] = added_df[0]
         total_df[has_variance] += added_df[0]
         values[has_variance] = combine_with_prior(used, used_df, prior[0], added_df[0])
@@ -78,7 +86,9 @@ def combine_with_prior(variances: Array, df: Array | float, prior: Array, prior_
     return np.asarray((df * variances + prior_df * prior) / (df + prior_df))
 
 
-def predict_priors(variances: Array, df: Array, columns: ArrayLike) -> tuple[Array, Array]:
+def predict_priors(
+    variances: Array, df: Array, columns: ArrayLike, runs: ArrayLike | None = None
+) -> tuple[Array, Array]:  # fmt: skip
     """Return the prior variance of each cell and its degrees of freedom, both (B, n).
 
     The prior is the scaled inverse chi-square whose logarithm has the mean and variance of the average over the grid.
@@ -89,11 +99,12 @@ def predict_priors(variances: Array, df: Array, columns: ArrayLike) -> tuple[Arr
             them inform no other cell.
         df: (n,) degrees of freedom, above 0.
         columns: (n,) labels of columns.
+        runs: (n,) labels of runs, as in `moderate_variances`.
     """
     from scipy import special
 
     is_informative = np.asarray((variances > 0).all(axis=0))
-    by_column = _Columns(np.asarray(columns), is_informative)
+    by_column = _Columns(np.asarray(columns), is_informative, None if runs is None else np.asarray(runs))
     logs = np.log(np.where(is_informative, variances, 1.0))
     means, ranges = _find_ranges(logs, df, by_column)
     # Logarithms of scales, and log densities of all cells at all points of the grid: (points, points, B, n).
@@ -101,13 +112,13 @@ def predict_priors(variances: Array, df: Array, columns: ArrayLike) -> tuple[Arr
     shifts = np.log(_PRIOR_DFS / 2) - special.digamma(_PRIOR_DFS / 2)
     densities = np.array(
         [
-            _compute_log_density(logs - (scales - shift), df, prior_df) * is_informative
+            compute_log_f_density(logs - (scales - shift), df, prior_df) * is_informative
             for prior_df, shift in zip(_PRIOR_DFS, shifts, strict=True)
         ]
     )
     likelihoods = by_column.sum(densities)
     log_weights = likelihoods[..., by_column.numbers] - densities
-    log_weights += _weight_prior_dfs(likelihoods, by_column.sizes)[:, None][..., by_column.numbers]
+    log_weights += _weight_prior_dfs(likelihoods, by_column)[:, None][..., by_column.numbers]
     weights = np.exp(log_weights - log_weights.max(axis=(0, 1)))
     weights /= weights.sum(axis=(0, 1))
     mean = (weights * scales).sum(axis=(0, 1))
@@ -141,7 +152,7 @@ def plan_prior_df(df: ArrayLike, columns: ArrayLike) -> Array:
 class _Columns:
     """Sums over the cells of each column."""
 
-    def __init__(self, labels: NDArray[Any], is_informative: NDArray[np.bool_]):
+    def __init__(self, labels: NDArray[Any], is_informative: NDArray[np.bool_], runs: NDArray[Any] | None):
         self.is_informative = is_informative
         self.numbers = np.unique(labels, return_inverse=True)[1]
         """(n,) number of each cell's column, from 0."""
@@ -149,11 +160,26 @@ class _Columns:
         self._starts = np.searchsorted(self.numbers[self._order], np.arange(self.numbers.max() + 1))
         self.sizes = self.sum(is_informative)
         """(C,) numbers of informative cells."""
+        self.new_cells = self._count_new_cells(runs)
+        """(C, C) numbers of informative cells that the second column adds to what the first one knows."""
 
     def sum(self, values: NDArray[Any]) -> Array:
         """Return the sums (..., C) of values (..., n) over each column."""
         ordered = np.asarray(values, dtype=float)[..., self._order]
         return np.asarray(np.add.reduceat(ordered, self._starts, axis=-1))
+
+    def _count_new_cells(self, runs: NDArray[Any] | None) -> Array:
+        count = self.sizes.size
+        if runs is None:
+            return np.asarray(self.sizes * ~np.eye(count, dtype=bool))
+        informative = [set(runs[self.is_informative & (self.numbers == column)]) for column in range(count)]
+        new = np.zeros((count, count))
+        for column, first in enumerate(informative):
+            counted = set(first)
+            for other, cells in enumerate(informative):
+                new[column, other] = len(cells - counted)
+                counted |= cells
+        return new
 
 
 def _find_ranges(logs: Array, df: Array, columns: _Columns) -> tuple[Array, Array]:
@@ -175,39 +201,40 @@ def _find_ranges(logs: Array, df: Array, columns: _Columns) -> tuple[Array, Arra
     return means, _RANGE * np.sqrt(variances / counts) + _LEAST_RANGE
 
 
-def _compute_log_density(logs: Array, df: Array, prior_df: float) -> Array:
-    """Return the log density (..., n) of the logarithm of a variance that follows an F distribution.
+def compute_log_f_density(logs: Array, df: Array, other_df: Array | float) -> Array:
+    """Return the log density (...) of the logarithm of a ratio of two mean squares, which follows an F distribution.
 
     Args:
-        logs: (..., n) logarithms of variances over the scale of the prior.
-        df: (n,) degrees of freedom of the variances.
-        prior_df: degrees of freedom of the prior.
+        logs: (...) logarithms of ratios over their expectation.
+        df: degrees of freedom of the numerator, broadcast with `logs`.
+        other_df: degrees of freedom of the denominator, broadcast with `logs`.
     """
     from scipy import special
 
-    ratio = df / prior_df
+    ratio = df / other_df
     return np.asarray(
         df / 2 * (logs + np.log(ratio))
-        - (df + prior_df) / 2 * np.log1p(ratio * np.exp(logs))
-        - special.betaln(df / 2, prior_df / 2)
+        - (df + other_df) / 2 * np.log1p(ratio * np.exp(logs))
+        - special.betaln(df / 2, other_df / 2)
     )
 
 
-def _weight_prior_dfs(likelihoods: Array, sizes: Array) -> Array:
+def _weight_prior_dfs(likelihoods: Array, columns: _Columns) -> Array:
     """Return the log weights (D, B, C) of degrees of freedom for each column, without the column's own likelihood.
 
     Args:
         likelihoods: (D, S, B, C) log likelihood of each column by degrees of freedom and scale.
-        sizes: (C,) numbers of cells of the columns.
+        columns: columns of the cells.
     """
     from scipy import special
 
     over_scales = special.logsumexp(likelihoods, axis=1)
-    other_columns = over_scales.sum(axis=-1, keepdims=True) - over_scales
+    # Runs that two columns share count once: a column's likelihood has the weight of the cells that it adds.
+    fractions = columns.new_cells / np.maximum(columns.sizes, 1.0)
     # A column of one cell says nothing about how much variances differ.
-    df = np.maximum(sizes - 1, 0.0)
-    share = np.minimum(1.0, _MOST_CELLS_OF_OTHER_COLUMNS / np.maximum(df.sum() - df, 1.0))
-    return np.asarray(share * other_columns + np.log(_PRIOR_WEIGHTS)[:, None, None])
+    df = np.maximum(columns.new_cells - 1, 0.0).sum(axis=1)
+    share = np.minimum(1.0, _MOST_CELLS_OF_OTHER_COLUMNS / np.maximum(df, 1.0))
+    return np.asarray(share * (over_scales @ fractions.T) + np.log(_PRIOR_WEIGHTS)[:, None, None])
 
 
 def _match_df(variances: Array) -> Array:

@@ -20,72 +20,9 @@ _POINTS = (48, 6)
 """Numbers of quadrature points for the mean squares between seeds and between subjects.
 
 There are more for seeds, whose few degrees of freedom spread their mean square over orders of magnitude."""
-_FEW_POINTS = (16, 3)
-"""The same where the true variance between seeds is integrated too."""
-_VARIANCE_POINTS = 12
-"""Number of quadrature points for the true variance between seeds, given its estimate."""
 
 
-def count_seeds_needed(
-    estimates: Estimate, seeds: ArrayLike, subjects: ArrayLike, margin: ArrayLike, level: ArrayLike
-) -> Array:
-    """Return the number of seeds needed to show that a true difference of 0 is no loss, or to detect one of the margin.
-
-    A true difference of 0 is shown to be no loss if its interval lies above -margin (at half the level); a difference
-    of the margin's size is detected if its interval excludes 0. At the returned number of seeds, each has a probability
-    of at least POWER. The probability is averaged over the true variances between seeds that are plausible given the
-    estimated one (estimate x df / chi-square with df degrees of freedom). The observed difference is not used, because
-    cells are undecided partly because their observed difference happened to be small.
-
-    Approximations:
-
-    - The prior of the variance between seeds keeps its degrees of freedom, although the other cells would get more
-      seeds too. This asks for too many seeds.
-    - The variance between subjects is taken as known. It is 0 if the residual mean square is the larger one.
-    - The floor of the interval, the interval over subjects alone, leaves out the residual.
-    - The margin is taken as known. That of a distance is a fraction of an estimated mean.
-    - Power is taken to grow with the number of seeds.
-    - The condition of *no loss* on unseen failures is ignored; it depends on test subjects, not on seeds.
-
-    Args:
-        estimates: (n,) estimates of differences from at least two seeds.
-        seeds: (n,) current numbers of seeds, which the estimates are based on; from 2.
-        subjects: (n,) numbers of test subjects.
-        margin: (n,) margins of non-inferiority, above 0.
-        level: (n,) levels of the two-sided test; for a family of m cells, the family's level over m.
-
-    Returns:
-        (n,) numbers of seeds; NaN if MOST_SEEDS are not enough, so that more subjects are needed.
-    """
-    from scipy import special
-
-    current_seeds, subjects, margin, level = (
-        np.asarray(value, dtype=float)[..., None] for value in (seeds, subjects, margin, level)
-    )
-    df, subject_variance = estimates.seed_df[..., None], estimates.subject_variance[..., None]
-    tails = (np.arange(_VARIANCE_POINTS) + 0.5) / _VARIANCE_POINTS
-    # Equally likely true variances of a seed's difference, from the smallest to the largest.
-    true_variances = estimates.seed_variance[..., None] * current_seeds * (df / 2) / special.gammainccinv(df / 2, tails)
-    prior_df = np.maximum(df - (current_seeds - 1), 0.0)
-
-    def compute_expected_power(number: Array) -> Array:
-        true_se, half_widths = _compute_half_widths(
-            seed_sd=np.sqrt(true_variances),
-            subject_sd=np.sqrt(subject_variance * subjects),
-            # The seeds' component of an estimate includes the residual.
-            residual_sd=0.0,
-            seeds=number[..., None],
-            subjects=subjects,
-            level=level,
-            prior_df=prior_df,
-            points=_FEW_POINTS,
-        )
-        return np.asarray(_compute_detection_probability(margin, true_se, half_widths).mean(axis=-1))
-
-    return _find_seeds(compute_expected_power, current_seeds[..., 0], POWER)
-
-
-def _find_seeds(compute: Callable[[Array], Array], low: Array, target_power: float) -> Array:
+def find_seeds(compute: Callable[[Array], Array], low: Array, target_power: float) -> Array:
     """Return the smallest whole number above `low` with the target power, by bisection; NaN if there is none.
 
     Args:
@@ -132,7 +69,7 @@ def compute_power(
         prior_df: degrees of freedom that other cells add to the seeds' variance (see moderated_variances.py).
     """
     true_se, half_widths = _compute_half_widths(seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df)
-    return _compute_detection_probability(np.asarray(difference, dtype=float), true_se, half_widths)
+    return compute_detection_probability(np.asarray(difference, dtype=float), true_se, half_widths)
 
 
 def find_smallest_difference(
@@ -162,7 +99,7 @@ def find_smallest_difference(
     low, high = np.zeros(true_se.shape), half_widths.max(axis=-1) + 10 * true_se
     for _ in range(40):  # bisection to 2^-40 of the range
         middle = (low + high) / 2
-        is_enough = _compute_detection_probability(middle, true_se, half_widths) >= target_power
+        is_enough = compute_detection_probability(middle, true_se, half_widths) >= target_power
         low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
     return np.asarray(high)
 
@@ -179,7 +116,7 @@ def count_seeds_from_sds(
 ) -> Array:
     """Return the smallest number of seeds, from 2, with which a true difference is detected with the target power.
 
-    Unlike `count_seeds_needed`, it starts from assumed standard deviations, before any run is finished.
+    Unlike `seeds_needed.count_seeds_needed`, it starts from assumed standard deviations, before any run is finished.
 
     Args:
         difference: as in `compute_power`.
@@ -201,7 +138,7 @@ def count_seeds_from_sds(
     def compute(number: Array) -> Array:
         return compute_power(difference, seed_sd, subject_sd, residual_sd, number, subjects, level, prior_df)
 
-    return _find_seeds(compute, np.ones(shape), target_power)
+    return find_seeds(compute, np.ones(shape), target_power)
 
 
 def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
@@ -217,7 +154,7 @@ def estimate_auc_variance(area: float, positives: int, negatives: int) -> float:
     return numerator / (positives * negatives)
 
 
-def _compute_detection_probability(difference: Array, true_se: Array, half_widths: Array) -> Array:
+def compute_detection_probability(difference: Array, true_se: Array, half_widths: Array) -> Array:
     """Return the probability (...) that an estimated difference exceeds the half width of its interval.
 
     Args:
@@ -239,7 +176,6 @@ def _compute_half_widths(
     subjects: ArrayLike,
     level: ArrayLike,
     prior_df: ArrayLike,
-    points: tuple[int, int] = _POINTS,
 ) -> tuple[Array, Array]:
     """Return the true standard error (...) and equally likely half widths (..., Q).
 
@@ -251,10 +187,7 @@ def _compute_half_widths(
         subjects: as in `compute_power`.
         level: as in `compute_power`.
         prior_df: as in `compute_power`.
-        points: numbers of quadrature points over the mean squares between seeds and between subjects.
     """
-    from scipy import special
-
     seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df = np.broadcast_arrays(
         *(np.asarray(value, float) for value in (seed_sd, subject_sd, residual_sd, seeds, subjects, level, prior_df))
     )
@@ -264,18 +197,17 @@ def _compute_half_widths(
     # With one seed there is no variance between seeds, so the prior adds nothing.
     seed_df, subject_df = np.where(seeds > 1, seeds - 1 + prior_df, 0.0), subjects - 1
 
-    def compute_chi_square_ratios(df: Array, number: int) -> Array:
-        """Return quantiles of a mean square over its expectation, in the middle of intervals of equal probability."""
-        middles = (np.arange(number) + 0.5) / number
-        positive_df = np.maximum(df, 0.5)[..., None]
-        return np.asarray(2 * special.gammaincinv(positive_df / 2, middles) / positive_df)
-
+    # Probabilities in the middle of intervals of equal probability.
+    middles = [(np.arange(number) + 0.5) / number for number in _POINTS]
     has_one_seed = (seeds == 1)[..., None]
-    by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * compute_chi_square_ratios(seed_df, points[0]))
+    seed_ratios = compute_chi_square_ratios(seed_df[..., None], middles[0])
+    by_seed = np.where(has_one_seed, 0.0, seed_variance[..., None] * seed_ratios)
     # With several seeds the residual is subtracted from the subjects' mean square; one seed has no residual.
-    mean_square = (subject_variance + residual)[..., None] * compute_chi_square_ratios(subject_df, points[1])
+    mean_square = (subject_variance + residual)[..., None] * compute_chi_square_ratios(
+        subject_df[..., None], middles[1]
+    )
     by_subject = np.where(has_one_seed, mean_square, np.maximum(mean_square - residual[..., None], 0.0))
-    shape = (*seeds.shape, *points)
+    shape = (*seeds.shape, *_POINTS)
     possible = Estimate(
         np.zeros(shape),
         np.broadcast_to(by_seed[..., :, None], shape),
@@ -286,3 +218,11 @@ def _compute_half_widths(
     )
     half_widths = possible.compute_half_width(1 - level[..., None, None])
     return np.asarray(np.sqrt(seed_variance + subject_variance)), half_widths.reshape(*seeds.shape, -1)
+
+
+def compute_chi_square_ratios(df: Array, probabilities: Array) -> Array:
+    """Return quantiles of a mean square over its expectation; `df` and `probabilities` are broadcast."""
+    from scipy import special
+
+    positive_df = np.maximum(df, 0.5)
+    return np.asarray(2 * special.gammaincinv(positive_df / 2, probabilities) / positive_df)
