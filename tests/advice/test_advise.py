@@ -156,7 +156,7 @@ GOLDEN = """\
 │ FUGC            │      12 │ – not known │ one model for all tasks: no regression task was trained this way     │
 └─────────────────┴─────────┴─────────────┴──────────────────────────────────────────────────────────────────────┘
 Advice for 3 tasks: share (1) and not known (2).
-2 undecided results of the sweeps concern these tasks; more seeds would decide (fewest first):
+2 undecided results of the sweeps concern these tasks; more seeds are likely to decide (fewest first):
   carotid_artery, one model for all tasks, 100 training samples: 3 seeds, 5 needed
   ovary_tumor, one model for all tasks, 100 training samples: 3 seeds, 9 needed
   usaggr sweep outputs/a/study.yaml 'seeds=[0,1,2,3,4]'

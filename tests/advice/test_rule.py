@@ -215,3 +215,10 @@ def test_a_no_loss_states_which_failures_its_evidence_does_not_exclude() -> None
     assert (results[0.0].verdict, results[0.0].rarer_than) == ("no_loss", 9)
     assert results[0.0].reason.endswith("; apart from failures rarer than 1 in 9")
     assert (results[0.08].verdict, results[0.08].rarer_than) == ("gain", None)
+
+
+def test_failures_of_a_classification_are_counted_in_the_rarer_class() -> None:
+    evidence = replace(cell("breast_2cls", 0.0, verdict="no_loss"), rarer_than=9)
+    result = assess_mode(new("breast_2cls"), "unified", [evidence])
+    assert result.verdict == "no_loss"
+    assert result.reason.endswith("; apart from failures rarer than 1 in 9 in the rarer class")

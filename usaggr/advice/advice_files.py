@@ -92,7 +92,7 @@ def _undecided_lines(advice: Advice) -> list[str]:
     shown = decidable[:SHOWN]
     counted_cells = pluralize(len(decidable), "undecided result of the sweeps", "undecided results of the sweeps")
     verb = "concerns" if len(decidable) == 1 else "concern"
-    lines = [f"{counted_cells} {verb} these tasks; more seeds would decide (fewest first):"]
+    lines = [f"{counted_cells} {verb} these tasks; more seeds are likely to decide (fewest first):"]
     for undecided in shown:
         cell = undecided.cell
         name = f"{cell.task.id}, {describe_mode(cell.mode)}, {cell.n_train:,} training samples"

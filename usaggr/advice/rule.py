@@ -11,6 +11,7 @@ from usaggr.advice.evidence import CONFIDENCE, Effect, EvidenceCell
 from usaggr.advice.meta_analysis import MIN_EFFECTS, pool
 from usaggr.advice.sharing_modes import NewTask, is_rule, is_similar
 from usaggr.document.display_names import describe_rarer_failures, pluralize
+from usaggr.metrics.names import get_main_metric
 from usaggr.statistics.scale_trend import NEAR
 
 Level = Literal["same task", "same clinical group", "same type"]
@@ -196,7 +197,7 @@ def _combine_evidence(
     limits = [cell.rarer_than for cell in cells if cell.rarer_than is not None] if verdict == "no_loss" else []
     rarer_than = min(limits, default=None)
     if rarer_than is not None:
-        reason = f"{reason}; {describe_rarer_failures(rarer_than)}"
+        reason = f"{reason}; {describe_rarer_failures(rarer_than, not get_main_metric(new.task.type).is_per_sample)}"
     return ModeResult(mode, verdict, reason, level, prediction, tuple(cells), left_out, rarer_than)
 
 

@@ -117,14 +117,17 @@ def describe_steps(task: TaskAdvice) -> list[str]:
     sentences = []
     for mode in task.modes:
         if mode.steps:
-            steps = [_describe_step(step) for step in mode.steps]
+            steps = [_describe_step(step, task.new.task.type) for step in mode.steps]
             name = describe_mode(mode.result.mode)
             sentences.append(f"{task.new.task.id} ({task.new.n_train:,} here), {name}: {', '.join(steps)}")
     return sentences
 
 
-def _describe_step(step: Step) -> str:
-    qualified = "" if step.rarer_than is None else f" ({describe_rarer_failures(step.rarer_than)})"
+def _describe_step(step: Step, task_type: TaskType) -> str:
+    qualified = ""
+    if step.rarer_than is not None:
+        in_rarer_class = not get_main_metric(task_type).is_per_sample
+        qualified = f" ({describe_rarer_failures(step.rarer_than, in_rarer_class)})"
     return f"{step.verdict.replace('_', ' ')}{qualified} from about {step.n_train:,} training samples"
 
 

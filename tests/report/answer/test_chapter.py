@@ -1,5 +1,7 @@
 """Tests of the first page: for which tasks sharing is worth it, how certain that is, and what it costs."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,23 @@ def test_one_and_two_seeds_are_provisional(tmp_path: Path, seeds: tuple[int, ...
     assert "less certain, because models failed" not in texts(document)
     use = next(table for table in tables(find(document, "All training samples")) if "use" in table.columns)
     assert row_of(use, task="breast_lesion")["because"].endswith(f"provisional ({doubt})")
+
+
+def test_verdicts_from_two_of_three_seeds_are_provisional(tmp_path: Path) -> None:
+    sweep = planted(tmp_path / "study", PLANTED, seeds=(4, 5, 6))
+    assert "provisional" not in texts(answer_of(material_of(sweep)))
+    (run,) = sweep.directory.glob("runs/unified-*-k6-*")
+    shutil.rmtree(run)
+    lead = texts(answer_of(material_of(sweep))).splitlines()[1]
+    assert "4 of 4 verdicts are provisional, because they are from at most two seeds: two seeds hardly show" in lead
+
+
+def test_a_no_loss_on_auc_does_not_exclude_rare_failures_in_the_rarer_class(tmp_path: Path) -> None:
+    tasks = ("breast_2cls", "breast_lesion")
+    wide = {"report": {"margin": 0.2}}
+    sweep = planted(tmp_path / "study", {"breast_lesion": 0.5}, tasks=tasks, subjects=200, settings=wide)
+    lead = texts(answer_of(material_of(sweep))).splitlines()[1]
+    assert re.search(r"breast_2cls is no worse .* \(apart from failures rarer than 1 in \d+ in the rarer class\)", lead)
 
 
 def test_the_largest_scale_is_answered_first_and_variants_have_answers_of_their_own(tmp_path: Path) -> None:

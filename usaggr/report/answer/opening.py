@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from usaggr.analysis.compare_study import Scale
 from usaggr.analysis.recommendations import Recommendation, RecommendationKind, list_training_doubts, recommend_at_scale
 from usaggr.analysis.row_tables import group_rows
-from usaggr.document.display_names import describe_rarer_failures, join_names, pluralize
+from usaggr.document.display_names import join_names, pluralize
 from usaggr.document.elements import Block, Paragraph, escape_markdown
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
@@ -130,12 +130,13 @@ def _group_tasks(
 def _qualify_no_loss(recommendations: Sequence[Recommendation], grouping: str) -> str:
     """Return which failures the recommendations of a grouping do not exclude, in brackets; empty if they do."""
     recommended = [r.evidence for r in recommendations if r.kind == "fewer models" and r.grouping == grouping]
-    limits = [row.rarer_than for row in recommended if row is not None and row.rarer_than is not None]
-    if not limits:
+    by_limit = {row.rarer_than: row for row in recommended if row is not None and row.rarer_than is not None}
+    if not by_limit:
         return ""
+    qualified = sum(row is not None and row.rarer_than is not None for row in recommended)
+    number = f"{qualified} of them " if qualified < len(recommended) else ""
     # The task with the fewest test subjects excludes the least.
-    number = f"{len(limits)} of them " if len(limits) < len(recommended) else ""
-    return f" ({number}{describe_rarer_failures(min(limits))})"
+    return f" ({number}{by_limit[min(by_limit)].rarer_failures})"
 
 
 def _name_tasks(tasks: Sequence[str]) -> str:
@@ -228,18 +229,27 @@ def describe_certainty(material: Material) -> str:
             "All verdicts are provisional. With one seed, intervals account for which patients are in the test set, "
             f"but not for random variation between training runs. {CONDITION}"
         )
-    provisional = (
-        "All verdicts are provisional: two seeds hardly show how training runs vary, so false verdicts may be more "
-        "frequent than stated."
-    )
     sentences = (
         "Verdicts account for random variation between training runs (seeds) and for which patients are in the test "
         f"set. {CONDITION}",
         _bound_false_verdicts(material),
-        provisional if len(material.study.seeds) <= PROVISIONAL_SEEDS else "",
+        _count_provisional(material),
         _count_looks(material),
     )
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _count_provisional(material: Material) -> str:
+    """Write that verdicts from two seeds or one are provisional; empty if every cell with a verdict has more."""
+    reason = "two seeds hardly show how training runs vary, so false verdicts may be more frequent than stated."
+    if len(material.study.seeds) <= PROVISIONAL_SEEDS:
+        return f"All verdicts are provisional: {reason}"
+    verdicts = [row for row in material.comparison.verdicts if row.main and row.verdict]
+    number = sum(row.seeds <= PROVISIONAL_SEEDS for row in verdicts)
+    if not number:
+        return ""
+    are_provisional = "is provisional, because it is" if number == 1 else "are provisional, because they are"
+    return f"{number} of {pluralize(len(verdicts), 'verdict')} {are_provisional} from at most two seeds: {reason}"
 
 
 def _bound_false_verdicts(material: Material) -> str:

@@ -126,7 +126,7 @@ def _list_crossings(material: Material) -> tuple[Block, ...]:
             subjects_by_reason.setdefault(crossing.reason, []).append(subject)
             continue
         bounds = " to ".join(
-            "no bound" if bound is None else text.format_count(bound) for bound in (crossing.low, crossing.high)
+            text.format_count(bound) for bound in (crossing.low, crossing.high) if bound is not None
         )
         sentences.append(
             f"{escape_markdown(subject)}: sharing helps {row.helps} about {text.format_count(crossing.size)} training "
