@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evidence.auc_failures import MeasuredAuc, measure_auc, write_section
 from benchmarks.evidence.marks import is_met, make_share
 from benchmarks.evidence.worlds_rules import EvidenceWorld, list_failing_worlds, list_sound_worlds
 from benchmarks.generated import table
@@ -124,7 +125,9 @@ def passes(share: float, studies: int, bound: float) -> bool:
     return is_met(make_share(share, studies), bound)
 
 
-def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld]) -> tuple[str, list[str]]:
+def write_page(
+    sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld], on_auc: Sequence[MeasuredAuc]
+) -> tuple[str, list[str]]:
     """Return the page and the shares that do not pass."""
     misses = []
 
@@ -148,6 +151,8 @@ def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld])
             f"1 in {find_excluded_rate(row.subjects)}",
             show(row, qualified, MOST_FALSE) if row.is_excluded else f"[{100 * qualified:.1f}]",
         ])  # fmt: skip
+    auc_section, auc_misses = write_section(on_auc)
+    misses += auc_misses
     studies = max(row.studies for row in (*sound, *failing))
     sections = [
         _OPENING.format(studies=studies), _REFUSALS,
@@ -155,6 +160,7 @@ def write_page(sound: Sequence[MeasuredWorld], failing: Sequence[MeasuredWorld])
         _VERDICTS,
         table(["world", "true loss", "seeds", "subjects", "refused, %", "no loss, unqualified, %", "excluded rate",
                "no loss, qualified, %"], verdicts),
+        auc_section,
     ]  # fmt: skip
     return "\n\n".join(section.strip() for section in sections) + "\n", misses
 
@@ -167,13 +173,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate all worlds and write the page."""
     parser = argparse.ArgumentParser(description="Measure the rules on too little evidence in simulated studies.")
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--quick", action="store_true", help="simulate 200 studies per cell")
+    parser.add_argument("--quick", action="store_true", help="simulate 200 studies per cell, 100 on AUC")
     parser.add_argument("--out", type=Path, default=Path("docs/too_few.md"))
     options = parser.parse_args(arguments)
     repetitions = 200 if options.quick else options.repetitions
     sound = measure(repetitions, 1, list_sound_worlds())
     failing = measure(repetitions, 2, list_failing_worlds())
-    text, misses = write_page(sound, failing)
+    on_auc = measure_auc(repetitions // 2)
+    text, misses = write_page(sound, failing, on_auc)
     options.out.write_text(text, encoding="utf-8")
     print(f"{options.out}: {len(misses)} shares miss" + "".join(f"\n- {miss}" for miss in misses))
     return 1 if misses else 0
@@ -183,9 +190,9 @@ _OPENING = """
 # Too few subjects, and rare failures
 
 How often are studies not judged although their intervals hold, and how often does *no loss* hide rare failures?
-Measured in {studies:,} simulated studies per cell, with their Monte-Carlo standard errors. `make bench-verdicts`
-rewrites this page. Worlds: `benchmarks/evidence/worlds_rules.py`; rules: `usaggr/statistics/minimum_evidence.py` and
-`usaggr/statistics/unseen_failures.py`.
+Measured in {studies:,} simulated studies per cell, with their Monte-Carlo standard errors. `make bench-rules` rewrites
+this page. Worlds: `benchmarks/evidence/worlds_rules.py` and `auc_failures.py`; rules:
+`usaggr/statistics/minimum_evidence.py` and `usaggr/statistics/unseen_failures.py`.
 """
 _REFUSALS = """
 ## Worlds whose intervals hold
