@@ -169,16 +169,24 @@ FURTHER_LOOK = (
 )
 
 
-def example() -> Advice:
+def example(**changes: bool) -> Advice:
     tasks = ("breast_lesion", "cervix", "fetal_head", "lung")
     cells = [cell(t, 0.05, verdict="gain") for t in tasks]
     cells += [cell(t, 0.04, 0.05, seeds_needed=n) for t, n in (("ovary_tumor", 9), ("carotid_artery", 5))]
-    return advise(data(new(), new("fetal_plane_cls"), new("FUGC", 12)), [sweep_of(*cells, reported_seeds=(2, 3))])
+    return advise(
+        data(new(), new("fetal_plane_cls"), new("FUGC", 12)), [sweep_of(*cells, reported_seeds=(2, 3), **changes)]
+    )
 
 
 def test_the_terminal_shows_each_task_and_the_commands() -> None:
     lines = [line.rstrip() for line in terminal(example()).splitlines()]
     assert lines == [*GOLDEN.splitlines(), FURTHER_LOOK]
+
+
+def test_a_damaged_record_of_reports_is_named() -> None:
+    sentence = "The record of reports of outputs/a was damaged, so that numbers of seeds may be missing."
+    assert sentence in terminal(example(is_record_damaged=True))
+    assert sentence not in terminal(example())
 
 
 def test_the_page_shows_each_answer_with_its_cells() -> None:

@@ -104,6 +104,8 @@ class SweepEvidence:
     """True if the sweep's data are synthetic."""
     reported_seeds: tuple[int, ...] = ()
     """Numbers of seeds at which reports of the sweep gave verdicts."""
+    is_record_damaged: bool = False
+    """True if the record of these numbers was damaged, so that some may be missing."""
 
     @property
     def name(self) -> str:
@@ -192,6 +194,7 @@ def read_sweep(sources: Sequence[Source], progress: Progress) -> SweepEvidence:
         cells,
         study.get_setting("data.name") == "synthetic",
         collection.reported_seeds,
+        collection.is_record_damaged,
     )
 
 

@@ -141,9 +141,15 @@ def warn_of_further_looks(advice: Advice) -> str:
         for name, seeds in numbers.items()
         if seeds
     ]
+    damaged = [
+        f"The record of reports of {sweep.name} was damaged, so that numbers of seeds may be missing."
+        for sweep in advice.sweeps
+        if sweep.name in folders and sweep.is_record_damaged
+    ]
     return " ".join((
         "A report with more seeds, because a result was undecided, is a further look at the same tests. p values are "
         "not adjusted for it, so that false verdicts become more frequent than stated.",
         *looks,
+        *damaged,
         "To avoid this, decide on the number of seeds once, before they are trained.",
     ))  # fmt: skip

@@ -1,6 +1,7 @@
 """Search for the key that a user probably meant by an unknown key, for the hint "did you mean ...?" of a message."""
 
 import difflib
+import re
 
 from usaggr.config.json_schema import Node, find_value_node, list_keys, list_sections, walk_keys
 
@@ -21,15 +22,19 @@ _MIN_WORD_LENGTH = 3
 def find_nearest_key(key: str, schema: Node) -> str | None:
     """Return the key that was probably meant.
 
-    The names of the dotted key are corrected from left to right, each among the keys of the section so far. A last name
-    without a similar key there is searched in the other sections. Then a key of the corrected section is taken that has
-    a similar word in its name or example: `epochs` gives `training.budget`, whose example is "20 epochs". If only the
-    section can be found, it is returned if its name was misspelled. Otherwise the result is None.
+    A key that only lacks its dots is found first, such as `reportmargin`. Otherwise, the names of the dotted key are
+    corrected from left to right, each among the keys of the section so far. A last name without a similar key there is
+    searched in the other sections. Then a key of the corrected section is taken that has a similar word in its name or
+    example: `epochs` gives `training.budget`, whose example is "20 epochs". If only the section can be found, it is
+    returned if its name was misspelled. Otherwise the result is None.
 
     Args:
         key: The unknown dotted key.
         schema: The complete schema.
     """
+    by_letters = {_join_letters(candidate): candidate for candidate, _ in walk_keys(schema) if "." in candidate}
+    if "." not in key and _join_letters(key) in by_letters:
+        return by_letters[_join_letters(key)]
     corrected, remaining = _correct_names(key, schema)
     if not remaining:
         return corrected
@@ -85,6 +90,11 @@ def _correct_names(key: str, schema: Node) -> tuple[str, list[str]]:
         corrected.append(similar_names[0])
         remaining.pop(0)
     return ".".join(corrected), remaining
+
+
+def _join_letters(key: str) -> str:
+    """Return the key without the marks between its words."""
+    return re.sub(r"[\W_]", "", key).lower()
 
 
 def _is_below(key: str, section: str) -> bool:
