@@ -35,10 +35,10 @@ def test_a_share_passes_within_its_bound_and_the_error_of_the_simulation(
 def test_positives_that_are_ranked_last_cost_their_share_of_the_auc() -> None:
     """With 150 positives, 12 % of them cost far more than the margin, so that a no loss is given to nearly no study."""
     heavy = replace(WORLDS[1], failure_rate=0.12)
-    rows = measure_auc(40, (heavy, replace(heavy, failure_rate=0.0)), (150,))
-    assert [row.is_excluded for row in rows] == [True, True, False, False]
-    assert all(row.no_loss.estimate < 0.1 for row in rows[:2])
-    assert all(row.no_loss.estimate > 0.5 for row in rows[2:])
+    measured = measure_auc(40, (heavy, replace(heavy, failure_rate=0.0)), (150,))
+    assert [row.is_excluded for row in measured] == [True, True, False, False]
+    assert all(row.no_loss.estimate < 0.1 for row in measured[:2])
+    assert all(row.no_loss.estimate > 0.5 for row in measured[2:])
 
 
 def test_a_false_no_loss_on_auc_is_marked_where_its_failures_are_excluded() -> None:
