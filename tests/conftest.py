@@ -52,6 +52,12 @@ def _separate_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _no_database_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the address that Lightning's logger for MLflow leaves in the environment of its process."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture
 def composed_by_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let Hydra compose every configuration, for tests of how it does so."""
