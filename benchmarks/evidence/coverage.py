@@ -74,7 +74,7 @@ def _all_methods(table: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], 
     ours = estimate(table)
     total = ours.seed_variance + ours.subject_variance
     df = total**2 / (ours.seed_variance**2 / ours.seed_df + ours.subject_variance**2 / ours.subject_df)
-    satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df, np.zeros_like(total))
+    satterthwaite = Estimate(ours.value, total, np.zeros_like(total), df, df, *np.zeros((2, *total.shape)))
     intervals = [ours.compute_interval(CONFIDENCE), satterthwaite.compute_interval(CONFIDENCE)]
     for axis in (-1, -2):
         means = table.mean(axis=axis)

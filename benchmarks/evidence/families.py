@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,13 +108,15 @@ def find_false_families(estimate: Estimate, low: Array, high: Array) -> tuple[ND
 
 def _compute_p(estimate: Estimate, is_rejected: NDArray[np.bool_]) -> Array:
     """Return two-sided p values. Computing them is slow, so only rejected cells get one; the others get 1."""
-    arrays = {
-        field.name: np.broadcast_to(getattr(estimate, field.name), estimate.value.shape)[is_rejected]
-        for field in fields(estimate)
-    }
     p = np.ones(estimate.value.shape)
-    p[is_rejected] = Estimate(**arrays).compute_two_sided_p()
+    p[is_rejected] = select_estimates(estimate, is_rejected).compute_two_sided_p()
     return p
+
+
+def select_estimates(estimate: Estimate, index: Any) -> Estimate:
+    """Return the estimates at an index; arrays may have one value for several estimates."""
+    shape = estimate.value.shape
+    return Estimate(*(np.broadcast_to(getattr(estimate, field.name), shape)[index] for field in fields(estimate)))
 
 
 def _judge(value: Array, p: Array, p_ni: Array, false_verdicts: tuple[str, ...]) -> NDArray[np.bool_]:

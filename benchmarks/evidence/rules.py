@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evidence.auc_failures import MeasuredAuc, measure_auc, write_section
+from benchmarks.evidence.families import select_estimates
 from benchmarks.evidence.marks import is_met, make_share
 from benchmarks.evidence.worlds_rules import EvidenceWorld, list_failing_worlds, list_sound_worlds
 from benchmarks.generated import table
@@ -110,14 +111,11 @@ def _exclude_failures(ours: Estimate, costs: Array, subjects: int, no_loss: NDAr
     chosen = no_loss & (subjects >= np.array([count_subjects_needed(cost, MARGIN) for cost in costs]))
     if not chosen.any():
         return chosen
-    selected = Estimate(*(getattr(ours, name)[chosen] for name in _ARRAYS))
+    selected = select_estimates(ours, chosen)
     count = int(chosen.sum())
     p = compute_p_with_failures(selected, [MARGIN] * count, costs[chosen].tolist(), [subjects] * count)
     chosen[chosen] = p < ALPHA_NI
     return chosen
-
-
-_ARRAYS = ("value", "seed_variance", "subject_variance", "seed_df", "subject_df", "subjects_alone")
 
 
 def passes(share: float, studies: int, bound: float) -> bool:
@@ -197,13 +195,13 @@ this page. Worlds: `benchmarks/evidence/worlds_rules.py` and `auc_failures.py`; 
 _REFUSALS = """
 ## Worlds whose intervals hold
 
-Asked: with 30 and 60 subjects, at most 10 % of the studies have the note `too few`. Nothing differs in these worlds, so
-that no loss (margin .02) is true; the last column shows how many of its verdicts are unqualified.
+Required: with 30 and 60 subjects, at most 10 % of the studies have the note `too few`. Nothing differs in these worlds,
+so that no loss (margin .02) is true; the last column shows how many of its verdicts are unqualified.
 """
 _VERDICTS = """
 ## Rare failures that cost more than the margin
 
-Every no loss in these worlds is false: the margin is .02. Asked: an unqualified one in at most 2.5 % of the studies,
+Every no loss in these worlds is false: the margin is .02. Required: an unqualified one in at most 2.5 % of the studies,
 and as many with the note "apart from failures rarer than 1 in N" where the failures are more frequent than 1 in N.
 Values in brackets have no bound, because their failures are rarer than the note says.
 """

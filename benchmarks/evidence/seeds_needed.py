@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from benchmarks.evidence.extended_studies import (
     extend_studies,
     join_cells,
 )
-from benchmarks.evidence.families import MARGIN, estimate_alone, estimate_cells, make_generator
+from benchmarks.evidence.families import MARGIN, estimate_alone, estimate_cells, make_generator, select_estimates
 from benchmarks.evidence.marks import Share
 from usaggr.statistics.power import count_seeds_from_sds
 from usaggr.statistics.seeds_needed import count_seeds_needed
@@ -62,7 +61,7 @@ JUDGED = (0, 1, -1)
 SEED_SDS, SUBJECTS, TASKS, SEEDS = (0.01, 0.015, 0.03, 0.06), (30, 100, 400), (1, 3, 8), (3, 5)
 SUBJECT_SD = 0.02
 """Small enough that some number of seeds suffices with 30 subjects."""
-_ESTIMATES_AT_ONCE = 15
+_ESTIMATES_AT_ONCE = 50
 """Number of cells that are planned at once; more no longer fit into a processor's cache."""
 _VALUES_AT_ONCE = 2_000_000
 """Largest number of effects of runs that are held in memory at once."""
@@ -131,6 +130,10 @@ def list_further_worlds() -> tuple[World, ...]:
     base = replace(make_world(0.015, 100), name="")
     return (
         replace(base, name="subjects vary x 2.5, 400 subjects", subject_sd=0.05, subjects=(400,)),
+        replace(base, name="subjects vary x .25, 30 subjects", subject_sd=0.005, subjects=(30,)),
+        replace(base, name="subjects vary x .25, 100 subjects", subject_sd=0.005),
+        replace(base, name="subjects vary x 1.75, 30 subjects", subject_sd=0.035, subjects=(30,)),
+        replace(base, name="subjects vary x 1.75, 100 subjects", subject_sd=0.035),
         replace(make_world(0.06, 400), name="tasks' seeds independent, seed SD .06, 400 subjects", unified_shared=0.0),
         replace(base, name="tasks unlike", task_log_sd=0.8),
         replace(base, name="every cell's sd unlike", cell_log_sd=0.5),
@@ -186,7 +189,7 @@ def judge(estimate: Estimate) -> NDArray[np.str_]:
     Args:
         estimate: Estimates of null studies (repetitions, tasks, groupings, scales).
     """
-    family = _select(estimate, (slice(None), slice(None), *JUDGED[1:]))
+    family = select_estimates(estimate, (slice(None), slice(None), *JUDGED[1:]))
     repetitions, tasks = family.value.shape
     # The steps of Holm's method in a family: a p value between two of them decides as any other between them.
     steps = np.arange(1, tasks + 1)
@@ -222,14 +225,14 @@ def plan_seeds(estimate: Estimate, studies: Studies, chosen: NDArray[np.bool_]) 
         chosen: (repetitions,) studies whose cell is undecided.
     """
     needed = np.full(chosen.shape, np.nan)
-    cells = _select(estimate, (slice(None), *JUDGED))
+    cells = select_estimates(estimate, (slice(None), *JUDGED))
     level = ALPHA / studies.factors.shape[1]
     positions = np.flatnonzero(chosen)
     for start in range(0, positions.size, _ESTIMATES_AT_ONCE):
         batch = positions[start : start + _ESTIMATES_AT_ONCE]
         size = batch.size
         needed[batch] = count_seeds_needed(
-            _select(cells, batch),
+            select_estimates(cells, batch),
             np.full(size, studies.seeds),
             np.full(size, MARGIN),
             np.full(size, level),
@@ -283,13 +286,6 @@ def find_true_numbers(studies: Studies, prior_df: float) -> Array:
         prior_df=prior_df,
     )
     return np.asarray(np.maximum(numbers, studies.seeds + 1.0)[positions])
-
-
-def _select(estimate: Estimate, index: Any) -> Estimate:
-    """Return a part of the estimates; arrays may have one value for all repetitions."""
-    names = ("value", "seed_variance", "subject_variance", "seed_df", "subject_df", "subjects_alone")
-    shape = estimate.value.shape
-    return Estimate(*(np.broadcast_to(getattr(estimate, name), shape)[index] for name in names))
 
 
 def measure_all(settings: Sequence[Setting], repetitions: int, jobs: int) -> dict[Setting, Planned]:

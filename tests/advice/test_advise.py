@@ -184,7 +184,7 @@ def test_the_terminal_shows_each_task_and_the_commands() -> None:
 
 
 def test_a_damaged_record_of_reports_is_named() -> None:
-    sentence = "The record of reports of outputs/a was damaged, so that numbers of seeds may be missing."
+    sentence = "The record of earlier reports of outputs/a was damaged: reports with other numbers of seeds may be"
     assert sentence in terminal(example(is_record_damaged=True))
     assert sentence not in terminal(example())
 

@@ -21,7 +21,7 @@ from usaggr.statistics.verdicts import ALPHA_NI
 
 def qualify(cells: list[CellVerdict], se: float = 0.002, value: float = 0.0) -> list[int | None]:
     """Return the limits of a family whose cells have estimates with known standard errors."""
-    numbers = [np.array(number) for number in (value, 0.0, se**2, 1e6, 1e6, se**2)]
+    numbers = [np.array(number) for number in (value, 0.0, se**2, 1e6, 1e6, se**2, 0.0)]
     estimates = {i: Estimate(*numbers) for i in range(len(cells))}
     margins = [cell.margin for cell in cells]
     p_ni = [float(estimates[i].compute_one_sided_p(-margin)) for i, margin in enumerate(margins)]

@@ -171,11 +171,24 @@ def test_a_block_of_two_groupings_informs_both_columns_and_counts_once() -> None
     alone = moderate_variances(variances[3:5], df[3:5], columns[3:5])
     assert moderated.prior_df[4] > 0
     assert moderated.values[4] == pytest.approx(alone.values[1], rel=0.2)
-    # The first and the third column have no cell that the other one adds to it.
+    # The third column adds no cell to the first one.
     first_two = moderate_variances(variances[:5], df[:5], columns[:5], runs[:5])
     np.testing.assert_allclose(moderated.values[:3], first_two.values[:3])
     as_others = moderate_variances(variances, df, columns)
     assert not np.allclose(moderated.values[:3], as_others.values[:3], rtol=1e-3)
+
+
+def test_a_shared_block_does_not_weight_its_own_prior() -> None:
+    """Its variance is in two columns, and changes its prior in neither, apart from the range of the grid."""
+    columns, df = np.array([0, 0, 0, 1, 1, 1]), np.full(6, 2.0)
+
+    def predict_df(shared: float, runs: np.ndarray | None) -> float:
+        variances = np.array([shared, 2.0, 0.5, shared, 1.5, 0.7])
+        return float(predict_priors(variances[None], df, columns, runs)[1][0, 0])
+
+    runs = np.array([0, 1, 2, 0, 3, 4])
+    assert predict_df(100.0, runs) == pytest.approx(predict_df(1.0, runs), rel=0.06)
+    assert predict_df(100.0, None) < 0.7 * predict_df(1.0, None)
 
 
 @pytest.mark.parametrize("runs", [None, np.arange(9)])

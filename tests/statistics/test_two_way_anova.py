@@ -126,7 +126,7 @@ def test_without_any_spread_p_values_are_0_or_1() -> None:
     st.floats(1e-6, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400), st.floats(0.001, 0.5),
 )  # fmt: skip
 def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, level: float) -> None:
-    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0)))
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0, 0.0)))
     low, high = result.compute_interval(1 - level)
     assert float(result.compute_two_sided_p(high)) == pytest.approx(level, rel=1e-4)
     assert float(result.compute_one_sided_p(low)) == pytest.approx(level / 2, rel=1e-4)
@@ -135,7 +135,7 @@ def test_p_values_and_bounds_agree(seed: float, subject: float, f: int, g: int, 
 
 @given(st.floats(0, 10), st.floats(1e-6, 10), st.integers(1, 30), st.integers(1, 400))
 def test_the_degrees_of_freedom_describe_the_critical_value(seed: float, subject: float, f: int, g: int) -> None:
-    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0)))
+    result = Estimate(*(np.asarray(x, dtype=float) for x in (0.0, seed, subject, f, g, 0.0, 0.0)))
     # The quantile of the normal distribution is the smallest that degrees of freedom can describe.
     oracle = max(float(result.compute_critical_value(0.95)), stats.norm.ppf(0.975))
     assert stats.t.ppf(0.975, float(result.compute_df(0.95))) == pytest.approx(oracle, rel=1e-4)

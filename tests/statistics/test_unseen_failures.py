@@ -25,7 +25,15 @@ def share_without_failures_among_the_judged(expected: float) -> float:
 def make_estimate(values: np.ndarray, se: float) -> Estimate:
     """Return normal estimates with a known standard error."""
     df = np.full_like(values, 1e6)
-    return Estimate(values, np.zeros_like(values), np.full_like(values, se**2), df, df, np.full_like(values, se**2))
+    return Estimate(
+        values,
+        np.zeros_like(values),
+        np.full_like(values, se**2),
+        df,
+        df,
+        np.full_like(values, se**2),
+        np.zeros_like(values),
+    )
 
 
 def test_the_expected_failures_are_the_fewest_that_leave_one_in_forty_judged_studies_without_any() -> None:

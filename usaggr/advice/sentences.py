@@ -142,7 +142,8 @@ def warn_of_further_looks(advice: Advice) -> str:
         if seeds
     ]
     damaged = [
-        f"The record of reports of {sweep.name} was damaged, so that numbers of seeds may be missing."
+        f"The record of earlier reports of {sweep.name} was damaged: reports with other numbers of seeds may be "
+        "missing above. Remove its files `reported_seeds.damaged*.csv` to end this warning."
         for sweep in advice.sweeps
         if sweep.name in folders and sweep.is_record_damaged
     ]

@@ -1,4 +1,4 @@
-"""Undecided cells of the sweeps that concern the new data, with the seeds and the command that would decide them."""
+"""Undecided cells of the sweeps that concern the new data, with the command that is likely to decide them."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ def find_undecided(tasks: Sequence[tuple[NewTask, frozenset[str]]], sweeps: Sequ
     """Return the undecided cells that concern any of these tasks, sorted by the number of seeds needed.
 
     Cells without such a number come last: with one seed, a second one is needed first; with more, no number of seeds
-    would decide, so that more test subjects are needed. Cells that would not count as evidence with more seeds either,
-    such as unconverged ones, are left out.
+    is likely to decide, so that more test subjects are needed. Cells that would not count as evidence with more seeds
+    either, such as unconverged ones, are left out.
 
     Args:
         tasks: Each task with the sharing modes under which it would share a model.

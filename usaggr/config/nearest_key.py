@@ -22,7 +22,8 @@ _MIN_WORD_LENGTH = 3
 def find_nearest_key(key: str, schema: Node) -> str | None:
     """Return the key that was probably meant.
 
-    A key that only lacks its dots is found first, such as `reportmargin`. Otherwise, the names of the dotted key are
+    A key without a dot whose letters and digits are those of a dotted key is found first, such as `reportmargin` or
+    `report-margin`. Otherwise, the names of the dotted key are
     corrected from left to right, each among the keys of the section so far. A last name without a similar key there is
     searched in the other sections. Then a key of the corrected section is taken that has a similar word in its name or
     example: `epochs` gives `training.budget`, whose example is "20 epochs". If only the section can be found, it is
@@ -32,9 +33,10 @@ def find_nearest_key(key: str, schema: Node) -> str | None:
         key: The unknown dotted key.
         schema: The complete schema.
     """
-    by_letters = {_join_letters(candidate): candidate for candidate, _ in walk_keys(schema) if "." in candidate}
-    if "." not in key and _join_letters(key) in by_letters:
-        return by_letters[_join_letters(key)]
+    if "." not in key:
+        by_letters = {_join_letters(candidate): candidate for candidate, _ in walk_keys(schema) if "." in candidate}
+        if _join_letters(key) in by_letters:
+            return by_letters[_join_letters(key)]
     corrected, remaining = _correct_names(key, schema)
     if not remaining:
         return corrected
@@ -93,7 +95,7 @@ def _correct_names(key: str, schema: Node) -> tuple[str, list[str]]:
 
 
 def _join_letters(key: str) -> str:
-    """Return the key without the marks between its words."""
+    """Return the letters and digits of a key, in lower case."""
     return re.sub(r"[\W_]", "", key).lower()
 
 

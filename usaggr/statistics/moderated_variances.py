@@ -70,11 +70,8 @@ def moderate_variances(
     values, total_df, prior_df = cell_variances.copy(), cell_df.copy(), np.zeros(cell_variances.size)
     if has_variance.any():
         used, used_df = cell_variances[has_variance], cell_df[has_variance]
-        used_columns, used_runs = (
-            np.asarray(columns)[has_variance],
-            None if runs is None else np.asarray(runs)[has_variance],
-        )
-        prior, added_df = predict_priors(used[None], used_df, used_columns, used_runs)
+        runs = np.arange(cell_df.size) if runs is None else np.asarray(runs)
+        prior, added_df = predict_priors(used[None], used_df, np.asarray(columns)[has_variance], runs[has_variance])
         prior_df[has_variance] = added_df[0]
         total_df[has_variance] += added_df[0]
         values[has_variance] = combine_with_prior(used, used_df, prior[0], added_df[0])
@@ -104,7 +101,8 @@ def predict_priors(
     from scipy import special
 
     is_informative = np.asarray((variances > 0).all(axis=0))
-    by_column = _Columns(np.asarray(columns), is_informative, None if runs is None else np.asarray(runs))
+    labels = np.arange(df.size) if runs is None else np.asarray(runs)
+    by_column = _Columns(np.asarray(columns), is_informative, labels)
     logs = np.log(np.where(is_informative, variances, 1.0))
     means, ranges = _find_ranges(logs, df, by_column)
     # Logarithms of scales, and log densities of all cells at all points of the grid: (points, points, B, n).
@@ -112,13 +110,13 @@ def predict_priors(
     shifts = np.log(_PRIOR_DFS / 2) - special.digamma(_PRIOR_DFS / 2)
     densities = np.array(
         [
-            compute_log_f_density(logs - (scales - shift), df, prior_df) * is_informative
+            compute_log_density(logs - (scales - shift), df, prior_df) * is_informative
             for prior_df, shift in zip(_PRIOR_DFS, shifts, strict=True)
         ]
     )
     likelihoods = by_column.sum(densities)
     log_weights = likelihoods[..., by_column.numbers] - densities
-    log_weights += _weight_prior_dfs(likelihoods, by_column)[:, None][..., by_column.numbers]
+    log_weights += _weight_prior_dfs(densities, likelihoods, by_column)[:, None][..., by_column.numbers]
     weights = np.exp(log_weights - log_weights.max(axis=(0, 1)))
     weights /= weights.sum(axis=(0, 1))
     mean = (weights * scales).sum(axis=(0, 1))
@@ -152,7 +150,7 @@ def plan_prior_df(df: ArrayLike, columns: ArrayLike) -> Array:
 class _Columns:
     """Sums over the cells of each column."""
 
-    def __init__(self, labels: NDArray[Any], is_informative: NDArray[np.bool_], runs: NDArray[Any] | None):
+    def __init__(self, labels: NDArray[Any], is_informative: NDArray[np.bool_], runs: NDArray[Any]):
         self.is_informative = is_informative
         self.numbers = np.unique(labels, return_inverse=True)[1]
         """(n,) number of each cell's column, from 0."""
@@ -160,26 +158,24 @@ class _Columns:
         self._starts = np.searchsorted(self.numbers[self._order], np.arange(self.numbers.max() + 1))
         self.sizes = self.sum(is_informative)
         """(C,) numbers of informative cells."""
-        self.new_cells = self._count_new_cells(runs)
-        """(C, C) numbers of informative cells that the second column adds to what the first one knows."""
+        self.added = self._find_added_cells(runs)
+        """(C, n) cells whose runs are neither in the column nor in a cell before, other than those of the column."""
 
     def sum(self, values: NDArray[Any]) -> Array:
         """Return the sums (..., C) of values (..., n) over each column."""
         ordered = np.asarray(values, dtype=float)[..., self._order]
         return np.asarray(np.add.reduceat(ordered, self._starts, axis=-1))
 
-    def _count_new_cells(self, runs: NDArray[Any] | None) -> Array:
-        count = self.sizes.size
-        if runs is None:
-            return np.asarray(self.sizes * ~np.eye(count, dtype=bool))
-        informative = [set(runs[self.is_informative & (self.numbers == column)]) for column in range(count)]
-        new = np.zeros((count, count))
-        for column, first in enumerate(informative):
-            counted = set(first)
-            for other, cells in enumerate(informative):
-                new[column, other] = len(cells - counted)
-                counted |= cells
-        return new
+    def _find_added_cells(self, runs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return the cells (C, n) that other columns add to each column: runs that two columns share count once."""
+        added = np.empty((self.sizes.size, runs.size), dtype=bool)
+        for column in range(self.sizes.size):
+            # The column's own cells come first, so that they are the first ones of their runs.
+            order = np.argsort(self.numbers != column, kind="stable")
+            is_first = np.zeros(runs.size, dtype=bool)
+            is_first[order[np.unique(runs[order], return_index=True)[1]]] = True
+            added[column] = is_first & (self.numbers != column)
+        return added
 
 
 def _find_ranges(logs: Array, df: Array, columns: _Columns) -> tuple[Array, Array]:
@@ -201,40 +197,43 @@ def _find_ranges(logs: Array, df: Array, columns: _Columns) -> tuple[Array, Arra
     return means, _RANGE * np.sqrt(variances / counts) + _LEAST_RANGE
 
 
-def compute_log_f_density(logs: Array, df: Array, other_df: Array | float) -> Array:
-    """Return the log density (...) of the logarithm of a ratio of two mean squares, which follows an F distribution.
+def compute_log_density(logs: Array, df: Array, other_df: Array | float) -> Array:
+    """Return the log density (...) of the logarithm of a variable with an F distribution.
 
     Args:
-        logs: (...) logarithms of ratios over their expectation.
+        logs: (...) logarithms of ratios of two mean squares, over the ratio of their expectations.
         df: degrees of freedom of the numerator, broadcast with `logs`.
         other_df: degrees of freedom of the denominator, broadcast with `logs`.
     """
     from scipy import special
 
-    ratio = df / other_df
+    scaled = logs + np.log(df / other_df)
     return np.asarray(
-        df / 2 * (logs + np.log(ratio))
-        - (df + other_df) / 2 * np.log1p(ratio * np.exp(logs))
-        - special.betaln(df / 2, other_df / 2)
+        df / 2 * scaled - (df + other_df) / 2 * np.logaddexp(0.0, scaled) - special.betaln(df / 2, other_df / 2)
     )
 
 
-def _weight_prior_dfs(likelihoods: Array, columns: _Columns) -> Array:
-    """Return the log weights (D, B, C) of degrees of freedom for each column, without the column's own likelihood.
+def _weight_prior_dfs(densities: Array, likelihoods: Array, columns: _Columns) -> Array:
+    """Return the log weights (D, B, C) of degrees of freedom for each column, from the cells that others add to it.
 
     Args:
-        likelihoods: (D, S, B, C) log likelihood of each column by degrees of freedom and scale.
+        densities: (D, S, B, n) log densities of the informative cells by degrees of freedom and scale; 0 for others.
+        likelihoods: (D, S, B, C) sums of `densities` over each column.
         columns: columns of the cells.
     """
     from scipy import special
 
     over_scales = special.logsumexp(likelihoods, axis=1)
-    # Runs that two columns share count once: a column's likelihood has the weight of the cells that it adds.
-    fractions = columns.new_cells / np.maximum(columns.sizes, 1.0)
+    other_columns = over_scales.sum(axis=-1, keepdims=True) - over_scales
+    for column, is_added in enumerate(columns.added):
+        if not (is_added | (columns.numbers == column)).all():
+            # A column without added cells has the same likelihood at all degrees of freedom.
+            added = columns.sum(np.where(is_added, densities, 0.0))
+            other_columns[..., column] = special.logsumexp(added, axis=1).sum(axis=-1)
     # A column of one cell says nothing about how much variances differ.
-    df = np.maximum(columns.new_cells - 1, 0.0).sum(axis=1)
+    df = np.maximum(columns.sum(columns.added & columns.is_informative) - 1, 0.0).sum(axis=1)
     share = np.minimum(1.0, _MOST_CELLS_OF_OTHER_COLUMNS / np.maximum(df, 1.0))
-    return np.asarray(share * (over_scales @ fractions.T) + np.log(_PRIOR_WEIGHTS)[:, None, None])
+    return np.asarray(share * other_columns + np.log(_PRIOR_WEIGHTS)[:, None, None])
 
 
 def _match_df(variances: Array) -> Array:

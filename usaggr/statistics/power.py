@@ -215,6 +215,7 @@ def _compute_half_widths(
         seed_df[..., None, None],
         subject_df[..., None, None],
         np.broadcast_to(mean_square[..., None, :], shape),
+        residual[..., None, None],
     )
     half_widths = possible.compute_half_width(1 - level[..., None, None])
     return np.asarray(np.sqrt(seed_variance + subject_variance)), half_widths.reshape(*seeds.shape, -1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from usaggr.statistics.moderated_variances import compute_log_f_density
+from usaggr.statistics.moderated_variances import compute_log_density
 from usaggr.statistics.power import (
     POWER,
     compute_chi_square_ratios,
@@ -23,17 +23,14 @@ Array = NDArray[np.float64]
 
 _POINTS = 256
 """Number of points over which the power is averaged."""
-_RATIOS = np.exp(np.linspace(-5, 8, 131))
-"""Grid of possible ratios of the true variances between subjects and of the residual, equally spaced in logarithms."""
-_RATIO_WEIGHTS = _RATIOS**1.5 / (1 + _RATIOS) ** 2.5
-"""Weights of the grid before any variance is estimated: the density of the subjects' share in the sum grows with its
-square root.
+_LOG_RATIOS = np.linspace(-7, 9, 321)
+"""Grid of logarithms of the ratio of two true variances: between subjects, and of the residual."""
+_LOG_WEIGHTS = 1.5 * _LOG_RATIOS - 2.5 * np.logaddexp(0, _LOG_RATIOS)
+"""Logarithms of the prior weights of the grid. The subjects' share in the sum of both variances has a beta distribution
+with the parameters 1.5 and 1, so that its density is proportional to its square root.
 
-A share of 0 has no weight, because any two models differ more on some subjects than on others. With few subjects the
-estimated share is nevertheless often 0 by chance. If all shares had equal density, only 70 % instead of 80 % of the
-cells with 30 subjects and 8 tasks would be decided at the named number (simulated as in docs/seeds_needed.md)."""
-_LEAST_RESIDUAL = 1e-3
-"""Smallest residual mean square, as a fraction of the mean square between subjects."""
+With few subjects the estimated share is often 0 by chance. With a uniform density, only 70 % instead of 80 % of the
+cells were decided at the named number (30 subjects, 8 tasks, a true share of .14)."""
 
 
 def count_seeds_needed(estimates: Estimate, seeds: ArrayLike, margin: ArrayLike, level: ArrayLike) -> Array:
@@ -48,6 +45,10 @@ def count_seeds_needed(estimates: Estimate, seeds: ArrayLike, margin: ArrayLike,
 
     - The prior of the variance between seeds keeps its degrees of freedom, although the other cells would get more
       seeds too. This asks for too many seeds.
+    - The variance between seeds and that of the residual are taken to be independent, although the first includes the
+      second.
+    - The study with more seeds is treated as a new one, although it keeps the finished seeds and the test subjects. Its
+      residual mean square is taken to equal its expectation.
     - The margin is taken as known. That of a distance is a fraction of an estimated mean.
     - Power is taken to grow with the number of seeds.
     - The condition of *no loss* on unseen failures is ignored; it depends on test subjects, not on seeds.
@@ -68,7 +69,7 @@ def count_seeds_needed(estimates: Estimate, seeds: ArrayLike, margin: ArrayLike,
     plausible = _find_plausible_variances(estimates, current_seeds)
 
     def compute_expected_power(number: Array) -> Array:
-        true_se, possible = plausible.draw_estimates(number[..., None])
+        true_se, possible = plausible.predict_estimates(number[..., None])
         half_widths = possible.compute_half_width(1 - level)
         return np.asarray(compute_detection_probability(margin, true_se, half_widths[..., None]).mean(axis=-1))
 
@@ -77,37 +78,40 @@ def count_seeds_needed(estimates: Estimate, seeds: ArrayLike, margin: ArrayLike,
 
 @dataclass(frozen=True)
 class _PlausibleVariances:
-    """True variances, in arrays (..., P) of points that are equally likely given the estimated ones."""
+    """True variances, and mean squares of a future study, in arrays (..., P) of equally likely points."""
 
     by_seed: Array
-    """Of a seed's mean difference over subjects, including the residual."""
+    """Variance of a seed's mean difference over subjects, including the residual."""
     by_subject: Array
-    """Of the mean over subjects, without the residual."""
+    """Variance of the mean over subjects, without the residual."""
     residual: Array
-    """Of the residual in a seed's mean."""
-    prior_df: Array
-    """(..., 1) degrees of freedom that other cells add to the variance between seeds."""
+    """Variance of the residual in a seed's mean."""
+    subject_ratios: Array
+    """Mean square between subjects of the future study over its expectation."""
+    seed_probabilities: Array
+    """(P,) probability of a smaller mean square between seeds in the future study."""
     subject_df: Array
     """(..., 1) degrees of freedom between subjects."""
-    probabilities: Array
-    """(2, P) probabilities of the future mean squares between seeds and between subjects."""
+    prior_df: Array
+    """(..., 1) degrees of freedom that other cells add to the variance between seeds."""
 
-    def draw_estimates(self, seeds: Array) -> tuple[Array, Estimate]:
-        """Return the true standard errors (..., P) of studies with more seeds, and estimates of a difference of 0.
+    def predict_estimates(self, seeds: Array) -> tuple[Array, Estimate]:
+        """Return the true standard errors (..., P) of a future study, and its estimates of a difference of 0.
 
         Args:
             seeds: (..., 1) numbers of seeds.
         """
         seed_df = seeds - 1 + self.prior_df
         residual = self.residual / seeds
-        alone = (self.by_subject + residual) * compute_chi_square_ratios(self.subject_df, self.probabilities[1])
+        alone = (self.by_subject + residual) * self.subject_ratios
         estimates = Estimate(
             np.zeros(alone.shape),
-            self.by_seed / seeds * compute_chi_square_ratios(seed_df, self.probabilities[0]),
+            self.by_seed / seeds * compute_chi_square_ratios(seed_df, self.seed_probabilities),
             np.maximum(alone - residual, 0.0),
             seed_df,
             self.subject_df,
             alone,
+            residual,
         )
         return np.asarray(np.sqrt(self.by_seed / seeds + self.by_subject)), estimates
 
@@ -115,60 +119,67 @@ class _PlausibleVariances:
 def _find_plausible_variances(estimates: Estimate, seeds: Array) -> _PlausibleVariances:
     """Return true variances that are plausible given the estimated ones.
 
-    Between seeds they are estimate x df / chi-square with df degrees of freedom. They are taken to be independent of
-    the residual's variance, although they include it.
+    Between seeds they are the estimate x df / chi-square with df degrees of freedom.
 
     Args:
         estimates: (...) estimates.
         seeds: (..., 1) numbers of seeds of the estimates.
     """
-    df, subject_df, by_seed, alone, by_subject = (
+    df, subject_df, by_seed, alone, residual = (
         np.asarray(value, dtype=float)[..., None]
         for value in (
             estimates.seed_df, estimates.subject_df,
-            estimates.seed_variance, estimates.subjects_alone, estimates.subject_variance,
+            estimates.seed_variance, estimates.subjects_alone, estimates.residual,
         )
     )  # fmt: skip
     points = make_lattice(5, _POINTS)
-    subject_variances, residuals = draw_subject_variances(alone, alone - by_subject, seeds, subject_df, points[:2])
+    subject_variances, residuals = find_subject_variances(alone, residual, seeds, subject_df, points[:2])
     return _PlausibleVariances(
         by_seed * seeds / compute_chi_square_ratios(df, points[2]),
         subject_variances,
         residuals * seeds,
-        np.maximum(df - (seeds - 1), 0.0),
+        compute_chi_square_ratios(subject_df, points[3]),
+        points[4],
         subject_df,
-        points[3:],
+        np.maximum(df - (seeds - 1), 0.0),
     )
 
 
-def draw_subject_variances(
+def find_subject_variances(
     alone: Array, residual: Array, seeds: Array, subject_df: Array, points: Array
 ) -> tuple[Array, Array]:
     """Return true variances between subjects, and of the residual, from their posterior given the two mean squares.
 
-    Before, the ratio of the two variances has the weights `_RATIO_WEIGHTS`, and the logarithm of their sum is uniform.
-    The likelihood of the ratio is an F distribution.
+    Prior: the ratio of both variances has the weights `_LOG_WEIGHTS`, independent of their sum, whose logarithm is
+    uniform. Likelihood: the ratio of the mean squares over 1 + seeds x ratio has an F distribution.
 
     Args:
-        alone: (..., 1) mean square between subjects over the number of values.
-        residual: (..., 1) residual mean square over the same number.
-        seeds: (..., 1) numbers of seeds.
+        alone: (..., 1) MS_subjects / (K C), as `Estimate.subjects_alone`.
+        residual: (..., 1) MS_residual / (K C).
+        seeds: (..., 1) numbers of seeds K.
         subject_df: (..., 1) degrees of freedom between subjects.
         points: (2, P) points of the unit square.
 
     Returns:
         (..., P) variances of the mean over seeds and subjects.
     """
-    residual = np.maximum(residual, np.maximum(_LEAST_RESIDUAL * alone, np.finfo(float).tiny))
+    alone = np.maximum(alone, np.finfo(float).tiny)
+    # The smallest residual for which the grid has a ratio.
+    residual = np.maximum(residual, alone / (1 + seeds * np.exp(_LOG_RATIOS[-1])))
     residual_df = subject_df * (seeds - 1)
-    # Ratios of the expectations of the two mean squares: (..., grid).
-    expected = 1 + seeds * _RATIOS
-    with np.errstate(divide="ignore"):  # a mean square of 0
-        log_weights = compute_log_f_density(np.log(alone / residual / expected), subject_df, residual_df)
-    weights = np.exp(log_weights - log_weights.max(axis=-1, keepdims=True)) * _RATIO_WEIGHTS
-    cumulative = weights.cumsum(axis=-1)
-    positions = (cumulative[..., None, :] < points[0][:, None] * cumulative[..., None, -1:]).sum(axis=-1)
-    expected = np.take_along_axis(expected, positions, axis=-1)
+    # Logarithms of the ratios of the two expected mean squares: (..., grid).
+    log_expected = np.log1p(seeds * np.exp(_LOG_RATIOS))
+    log_weights = compute_log_density(np.log(alone) - np.log(residual) - log_expected, subject_df, residual_df)
+    log_weights += _LOG_WEIGHTS
+    cumulative = np.exp(log_weights - log_weights.max(axis=-1, keepdims=True)).cumsum(axis=-1)
+    cumulative /= cumulative[..., -1:]
+    # The point of the grid at which the cumulated weight reaches the probability; its weight is spread over one step.
+    positions = (cumulative[..., None, :] < points[0][:, None]).sum(axis=-1)
+    reached = np.take_along_axis(cumulative, positions, axis=-1)
+    weight = np.take_along_axis(np.diff(cumulative, prepend=0.0), positions, axis=-1)
+    step = _LOG_RATIOS[1] - _LOG_RATIOS[0]
+    log_ratio = _LOG_RATIOS[positions] + step * (0.5 - (reached - points[0]) / weight)
+    expected = 1 + seeds * np.exp(log_ratio)
     df = subject_df + residual_df
     # Given the ratio, both mean squares estimate the residual's variance.
     pooled = (subject_df * alone / expected + residual_df * residual) / df

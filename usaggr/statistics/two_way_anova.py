@@ -67,6 +67,8 @@ class Estimate:
     subject_df: Array
     subjects_alone: Array
     """MS_subjects / (K C), the variance of the mean over subjects. An interval is at least as wide as with it alone."""
+    residual: Array
+    """MS_residual / (K C); 0 with one seed or one subject."""
 
     @property
     def se(self) -> Array:
@@ -155,9 +157,10 @@ def stack_estimates(estimates: Sequence[Estimate]) -> Estimate:
     One vectorized call for bounds or p values is about as fast as a call for a single estimate.
     """
     columns = [
-        (e.value, e.seed_variance, e.subject_variance, e.seed_df, e.subject_df, e.subjects_alone) for e in estimates
+        (e.value, e.seed_variance, e.subject_variance, e.seed_df, e.subject_df, e.subjects_alone, e.residual)
+        for e in estimates
     ]
-    return Estimate(*np.array(columns, dtype=float).reshape(-1, 6).T)
+    return Estimate(*np.array(columns, dtype=float).reshape(-1, 7).T)
 
 
 def compute_mean_squares(table: ArrayLike) -> MeanSquares:
@@ -223,9 +226,10 @@ def estimate_from_squares(
         case True, True:
             # The residual is in both mean squares, and must count once.
             subject_variance = np.maximum(squares.subjects - squares.residual, 0.0) / cells
-            return Estimate(mean, seed_square / cells, subject_variance, seed_df, subject_df, alone)
+            residual = squares.residual / cells
+            return Estimate(mean, seed_square / cells, subject_variance, seed_df, subject_df, alone, residual)
         case False, True:
-            return Estimate(mean, zeros, alone, zeros, subject_df, alone)
+            return Estimate(mean, zeros, alone, zeros, subject_df, alone, zeros)
         case True, False:
-            return Estimate(mean, seed_square / cells, zeros, seed_df, subject_df, zeros)
-    return Estimate(mean, np.full_like(mean, np.nan), zeros, zeros, zeros, zeros)
+            return Estimate(mean, seed_square / cells, zeros, seed_df, subject_df, zeros, zeros)
+    return Estimate(mean, np.full_like(mean, np.nan), zeros, zeros, zeros, zeros, zeros)

@@ -7,6 +7,7 @@ from usaggr.analysis.recommendations import Recommendation, RecommendationKind, 
 from usaggr.analysis.row_tables import group_rows
 from usaggr.document.display_names import join_names, pluralize
 from usaggr.document.elements import Block, Paragraph, escape_markdown
+from usaggr.metrics.names import get_metric
 from usaggr.report.answer.missing_verdicts import has_few_patients
 from usaggr.report.grouping_names import describe_model, explain_label, explain_labels
 from usaggr.report.material import Material, make_paragraph
@@ -130,13 +131,14 @@ def _group_tasks(
 def _qualify_no_loss(recommendations: Sequence[Recommendation], grouping: str) -> str:
     """Return which failures the recommendations of a grouping do not exclude, in brackets; empty if they do."""
     recommended = [r.evidence for r in recommendations if r.kind == "fewer models" and r.grouping == grouping]
-    by_limit = {row.rarer_than: row for row in recommended if row is not None and row.rarer_than is not None}
-    if not by_limit:
+    qualified = [row for row in recommended if row is not None and row.rarer_than is not None]
+    if not qualified:
         return ""
-    qualified = sum(row is not None and row.rarer_than is not None for row in recommended)
-    number = f"{qualified} of them " if qualified < len(recommended) else ""
-    # The task with the fewest test subjects excludes the least.
-    return f" ({number}{by_limit[min(by_limit)].rarer_failures})"
+    number = f"{len(qualified)} of them " if len(qualified) < len(recommended) else ""
+    # N counts all test subjects or those of the rarer class. In each group, the smallest N excludes the least.
+    by_count = group_rows(qualified, lambda row: get_metric(row.metric).is_per_sample)
+    weakest = [min(cells, key=lambda row: row.rarer_than or 0) for cells in by_count.values()]
+    return f" ({number}{' or '.join(row.rarer_failures for row in weakest)})"
 
 
 def _name_tasks(tasks: Sequence[str]) -> str:
@@ -241,15 +243,21 @@ def describe_certainty(material: Material) -> str:
 
 def _count_provisional(material: Material) -> str:
     """Write that verdicts from two seeds or one are provisional; empty if every cell with a verdict has more."""
-    reason = "two seeds hardly show how training runs vary, so false verdicts may be more frequent than stated."
     if len(material.study.seeds) <= PROVISIONAL_SEEDS:
-        return f"All verdicts are provisional: {reason}"
+        return (
+            "All verdicts are provisional: two seeds hardly show how training runs vary, so false verdicts may be more "
+            "frequent than stated."
+        )
     verdicts = [row for row in material.comparison.verdicts if row.main and row.verdict]
     number = sum(row.seeds <= PROVISIONAL_SEEDS for row in verdicts)
     if not number:
         return ""
     are_provisional = "is provisional, because it is" if number == 1 else "are provisional, because they are"
-    return f"{number} of {pluralize(len(verdicts), 'verdict')} {are_provisional} from at most two seeds: {reason}"
+    return (
+        f"{number} of {pluralize(len(verdicts), 'verdict')} in this report {are_provisional} from one or two seeds: "
+        "one seed does not show how training runs vary, and two hardly do. False verdicts may be more frequent than "
+        "stated."
+    )
 
 
 def _bound_false_verdicts(material: Material) -> str:
@@ -280,8 +288,8 @@ def _count_looks(material: Material) -> str:
         )
     if material.comparison.collection.is_record_damaged:
         sentences.append(
-            "Warning: the record of earlier reports, `reported_seeds.csv`, was damaged. It is kept "
-            "(`reported_seeds.damaged.csv`), but numbers of seeds of earlier reports may be missing here. Remove that "
-            "file to end this warning."
+            "Warning: the record of earlier reports, `reported_seeds.csv`, was damaged. It is kept, but numbers of "
+            "seeds of earlier reports may be missing here. Remove the files `reported_seeds.damaged*.csv` to end this "
+            "warning."
         )
     return " ".join(sentences)

@@ -105,7 +105,7 @@ def _describe_verdicts(material: Material) -> str:
         "rarer class. A verdict from one or two seeds is provisional. For an "
         "undecided cell, seeds_needed is the number of seeds with which a true difference of 0, or of the size of the "
         f"margin, is decided with a probability of {text.format_share(POWER)}, with the current test subjects; it "
-        "allows for the uncertain variance between seeds."
+        "allows for the uncertainty of the variances between seeds and between test subjects."
     )
 
 

@@ -125,7 +125,9 @@ def _list_crossings(material: Material) -> tuple[Block, ...]:
         if crossing.size is None:
             subjects_by_reason.setdefault(crossing.reason, []).append(subject)
             continue
-        bounds = " to ".join(text.format_count(bound) for bound in (crossing.low, crossing.high) if bound is not None)
+        assert crossing.low is not None
+        assert crossing.high is not None
+        bounds = f"{text.format_count(crossing.low)} to {text.format_count(crossing.high)}"
         sentences.append(
             f"{escape_markdown(subject)}: sharing helps {row.helps} about {text.format_count(crossing.size)} training "
             f"samples per task (Fieller's interval {bounds})."

@@ -175,7 +175,8 @@ def _compute_prior_df(
             by_cell = moderate_variances(variances, df, labels).prior_df
         else:
             columns = [
-                # The first grouping of each distinct run, which is one cell.
+                # The first grouping of each distinct run. In a report the run also informs the column of the second
+                # one, so that the plan expects slightly too few degrees of freedom.
                 (i, f"{grouping} {scale}")
                 for i, task_id in enumerate(tasks)
                 for grouping in {find_stage(plan, name, task_id): name for name in reversed(compared[task_id])}.values()
