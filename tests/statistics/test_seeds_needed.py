@@ -59,7 +59,7 @@ def test_no_number_of_seeds_is_named_where_subjects_are_too_few() -> None:
 def test_the_plausible_variances_of_subjects_are_a_posterior(seeds: int, subjects: int) -> None:
     """Over shares that follow the prior, a share q of the true variances lies below the posterior's quantile at q."""
     rng = np.random.default_rng(0)
-    share = rng.beta(1.5, 1, 3000)
+    share = rng.beta(2, 1, 3000)
     ratio, df = share / (1 - share), subjects - 1
     residual = rng.chisquare(df * (seeds - 1), share.size) / (df * (seeds - 1))
     alone = (1 + seeds * ratio) * rng.chisquare(df, share.size) / df

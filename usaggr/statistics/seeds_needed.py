@@ -25,12 +25,13 @@ _POINTS = 256
 """Number of points over which the power is averaged."""
 _LOG_RATIOS = np.linspace(-7, 9, 321)
 """Grid of logarithms of the ratio of two true variances: between subjects, and of the residual."""
-_LOG_WEIGHTS = 1.5 * _LOG_RATIOS - 2.5 * np.logaddexp(0, _LOG_RATIOS)
-"""Logarithms of the prior weights of the grid. The subjects' share in the sum of both variances has a beta distribution
-with the parameters 1.5 and 1, so that its density is proportional to its square root.
+_LOG_WEIGHTS = 2 * _LOG_RATIOS - 3 * np.logaddexp(0, _LOG_RATIOS)
+"""Logarithms of the prior weights of the grid. The density of the subjects' share in the sum of both variances is
+proportional to the share (a beta distribution with the parameters 2 and 1).
 
 With few subjects the estimated share is often 0 by chance. With a uniform density, only 70 % instead of 80 % of the
-cells were decided at the named number (30 subjects, 8 tasks, a true share of .14)."""
+cells were decided at the named number (30 subjects, 8 tasks, a true share of .14); with one that is proportional to the
+square root of the share, 62 to 75 % (seeds of SD .06)."""
 
 
 def count_seeds_needed(estimates: Estimate, seeds: ArrayLike, margin: ArrayLike, level: ArrayLike) -> Array:
