@@ -95,8 +95,8 @@ def test_the_points_fill_the_unit_cube_evenly() -> None:
 def test_without_a_residual_more_seeds_cannot_make_up_for_few_subjects() -> None:
     no_residual = Estimate(*(np.array([x]) for x in (0.0, 0.001**2, 0.01**2, 2.0, 29.0, 0.01**2, 0.0)))
     only_residual = Estimate(*(np.array([x]) for x in (0.0, 0.001**2, 0.0, 2.0, 29.0, 0.01**2, 0.01**2)))
-    assert np.isnan(count_seeds_needed(no_residual, 3, 0.02, 0.05))
-    assert np.isfinite(count_seeds_needed(only_residual, 3, 0.02, 0.05))
+    assert np.isnan(count_seeds_needed(no_residual, 3, 0.025, 0.05))
+    assert np.isfinite(count_seeds_needed(only_residual, 3, 0.025, 0.05))
 
 
 @pytest.mark.parametrize(("alone", "residual"), [(0.0, 0.0), (1e-4, 0.0), (0.0, 1e-4), (1e-4, 1e-30), (1e30, 1e-30)])

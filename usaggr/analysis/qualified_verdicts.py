@@ -7,8 +7,9 @@ of a complete test set (AUC, F1, MCC, balanced accuracy) it is always qualified:
 * In a score of a complete test set, a failing subject of the rarer class costs more than its share of all subjects: of
   P positives, one that is ranked last costs the reference's AUC / P. Failures are therefore counted among the
   subjects of the rarer class. No number of them is enough, because the rule for means needs that studies with one to
-  nine failures get no verdict, which `is_driven_by_few` cannot decide for these scores. With 6.1 or 17 expected
-  failures that cost just the margin, 4 % of simulated studies had a no loss on AUC, which exceeds the level of 2.5 %.
+  nine failures get no verdict, which `is_driven_by_few` cannot decide for these scores. With 6.8 expected failures that
+  cost just the margin, up to 5.9 % of the simulated studies had a no loss on AUC (docs/too_few.md), which exceeds the
+  level of 2.5 %.
 
 Only main metrics have verdicts; of the scores of a complete test set, this is AUC alone.
 """
