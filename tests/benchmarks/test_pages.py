@@ -115,3 +115,16 @@ def test_verdicts_are_marked_where_false_ones_are_frequent_or_planted_ones_are_m
     ]
     assert "| world | 3.5 ± 0.6 % | 8.0 ± 1.0 % **misses** |" in text
     assert "| world | +0.100 | 75.0 ± 3.1 % | 2.5 ± 1.1 % | 0.0 ± 0.5 % | 22.5 ± 3.0 % |" in text
+
+
+@pytest.mark.parametrize(
+    ("page", "stated"),
+    [
+        ("relative_margin.md", "simulated in 10,000 studies"),
+        ("seeds_needed.md", "simulated in 2,000 studies"),
+        ("too_few.md", "2,000 simulated studies per cell"),
+        ("too_few.md", "in 1,000 studies per cell"),
+    ],
+)
+def test_a_page_is_measured_with_the_default_number_of_repetitions(page: str, stated: str) -> None:
+    assert stated in " ".join((DOCS / page).read_text().split())
