@@ -196,4 +196,4 @@ def test_the_quick_benchmark_writes_the_page(tmp_path: Path) -> None:
     assert seeds_needed.main(["--quick", "--out", str(page)]) == 0
     text = page.read_text()
     assert "| seed SD .01, 100 subjects | 3 |" in text
-    assert "| tasks unlike | 3 |" in text
+    assert "| subjects vary x .25, 100 subjects | 3 |" in text
